@@ -1,0 +1,43 @@
+# `make run` and `make test` do all their own set-up; `make help` lists the rest.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAGE  ?= configs/stages/1k.yaml
+RUN    ?= checkpoints/1k
+
+.PHONY: help setup run test test-all check lint format types bench clean
+
+help:            ## what each target does
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+setup: $(VENV)/.ready   ## create the virtual environment with the pinned packages
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: setup       ## the main job: the 1K validation run on the embedded simulator
+	$(BIN)/td3-hpc train $(STAGE) --run-dir $(RUN)
+
+test: setup      ## what CI runs: every test but the long ones
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
+
+test-all: setup  ## every test, the long ones included
+	$(BIN)/python -m pytest
+
+check: setup     ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup    ## rewrite the code in the project's style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup     ## every benchmark, as ratios; minutes each
+	$(BIN)/python -m benchmarks
+
+clean:           ## remove the virtual environment and caches (runs are kept)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,63 @@
+"""TD3's hyperparameters (Fujimoto et al. 2018) and the replay buffer's size."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from td3_hpc.config.base import Section
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class LearningRates(Section):
+    """Adam learning rate of each parameter group."""
+
+    actor: Positive = 3e-4
+    """The actor's head (MLP)."""
+    critic: Positive = 3e-4
+    """Both critics' heads."""
+    actor_cnn: Positive = 1e-5
+    """The actor's CNN. At 1e-4 its gradients have been seen to explode."""
+    critic_cnn: Positive = 1e-4
+    """The critics' CNN."""
+
+
+class ClipNorms(Section):
+    """Largest L2 norm of each parameter group's gradient; larger ones are scaled down to it. `null`: no clipping."""
+
+    actor: Positive | None = 1.0
+    critic: Positive | None = 10.0
+    actor_cnn: Positive | None = 1.0
+    critic_cnn: Positive | None = 10.0
+
+
+class AgentConfig(Section):
+    """The TD3 agent."""
+
+    hidden: list[Annotated[int, Field(ge=1)]] = Field([256, 256], min_length=1)
+    """Widths of the hidden layers of each head."""
+    discount: float = Field(0.99, ge=0, lt=1)
+    """γ, per decision."""
+    tau: float = Field(0.005, gt=0, le=1)
+    """Share of the online network that moves into its target at each policy update."""
+    batch_size: int = Field(256, ge=1)
+    """Transitions per update."""
+    policy_freq: int = Field(2, ge=1)
+    """Critic updates per actor update (the delay)."""
+    policy_noise: float = Field(0.2, ge=0)
+    """Standard deviation of the target policy's smoothing noise, in action units."""
+    noise_clip: float = Field(0.5, ge=0)
+    """Bound of the target policy's smoothing noise."""
+    exploration_noise: float = Field(0.1, ge=0)
+    """Standard deviation of the Gaussian noise added to actions after `learning_starts`."""
+    learning_rates: LearningRates = LearningRates()
+    clip_norms: ClipNorms = ClipNorms()
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the networks; `bfloat16` uses autocast and is faster where the hardware has it."""
+
+
+class ReplayConfig(Section):
+    """The replay buffer."""
+
+    capacity: int = Field(100_000, ge=1)
+    """Rows kept; one row is a transition or an episode's last observation, 7.3 KB each."""

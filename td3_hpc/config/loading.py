@@ -1,0 +1,138 @@
+"""From a YAML file and overrides to a validated configuration, with every mistake listed at once."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from td3_hpc.config.base import Section
+from td3_hpc.config.stage import StageConfig
+from td3_hpc.errors import BadInput
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML lets a later key silently replace an earlier one of the same name; a configuration must not."""
+
+
+def _mapping_without_duplicates(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            line = key_node.start_mark.line + 1
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} stands twice (again on line {line})", key_node.start_mark
+            )
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
+# YAML 1.1 reads 1e-4 as a string, for want of a dot; a learning rate written so is meant as a number.
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; raises BadInput for a missing, unreadable or malformed one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file{_near_miss(path)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read ({error})") from None
+    try:
+        data = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader: builds plain data only
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise BadInput(f"{path}: expected `key: value` lines, found {type(data).__name__}")
+    return data
+
+
+def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Data with `section.key=value` overrides applied; the value is read as YAML."""
+    result = _copy(data)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        parts = key.strip().split(".")
+        if not separator or not all(parts):
+            raise BadInput(
+                f"override {override!r}: write it as section.key=value, for example agent.tau=0.01"
+            )
+        try:
+            value = yaml.load(text, Loader=_UniqueKeyLoader) if text.strip() else None
+        except yaml.YAMLError as error:
+            raise BadInput(f"override {override!r}: {' '.join(str(error).split())}") from None
+        target = result
+        for part in parts[:-1]:
+            nested = target.setdefault(part, {})
+            if not isinstance(nested, dict):
+                raise BadInput(f"override {override!r}: {part} is a value, not a section")
+            target = nested
+        target[parts[-1]] = value
+    return result
+
+
+def validate(schema: type[SectionType], data: dict[str, Any], source: str) -> SectionType:
+    """A section from data; raises BadInput that lists every mistake by its path, `source` naming the file."""
+    try:
+        return schema.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{source}: {_explain(schema, item)}" for item in error.errors()]
+        raise BadInput("\n".join(lines)) from None
+
+
+def load_stage(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
+    """The stage in a YAML file, with overrides; raises BadInput listing every mistake."""
+    return validate(StageConfig, apply_overrides(read_yaml(path), overrides), str(path))
+
+
+def dump_yaml(config: Section) -> str:
+    """The resolved configuration, every default written out, as YAML that `load_stage` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _near_miss(path: Path) -> str:
+    names = [item.name for item in path.parent.glob("*")] if path.parent.is_dir() else []
+    match = difflib.get_close_matches(path.name, names, 1)
+    return f"; did you mean {path.parent / match[0]}?" if match else ""
+
+
+def _explain(schema: type[BaseModel], item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        match = difflib.get_close_matches(str(item["loc"][-1]), _keys_at(schema, item["loc"][:-1]), 1)
+        return f"{where}: unknown key" + (f"; did you mean {match[0]}?" if match else "; remove it")
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "missing":
+        return f"{where}: missing; set it"
+    if item["type"] == "value_error":
+        return f"{where}: {message}" if where else message
+    return f"{where}: {message[:1].lower()}{message[1:]} (found {item['input']!r})"
+
+
+def _keys_at(schema: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """The keys that the section at a location knows; empty where the location is no section."""
+    current: Any = schema
+    for part in location:
+        if (
+            not (isinstance(current, type) and issubclass(current, BaseModel))
+            or part not in current.model_fields
+        ):
+            return []
+        current = current.model_fields[part].annotation
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []

@@ -1,0 +1,59 @@
+"""The training loop: how long, how often, on what."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from td3_hpc.config.base import Section
+
+
+class TrainingConfig(Section):
+    """The loop."""
+
+    total_steps: int = Field(ge=1)
+    """Decisions of the whole run."""
+    learning_starts: int = Field(ge=0)
+    """Uniformly random actions, and no update, until this many steps are done."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes CUDA where there is one."""
+    threads: int = Field(2, ge=1)
+    """CPU threads of PyTorch and OpenCV. Fixed, since results differ in the last bits between thread counts."""
+
+
+class EvaluationConfig(Section):
+    """Evaluation cycles: the deterministic policy on held-out routes, on a server of its own."""
+
+    every_steps: int = Field(500, ge=1)
+    """Steps between two cycles."""
+    episodes: int = Field(3, ge=1)
+    """Whole episodes per cycle, the held-out routes in turn."""
+
+
+class CheckpointConfig(Section):
+    """When a checkpoint is written and which are kept."""
+
+    every_steps: int = Field(1000, ge=1)
+    """Steps between two checkpoints."""
+    every_minutes: float = Field(10.0, gt=0)
+    """Minutes between two checkpoints, whichever comes first."""
+    keep_last: int = Field(3, ge=2)
+    """Newest checkpoints kept; at least two, since the newest may turn out damaged."""
+    keep_every_steps: int | None = Field(None, ge=1)
+    """Additionally kept for ever: the first checkpoint at or after each multiple of this."""
+    keep_best: bool = True
+    """Additionally kept: the checkpoint with the best evaluation return."""
+    compression: Literal["none", "blosc-lz4"] = "none"
+    """Compression of replay segments. blosc-lz4 needs the hdf5plugin filter to read them elsewhere."""
+    disk_budget_gib: float | None = Field(None, gt=0)
+    """Most that the checkpoints of a run may take; older kept ones go first, the newest two never."""
+
+
+class LoggingConfig(Section):
+    """What is written, how often. Bounded rates: a 1K run writes a few hundred lines."""
+
+    interval_steps: int = Field(100, ge=1)
+    """Steps between two progress entries in the record, the log and TensorBoard."""
+    gradient_interval_updates: int = Field(100, ge=1)
+    """Updates between two gradient-norm entries."""
+    tensorboard: bool = True
+    """Write TensorBoard event files."""
