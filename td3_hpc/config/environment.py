@@ -26,9 +26,7 @@ class TrafficConfig(Section):
     @model_validator(mode="after")
     def _two_ports(self) -> "TrafficConfig":
         if self.port and self.port == self.evaluation_port:
-            raise ValueError(
-                "port and evaluation_port must differ: each environment has a Traffic Manager of its own"
-            )
+            raise ValueError("port and evaluation_port must differ: each environment has a Traffic Manager of its own")
         return self
 
 
@@ -47,9 +45,7 @@ class RouteConfig(Section):
     @model_validator(mode="after")
     def _ordered(self) -> "RouteConfig":
         if self.max_length_m < self.min_length_m:
-            raise ValueError(
-                f"max_length_m ({self.max_length_m}) is below min_length_m ({self.min_length_m})"
-            )
+            raise ValueError(f"max_length_m ({self.max_length_m}) is below min_length_m ({self.min_length_m})")
         return self
 
 

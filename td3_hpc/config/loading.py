@@ -66,9 +66,7 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
         key, separator, text = override.partition("=")
         parts = key.strip().split(".")
         if not separator or not all(parts):
-            raise BadInput(
-                f"override {override!r}: write it as section.key=value, for example agent.tau=0.01"
-            )
+            raise BadInput(f"override {override!r}: write it as section.key=value, for example agent.tau=0.01")
         try:
             value = yaml.load(text, Loader=_UniqueKeyLoader) if text.strip() else None
         except yaml.YAMLError as error:
@@ -86,7 +84,8 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
 def validate(schema: type[SectionType], data: dict[str, Any], source: str) -> SectionType:
     """A section from data; raises BadInput that lists every mistake by its path, `source` naming the file."""
     try:
-        return schema.model_validate(data)
+        result: SectionType = schema.model_validate(data)
+        return result
     except ValidationError as error:
         lines = [f"{source}: {_explain(schema, item)}" for item in error.errors()]
         raise BadInput("\n".join(lines)) from None
@@ -129,10 +128,7 @@ def _keys_at(schema: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """The keys that the section at a location knows; empty where the location is no section."""
     current: Any = schema
     for part in location:
-        if (
-            not (isinstance(current, type) and issubclass(current, BaseModel))
-            or part not in current.model_fields
-        ):
+        if not (isinstance(current, type) and issubclass(current, BaseModel)) or part not in current.model_fields:
             return []
         current = current.model_fields[part].annotation
     return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []

@@ -44,7 +44,5 @@ class SimulatorConfig(Section):
         if self.kind == "external" and (self.port == 0 or self.evaluation_port == 0):
             raise ValueError("kind: external needs port and evaluation_port, where your servers listen")
         if self.port and self.evaluation_port and abs(self.port - self.evaluation_port) < 3:
-            raise ValueError(
-                "port and evaluation_port each take three ports (N, N+1, N+2): set them 3 or more apart"
-            )
+            raise ValueError("port and evaluation_port each take three ports (N, N+1, N+2): set them 3 or more apart")
         return self
