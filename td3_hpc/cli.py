@@ -1,10 +1,91 @@
-"""The command line: `td3-hpc COMMAND`."""
+"""The command line: `td3-hpc COMMAND`. Each command imports what it needs only when it runs, so that help is quick."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="td3-hpc", no_args_is_help=True, add_completion=False)
+from td3_hpc import __version__
+from td3_hpc.errors import ExitCode, UserError
+
+app = typer.Typer(
+    name="td3-hpc",
+    help="Take a TD3 driving agent from a 1K-step validation run to a 1M-step run on a cluster.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad input, 3 NO-GO, 75 preempted with a checkpoint saved.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"td3-hpc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of every command; they stand before its name."""
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="The stage's YAML file.", show_default=False)],
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Where the run lives.", show_default="checkpoints/<name>")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change one key of the configuration; repeatable."),
+    ] = None,
+) -> None:
+    """Run one stage in this process, or continue it where the run directory holds a checkpoint.
+
+    SIGINT (Ctrl-C), SIGTERM, SIGUSR1 and SIGUSR2 finish the step, save a checkpoint and exit 75; the same command
+    then continues as if nothing had happened.
+
+    Example: td3-hpc train configs/stages/1k.yaml --run-dir checkpoints/try -o seed=2 -o agent.tau=0.01
+    """
+    from td3_hpc.campaign.report import write_report
+    from td3_hpc.training.run import default_run_dir, train
+
+    directory = run_dir or default_run_dir(config, override or [])
+    code = train(config, directory, override or [])
+    typer.echo(f"report: {write_report(directory)}")
+    raise typer.Exit(code)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run directory, finished or not.", show_default=False)],
+) -> None:
+    """Write the run's report.md, report.html and figures from its record.
+
+    Example: td3-hpc report checkpoints/1k
+    """
+    from td3_hpc.campaign.report import write_report
+
+    typer.echo(f"report: {write_report(run)}")
 
 
 def main() -> None:
-    """Entry point of `td3-hpc`."""
-    app()
+    """Entry point of `td3-hpc`: runs a command; an error of the user's is one line on standard error."""
+    try:
+        app()
+    except UserError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"td3-hpc: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output has gone, as in `td3-hpc ... | head`
+        sys.stderr.close()
+        sys.exit(ExitCode.FAILED)

@@ -44,11 +44,11 @@ class RunRecord:
         self._file = self.path.open("ab")
 
     def append(self, event: str, **fields: Any) -> None:
-        """Write one event; numbers may be numpy's, NaN and infinities are written as strings."""
+        """Write one event; numbers may be numpy's, NaN and infinities are written as NaN and Infinity."""
         if self._file is None:
             raise RuntimeError("the record is not open")
         line = {"event": event, "step": self.step, "time": round(self._clock(), 3), **fields}
-        self._file.write(json.dumps(line, default=_plain, allow_nan=True).encode() + b"\n")
+        self._file.write(json.dumps(line, default=_plain).encode() + b"\n")
         self._file.flush()
 
     def size(self) -> int:

@@ -1,0 +1,87 @@
+"""Evaluation cycles: the deterministic policy drives whole episodes on held-out routes, on a simulator of its own."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from td3_hpc.training.seeding import derived_seed
+from td3_hpc.training.signals import StopFlag, StopRequested
+from td3_hpc.training.simulation import EpisodeLost, Simulation
+
+Policy = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+#: The means that describe a cycle, from each episode's summary.
+MEASURES = ("return", "length", "route_completion", "mean_speed_kmh", "collisions", "lane_invasions")
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """One cycle."""
+
+    cycle: int
+    """Number of the cycle, from 1."""
+    episodes: list[dict[str, Any]]
+    """Each whole episode's summary, as the environment gives it, with its route."""
+    lost: int
+    """Episodes that a lost simulator cut off; they are repeated, and not counted among `episodes`."""
+    seconds: float
+    """Wall-clock time of the cycle."""
+
+    def means(self) -> dict[str, float]:
+        """Mean of each measure over the episodes."""
+        return {name: float(np.mean([episode[name] for episode in self.episodes])) for name in MEASURES}
+
+    def as_fields(self) -> dict[str, Any]:
+        """For the record."""
+        return {
+            "cycle": self.cycle,
+            "means": self.means(),
+            "episodes": self.episodes,
+            "lost": self.lost,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def evaluate(
+    policy: Policy,
+    simulation: Simulation,
+    *,
+    cycle: int,
+    episodes: int,
+    routes: int,
+    seed: int,
+    stop: StopFlag,
+) -> EvaluationResult:
+    """Drive `episodes` whole episodes on the held-out routes 0, 1, … in turn.
+
+    The traffic's seed depends on the route alone, so that every cycle, policy and run meets the same situations.
+    Raises StopRequested as soon as the stop flag is set: the cycle is then repeated from its start on resume.
+    """
+    started = time.monotonic()
+    summaries: list[dict[str, Any]] = []
+    lost = 0
+    while len(summaries) < episodes:
+        route = len(summaries) % routes
+        try:
+            summary = drive_episode(policy, simulation, derived_seed(seed, "evaluation", len(summaries)), route, stop)
+        except EpisodeLost:
+            lost += 1
+            continue
+        summaries.append({"route": route, **summary})
+    return EvaluationResult(cycle, summaries, lost, time.monotonic() - started)
+
+
+def drive_episode(policy: Policy, simulation: Simulation, seed: int, route: int, stop: StopFlag) -> dict[str, Any]:
+    """One whole episode; returns the environment's summary of it."""
+    observation = simulation.reset(seed, route)
+    while True:
+        if stop:
+            raise StopRequested
+        simulation.send(policy(observation))
+        result = simulation.receive()
+        if result.terminated or result.truncated:
+            return dict(result.info["episode"])
+        observation = result.observation

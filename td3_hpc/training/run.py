@@ -1,0 +1,247 @@
+"""One stage, from its configuration to its exit code: set-up, resume, the loop, and an end that leaves nothing behind."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from td3_hpc.checkpoint import Checkpoint, CheckpointStore
+from td3_hpc.config import StageConfig, dump_yaml, load_stage
+from td3_hpc.durable import replace_file
+from td3_hpc.errors import BadInput, ExitCode, UserError
+from td3_hpc.replay import ReplayBuffer
+from td3_hpc.td3 import TD3Agent
+from td3_hpc.training.console import RunConsole
+from td3_hpc.training.loop import Parts, TrainingLoop
+from td3_hpc.training.record import RunRecord, read_record
+from td3_hpc.training.seeding import derived_seed, generator
+from td3_hpc.training.signals import StopFlag, StopRequested
+from td3_hpc.training.simulation import Simulation
+from td3_hpc.training.state import differences, provenance
+from td3_hpc.training.telemetry import Telemetry
+from td3_hpc.training.tensorboard import TensorBoard
+
+CONFIG_FILE = "config.yaml"
+
+#: Keys that may change between two attempts of one run; any other would make it another run.
+CHANGEABLE = (
+    "training.total_steps",
+    "training.device",
+    "training.threads",
+    "simulator",
+    "environment.traffic.port",
+    "environment.traffic.evaluation_port",
+    "checkpoint",
+    "logging",
+)
+
+
+def default_run_dir(config_path: Path, overrides: Sequence[str] = ()) -> Path:
+    """Where a stage's run lives unless told otherwise."""
+    return Path("checkpoints") / load_stage(config_path, overrides).name
+
+
+def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> ExitCode:
+    """Run or continue the stage in its run directory.
+
+    Returns DONE, or PREEMPTED where a signal stopped it with a checkpoint saved. Raises BadInput before anything is
+    started, UserError where the run cannot go on.
+    """
+    config = load_stage(config_path, overrides)
+    _prepare_directory(run_dir, config)
+    _check_unchanged(run_dir, config)
+    if _is_complete(run_dir, config):
+        print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
+        return ExitCode.DONE
+    with StopFlag() as stop:
+        store = CheckpointStore(run_dir, config.checkpoint)
+        store.open_for_writing()
+        try:
+            replace_file(run_dir / CONFIG_FILE, dump_yaml(config).encode())
+            return _attempt(config, run_dir, store, stop)
+        finally:
+            store.close()
+
+
+def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: StopFlag) -> ExitCode:
+    """One attempt at the run, from the newest checkpoint where there is one."""
+    checkpoint = store.latest()
+    tree = checkpoint.state() if checkpoint else None
+    first_step = int(tree["counters"]["step"]) if tree else 0
+    record = RunRecord(run_dir)
+    record.step = first_step
+    device = choose_device(config)
+    here = provenance(device, config.training.threads)
+    with contextlib.ExitStack() as stack, RunConsole(config.name, config.training.total_steps, first_step) as console:
+        tensorboard = TensorBoard(run_dir / "tensorboard", config.logging.tensorboard)
+        stack.callback(record.close)
+        stack.callback(tensorboard.close)
+        saved_files = tree["provenance"] if tree else None
+        record.open(keep_bytes=saved_files["record_bytes"] if saved_files else 0)
+        tensorboard.open(keep=saved_files["tensorboard_bytes"] if saved_files else {})
+        not_exact = _note_attempt(record, console, checkpoint, tree, here, store)
+        here["not_exact_from"] = {str(index): reason for index, reason in enumerate(not_exact)}
+        telemetry = Telemetry(config, record, tensorboard, console)
+        simulations = []
+        for purpose in ("training", "evaluation"):
+            simulation = Simulation(config, purpose, run_dir, record, stop)  # type: ignore[arg-type]
+            stack.callback(simulation.close)
+            simulation.start()
+            simulations.append(simulation)
+        parts = Parts(
+            agent=TD3Agent(config.agent, device, derived_seed(config.seed, "agent")),
+            replay=ReplayBuffer(config.replay.capacity, generator(config.seed, "replay")),
+            training=simulations[0],
+            evaluation=simulations[1],
+            store=store,
+            record=record,
+            tensorboard=tensorboard,
+            telemetry=telemetry,
+            stop=stop,
+            on_step=lambda step: console.progress(step, ""),
+        )
+        return _run_loop(TrainingLoop(config, parts, here), parts, console, checkpoint, tree)
+
+
+def _run_loop(
+    loop: TrainingLoop, parts: Parts, console: RunConsole, checkpoint: Checkpoint | None, tree: dict[str, Any] | None
+) -> ExitCode:
+    try:
+        if checkpoint is not None and tree is not None:
+            try:
+                loop.restore(checkpoint, tree)
+            except StopRequested:  # nothing new since the checkpoint
+                return _stopped(parts, console, loop.counters.step)
+        finished = loop.run()
+    except UserError as error:
+        parts.record.append("failed", reason=str(error))
+        raise
+    if not finished:
+        return _stopped(parts, console, loop.counters.step)
+    counters = loop.counters
+    parts.record.append(
+        "finished",
+        updates=parts.agent.updates,
+        actor_updates=parts.agent.actor_updates,
+        episodes=counters.episode,
+        evaluations=counters.evaluations,
+        replay_rows=parts.replay.next_row - parts.replay.first_row,
+    )
+    console.line(
+        f"done: {counters.step} steps, {parts.agent.updates} updates, {parts.agent.actor_updates} actor updates, "
+        f"{counters.evaluations} evaluations, {counters.episode} episodes"
+    )
+    return ExitCode.DONE
+
+
+def _stopped(parts: Parts, console: RunConsole, step: int) -> ExitCode:
+    name = parts.stop.signal_name or "stop"
+    parts.record.append("stopped", signal=name)
+    console.line(f"step {step}: stopped by {name} with a checkpoint saved; the same command continues")
+    return ExitCode.PREEMPTED
+
+
+def choose_device(config: StageConfig) -> torch.device:
+    """The device of the configuration, with everything set that exact repetition needs."""
+    wanted = config.training.device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise BadInput("training.device: cuda was asked for and PyTorch finds no CUDA device; set it to auto or cpu")
+    torch.set_num_threads(config.training.threads)
+    cv2.setNumThreads(config.training.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS is not reproducible
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _prepare_directory(run_dir: Path, config: StageConfig) -> None:
+    try:
+        (run_dir / "logs").mkdir(parents=True, exist_ok=True)
+        (run_dir / "simulators").mkdir(exist_ok=True)
+        probe = run_dir / f".writable-{socket.gethostname()}-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(
+            f"{run_dir}: the run directory cannot be written ({error.strerror}); give another --run-dir"
+        ) from error
+
+
+def _check_unchanged(run_dir: Path, config: StageConfig) -> None:
+    """Refuse a configuration that would make the run in this directory another run."""
+    path = run_dir / CONFIG_FILE
+    if not path.exists():
+        return
+    old, new = load_stage(path).model_dump(mode="json"), config.model_dump(mode="json")
+    changed = [key for key in _changed_keys(old, new) if not any(f"{key}.".startswith(f"{c}.") for c in CHANGEABLE)]
+    if changed:
+        listed = ", ".join(f"{key} ({_value(old, key)} -> {_value(new, key)})" for key in changed)
+        raise BadInput(
+            f"{run_dir}: holds a run of another configuration: {listed}. Undo the change, or give another --run-dir"
+        )
+    if new["training"]["total_steps"] < old["training"]["total_steps"]:
+        raise BadInput(
+            f"{run_dir}: training.total_steps may grow on resume, not shrink "
+            f"({old['training']['total_steps']} -> {new['training']['total_steps']})"
+        )
+
+
+def _changed_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key in old.keys() | new.keys():
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _changed_keys(before, after, f"{prefix}{key}.")
+        elif before != after:
+            yield f"{prefix}{key}"
+
+
+def _value(tree: dict[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        tree = tree.get(part, {})
+    return tree
+
+
+def _is_complete(run_dir: Path, config: StageConfig) -> bool:
+    path = run_dir / RunRecord(run_dir).path.name
+    if not path.exists():
+        return False
+    finished = [event for event in read_record(path) if event["event"] == "finished"]
+    return bool(finished) and finished[-1]["step"] >= config.training.total_steps
+
+
+def _note_attempt(
+    record: RunRecord,
+    console: RunConsole,
+    checkpoint: Checkpoint | None,
+    tree: dict[str, Any] | None,
+    here: dict[str, Any],
+    store: CheckpointStore,
+) -> list[str]:
+    """Write the attempt's first event; returns since when the run is not exact, and why (empty: it is)."""
+    not_exact: list[str] = []
+    for message in store.messages:
+        console.line(message)
+    if tree is not None:
+        not_exact = list(tree["provenance"]["not_exact_from"].values())
+        changes = differences(tree["provenance"], here)
+        if changes:
+            not_exact.append(f"step {record.step}: {'; '.join(changes)}")
+            console.line(f"step {record.step}: resumed, not exact from here: {'; '.join(changes)}")
+        else:
+            console.line(f"step {record.step}: resumed from its checkpoint")
+    record.append(
+        "attempt",
+        epoch=store.epoch,
+        resumed_from=record.step if checkpoint else None,
+        not_exact=not_exact,
+        messages=list(store.messages),
+        pid=os.getpid(),
+        environment={key: value for key, value in here.items() if not isinstance(value, dict | list)},
+    )
+    return not_exact

@@ -1,0 +1,180 @@
+"""An environment with everything that keeps it going: supervisor, simulator, worker. Each is replaced when lost."""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from td3_hpc.config import StageConfig
+from td3_hpc.driving.episode_log import EpisodeLog
+from td3_hpc.driving.worker_handle import EnvironmentWorker, StepResult, WorkerLost
+from td3_hpc.errors import UserError
+from td3_hpc.simulator.supervisor_handle import Address, SupervisorHandle
+from td3_hpc.training.record import RunRecord
+from td3_hpc.training.signals import StopFlag, StopRequested
+
+Purpose = Literal["training", "evaluation"]
+Observation = dict[str, np.ndarray]
+
+#: How long a stop signal lets the step in flight finish before the checkpoint is written without it.
+STEP_GRACE_S = 0.5
+#: A worker that is lost this often at one and the same step will be lost there again.
+ATTEMPTS_PER_STEP = 4
+
+
+class EpisodeLost(Exception):
+    """The episode in progress could not be rebuilt: it ends, truncated, at its last completed step."""
+
+
+class Simulation:
+    """The learner's only view of one environment. All waiting ends early, by StopRequested, when the flag is set."""
+
+    def __init__(self, config: StageConfig, purpose: Purpose, run_dir: Path, record: RunRecord, stop: StopFlag) -> None:
+        self._config = config
+        self._purpose: Purpose = purpose
+        self._record = record
+        self._stop = stop
+        self._log_dir = run_dir / "logs"
+        self._supervisor = SupervisorHandle(
+            config.simulator, purpose, config.environment.town, run_dir / "simulators", self._log_dir
+        )
+        self._worker: EnvironmentWorker | None = None
+        self._address: Address | None = None
+        self._in_flight: np.ndarray | None = None
+        self.episode: EpisodeLog | None = None
+        """The episode in progress: seed, completed actions, checksums of its observations."""
+
+    def start(self) -> None:
+        """Start the supervisor and its simulator, without waiting for them."""
+        self._supervisor.start()
+
+    def close(self) -> None:
+        """End the worker, the simulator and the supervisor."""
+        self._end_worker()
+        self._supervisor.close()
+        self._note_events()
+
+    # ---- the environment ------------------------------------------------------------------------------------------
+    def reset(self, seed: int, route: int | None = None) -> Observation:
+        """Start an episode: a function of its arguments alone. Returns its first observation."""
+        if self._supervisor.needs_recycling:
+            self._end_worker()
+            self._supervisor.recycle()
+        for attempt in range(ATTEMPTS_PER_STEP):
+            try:
+                observation = self._ready_worker().reset(seed, route)
+                self.episode = self._ready_worker().episode
+                return observation
+            except WorkerLost as lost:
+                self._replace_worker(lost, attempt)
+        raise self._given_up("reset")
+
+    def send(self, action: np.ndarray) -> None:
+        """Send a decision, of shape (2,), without waiting for what comes of it."""
+        self._in_flight = action
+        if self._worker is not None:
+            self._worker.send(action)
+
+    def receive(self) -> StepResult:
+        """What came of the action sent. A lost worker or simulator is replaced and the episode rebuilt.
+
+        Raises EpisodeLost where the new one does not reproduce the episode.
+        """
+        assert self._in_flight is not None, "receive() follows send()"
+        for attempt in range(ATTEMPTS_PER_STEP):
+            try:
+                worker = self._ready_worker()
+                self._wait_for_step(worker)
+                result = worker.receive()
+                self._in_flight = None
+                return result
+            except WorkerLost as lost:
+                self._replace_worker(lost, attempt)
+                self.restore(self._episode())
+                self._ready_worker().send(self._in_flight)
+        raise self._given_up(f"decision {len(self._episode().actions)}")
+
+    def restore(self, episode: EpisodeLog) -> Observation:
+        """Rebuild an episode by its seed and actions. Raises EpisodeLost where an observation differs."""
+        for attempt in range(ATTEMPTS_PER_STEP):
+            try:
+                resumed = self._ready_worker().resume(episode)
+            except WorkerLost as lost:
+                self._replace_worker(lost, attempt)
+                continue
+            self.episode = self._ready_worker().episode
+            if resumed.exact:
+                return resumed.observation
+            self._record.append(
+                "episode_not_reproduced", purpose=self._purpose, seed=episode.seed, exact_decisions=resumed.steps_exact
+            )
+            raise EpisodeLost
+        raise self._given_up("rebuilding the episode")
+
+    # ---- keeping it going -----------------------------------------------------------------------------------------
+    def _episode(self) -> EpisodeLog:
+        assert self.episode is not None, "no episode is in progress"
+        return self.episode
+
+    def _wait_for_step(self, worker: EnvironmentWorker) -> None:
+        """Wait for the step in flight; after a stop signal only for a moment more."""
+        deadline: float | None = None
+        while not worker.poll(0.1):
+            if self._stop:
+                deadline = deadline or time.monotonic() + STEP_GRACE_S
+                if time.monotonic() > deadline:
+                    raise StopRequested
+
+    def _ready_worker(self) -> EnvironmentWorker:
+        """The worker, started on a ready simulator where there is none."""
+        if self._worker is None:
+            self._address = self._wait_for_address()
+            traffic = self._config.environment.traffic
+            self._worker = EnvironmentWorker(
+                self._config.environment,
+                host=self._address.host,
+                port=self._address.port,
+                tm_port=traffic.port if self._purpose == "training" else traffic.evaluation_port,
+                purpose=self._purpose,
+                seed=self._config.seed,
+                timeout_s=self._config.simulator.hang_timeout_s,
+                log=self._log_dir / f"worker-{self._purpose}.log",
+            )
+            self._worker.start()
+        return self._worker
+
+    def _wait_for_address(self) -> Address:
+        while True:
+            address = self._supervisor.address(timeout_s=0.2)
+            self._note_events()
+            if address is not None:
+                return address
+            if self._stop:
+                raise StopRequested
+
+    def _replace_worker(self, lost: WorkerLost, attempt: int) -> None:
+        """End the lost worker; the next use starts another, on a restarted simulator where that was lost too."""
+        episode = len(self.episode.actions) if self.episode else 0
+        self._record.append(
+            "worker", purpose=self._purpose, state="lost", reason=str(lost), decision=episode, attempt=attempt + 1
+        )
+        self._end_worker()
+        if lost.simulator_suspect and self._address is not None:
+            self._supervisor.report_lost(self._address.generation, str(lost))
+        self._note_events()
+
+    def _end_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _note_events(self) -> None:
+        for event in self._supervisor.events():
+            self._record.append("simulator", purpose=self._purpose, **event.as_fields())
+
+    def _given_up(self, where: str) -> UserError:
+        return UserError(
+            f"the {self._purpose} environment was lost {ATTEMPTS_PER_STEP} times at {where} "
+            f"(seed {self.episode.seed if self.episode else '-'}); see {self._log_dir}/worker-{self._purpose}.log"
+        )

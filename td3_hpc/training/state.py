@@ -1,0 +1,93 @@
+"""The run as a checkpoint's tree. Everything outside `provenance` must be the same bytes after an interruption."""
+
+import os
+import platform
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import gymnasium
+import h5py
+import numpy as np
+import torch
+
+import td3_hpc
+from td3_hpc.driving.episode_log import EpisodeLog
+
+#: What exactness rests on: with any of these different, a resumed run goes on, but not with the same bytes.
+EXACTNESS_KEYS = ("processor", "accelerator", "threads", "torch", "numpy", "opencv", "carla", "td3_hpc")
+
+
+def provenance(device: torch.device, threads: int) -> dict[str, Any]:
+    """Where and with what this attempt computes."""
+    return {
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} {_cpu_model()}",
+        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else "none",
+        "threads": threads,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "carla": td3_hpc.CARLA_VERSION,
+        "td3_hpc": td3_hpc.__version__,
+        "gymnasium": gymnasium.__version__,
+        "h5py": h5py.version.version,
+        "hdf5": h5py.version.hdf5_version,
+        "python": sys.version.split()[0],
+        "host": socket.gethostname(),
+        "job": os.environ.get("SLURM_JOB_ID", ""),
+    }
+
+
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What exactness rests on and is not as it was, in words."""
+    return [f"{key} was {saved.get(key)}, is {now[key]}" for key in EXACTNESS_KEYS if saved.get(key) != now[key]]
+
+
+def episode_tree(episode: EpisodeLog | None, first_step: int) -> dict[str, Any] | None:
+    """The episode in progress, None between two episodes."""
+    if episode is None:
+        return None
+    return {
+        "seed": episode.seed,
+        "actions": episode.actions_array(),
+        "checksums": episode.checksums_array(),
+        "first_step": first_step,
+    }
+
+
+def episode_from_tree(tree: Mapping[str, Any]) -> tuple[EpisodeLog, int]:
+    """The episode and the step that its first decision was."""
+    log = EpisodeLog.from_arrays(int(tree["seed"]), None, tree["actions"], tree["checksums"])
+    return log, int(tree["first_step"])
+
+
+#: Units and meanings of the tree's entries, written beside them as attributes.
+DESCRIPTIONS = {
+    "counters/step": "completed decisions of the run",
+    "counters/updates": "TD3 updates (critic updates)",
+    "counters/actor_updates": "actor updates",
+    "counters/episode": "index of the episode in progress, or of the next one",
+    "counters/evaluated_at": "step at which the newest evaluation cycle was completed",
+    "counters/evaluations": "completed evaluation cycles",
+    "episode": "the episode in progress: resetting with its seed and replaying its actions rebuilds it",
+    "episode/seed": "seed of the episode",
+    "episode/actions": "(n, 2) float32 in [-1, 1]: steering; throttle or brake",
+    "episode/checksums": "(n+1,) uint64: xxh3_64 of each observation and reward",
+    "episode/first_step": "step of the run that the episode's first decision is",
+    "action_in_flight": "decision already drawn, and updated for, whose outcome is not in yet",
+    "config": "the resolved configuration, YAML",
+    "provenance": "where this was written; not compared by diff",
+    "agent": "networks, targets, optimizers and generators",
+    "replay": "the replay buffer's generator and open rows; its sealed rows are in the segments",
+    "telemetry": "the monitors' windows",
+}
+
+
+def _cpu_model() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "")
+    except OSError:
+        return platform.processor()
