@@ -1,0 +1,46 @@
+"""The row of the replay buffer: the one place that says what is stored for a step, and how it is packed.
+
+An episode of T steps takes T + 1 rows. Row t holds observation t (only its newest frame, since the older ones stand
+in the rows before) together with the action taken there and its reward; the last row holds the final observation and
+says how the episode ended. `flags` packs three things:
+
+| bits | meaning |
+|---|---|
+| 0-1 | kind: `TRANSITION`, `FINAL` (an episode's last observation), `PENDING` (newest observation, no action yet) |
+| 2-3 | on a `FINAL` row: `TERMINATED` or `TRUNCATED` |
+| 4-5 | age: steps since the episode's first observation, at most `STACK - 1`; how far back the row's stack reaches |
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STACK = 4
+"""Frames in an observation's `image`, oldest first."""
+FRAME_SHAPE = (84, 84)
+VECTOR_SIZE = 53
+ACTION_SIZE = 2
+
+SCHEMA: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
+    "frame": (np.dtype(np.uint8), FRAME_SHAPE),
+    "vector": (np.dtype(np.float32), (VECTOR_SIZE,)),
+    "action": (np.dtype(np.float32), (ACTION_SIZE,)),
+    "reward": (np.dtype(np.float32), ()),
+    "flags": (np.dtype(np.uint8), ()),
+}
+"""Type and shape of each field of a row, in the order in which they are stored."""
+
+KIND = 0b0000_0011
+TRANSITION, FINAL, PENDING = 1, 2, 3
+TERMINATED = 0b0000_0100
+TRUNCATED = 0b0000_1000
+AGE_SHIFT = 4
+
+Rows = dict[str, NDArray[Any]]
+"""Consecutive rows: field name to array, the row number along the first axis."""
+
+
+def row_bytes() -> int:
+    """Bytes of one row."""
+    return sum(dtype.itemsize * int(np.prod(shape)) for dtype, shape in SCHEMA.values())

@@ -1,0 +1,208 @@
+"""TD3 (Fujimoto, van Hoof, Meger 2018, "Addressing Function Approximation Error in Actor-Critic Methods")."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from td3_hpc.config import AgentConfig
+from td3_hpc.random_state import generator_state, load_generator_state
+from td3_hpc.replay import Batch, Observation
+from td3_hpc.td3 import state as trees
+from td3_hpc.td3.networks import ACTION_SIZE, Actor, TwinCritic, initialise, to_pixels
+from td3_hpc.td3.stats import UpdateStats, action_saturation, critic_statistics, read_back
+
+Norms = dict[str, Tensor]
+
+
+class TD3Agent:
+    """Policy, twin critics, their targets and optimizers. Every random number comes from generators of its own.
+
+    Each network has a CNN of its own, the twin critics share theirs. Two Adam optimizers with two parameter groups
+    each, (`actor_cnn`, `actor`) and (`critic_cnn`, `critic`), every group with its learning rate and clipping norm.
+    """
+
+    def __init__(
+        self, config: AgentConfig, device: str | torch.device, seed: int, dtype: torch.dtype = torch.float32
+    ) -> None:
+        """New networks from `seed` (at least 0), the same bytes whatever ran before; `dtype` is that of the weights.
+
+        `config.precision: bfloat16` applies to the CNNs, which take nearly all the time; the heads keep `dtype`, so
+        that Q-values are not rounded to three digits.
+        """
+        self.config = config
+        self.device = torch.device(device)
+        self._dtype = dtype
+        bfloat16 = config.precision == "bfloat16"
+        self._pixel_dtype = torch.bfloat16 if bfloat16 else dtype
+        initial, smoothing, exploration = np.random.SeedSequence(seed).spawn(3)
+        self._smoothing = torch.Generator(self.device).manual_seed(_torch_seed(smoothing))
+        self._exploration = np.random.Generator(np.random.PCG64(exploration))
+
+        # Built without storage, since PyTorch would first fill the weights from its global generator.
+        with torch.device("meta"):
+            actor, critic = Actor(config.hidden, bfloat16), TwinCritic(config.hidden, bfloat16)
+        generator = torch.Generator().manual_seed(_torch_seed(initial))
+        for network in (actor, critic):
+            network.to(dtype).to_empty(device="cpu")
+            initialise(network, generator)
+        self.actor, self.critic = actor.to(self.device), critic.to(self.device)
+        self.actor_target = copy.deepcopy(self.actor).requires_grad_(False)
+        self.critic_target = copy.deepcopy(self.critic).requires_grad_(False)
+
+        rates = config.learning_rates
+        self.actor_optimizer = _adam(
+            [_group("actor_cnn", [actor.cnn], rates.actor_cnn), _group("actor", [actor.head], rates.actor)]
+        )
+        self.critic_optimizer = _adam(
+            [
+                _group("critic_cnn", [critic.cnn], rates.critic_cnn),
+                _group("critic", [critic.q1, critic.q2], rates.critic),
+            ]
+        )
+        self.updates = 0
+        """Critic updates done."""
+        self.actor_updates = 0
+        """Policy (and target) updates done."""
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """The policy's action (2,) in [-1, 1], without noise."""
+        image = torch.from_numpy(observation["image"]).to(self.device)[None]
+        vector = torch.from_numpy(observation["vector"]).to(self.device, self._dtype)[None]
+        with torch.inference_mode():
+            action = self.actor(to_pixels(image, self._pixel_dtype), vector)[0]
+        return action.float().cpu().numpy()  # type: ignore[no-any-return]
+
+    def explore(self, observation: Observation) -> NDArray[np.float32]:
+        """The policy's action with Gaussian noise of `exploration_noise`, clipped to [-1, 1]."""
+        noise = self._exploration.normal(0, self.config.exploration_noise, ACTION_SIZE)
+        return np.clip(self.act(observation) + noise, -1, 1).astype(np.float32)
+
+    def random_action(self) -> NDArray[np.float32]:
+        """A uniform action (2,) in [-1, 1], for the steps before learning starts."""
+        return self._exploration.uniform(-1, 1, ACTION_SIZE).astype(np.float32)
+
+    def update(self, batch: Batch) -> UpdateStats:
+        """One update of the critics; every `policy_freq`-th one also updates the policy and moves the targets."""
+        config = self.config
+        frames = torch.from_numpy(batch.frames).to(self.device)
+        s = to_pixels(frames[:, :-1], self._pixel_dtype), self._tensor(batch.vector)
+        s_next = to_pixels(frames[:, 1:], self._pixel_dtype), self._tensor(batch.next_vector)
+        a = self._tensor(batch.action)
+        r = self._tensor(batch.reward)[:, None]
+        # A truncated step is not an end: only a terminated one has no next value.
+        alive = 1 - self._tensor(batch.terminated)[:, None]
+
+        with torch.no_grad():
+            noise = torch.empty_like(a).normal_(0, 1, generator=self._smoothing) * config.policy_noise
+            noise = noise.clamp(-config.noise_clip, config.noise_clip)
+            a_next = (self.actor_target(*s_next) + noise).clamp(-1, 1)
+            q1_next, q2_next = self.critic_target(*s_next, a_next)
+            y = r + config.discount * alive * torch.minimum(q1_next, q2_next)
+
+        q1, q2 = self.critic(*s, a)
+        critic_loss = F.mse_loss(q1, y) + F.mse_loss(q2, y)
+        before, after = self._descend(self.critic_optimizer, critic_loss)
+        self.updates += 1
+        scalars = {"critic_loss": critic_loss}
+        scalars |= critic_statistics(torch.stack([q1, q2]).detach(), y, torch.stack([q1_next, q2_next]), noise)
+
+        if self.updates % config.policy_freq == 0:
+            with torch.no_grad():  # The critic's view of s does not depend on the action.
+                critic_state = self.critic.state(*s)
+            pi = self.actor(*s)
+            actor_loss = -self.critic.q1(torch.cat([critic_state, pi], 1)).mean()
+            actor_before, actor_after = self._descend(self.actor_optimizer, actor_loss)
+            self.actor_updates += 1
+            before, after = before | actor_before, after | actor_after
+            scalars |= {"actor_loss": actor_loss, "action_saturation": action_saturation(pi.detach())}
+
+            self._move(self.critic_target, self.critic)
+            self._move(self.actor_target, self.actor)
+        return read_back(self.updates, scalars, before, after)
+
+    def state(self) -> trees.Tree:
+        """All that `load_state` needs to go on with the same bytes: a tree of copies."""
+        return {
+            "actor": trees.network_state(self.actor),
+            "critic": trees.network_state(self.critic),
+            "actor_target": trees.network_state(self.actor_target),
+            "critic_target": trees.network_state(self.critic_target),
+            "actor_optimizer": trees.optimizer_state(self.actor_optimizer, self.actor),
+            "critic_optimizer": trees.optimizer_state(self.critic_optimizer, self.critic),
+            "smoothing_generator": trees.to_array(self._smoothing.get_state()),
+            "exploration_generator": generator_state(self._exploration),
+            "updates": self.updates,
+            "actor_updates": self.actor_updates,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take up `state()` again; ValueError names the first entry that is missing, unknown or does not fit."""
+        networks = {
+            "actor": self.actor,
+            "critic": self.critic,
+            "actor_target": self.actor_target,
+            "critic_target": self.critic_target,
+        }
+        optimizers = {"actor_optimizer": self.actor_optimizer, "critic_optimizer": self.critic_optimizer}
+        others = ("smoothing_generator", "exploration_generator", "updates", "actor_updates")
+        trees.check_names([*networks, *optimizers, *others], state, "")
+        for name, network in networks.items():
+            trees.load_network(network, state[name], name)
+        for name, optimizer in optimizers.items():
+            trees.load_optimizer(optimizer, networks[name.removesuffix("_optimizer")], state[name], name)
+        trees.load_torch_generator(self._smoothing, state["smoothing_generator"], "smoothing_generator")
+        load_generator_state(self._exploration, state["exploration_generator"], "exploration_generator")
+        self.updates = trees.check_count(state["updates"], "updates")
+        self.actor_updates = trees.check_count(state["actor_updates"], "actor_updates")
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device, self._dtype)
+
+    def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> tuple[Norms, Norms]:
+        """One step down the loss; the norms of each parameter group's gradient before and after clipping."""
+        groups: dict[str, list[Tensor]] = {group["name"]: group["params"] for group in optimizer.param_groups}
+        optimizer.zero_grad()
+        # Only into what this optimizer steps: the policy's loss leaves no gradients in the critic.
+        loss.backward(inputs=[parameter for parameters in groups.values() for parameter in parameters])  # type: ignore[no-untyped-call]
+        before: Norms = {}
+        after: Norms = {}
+        for name, parameters in groups.items():
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            limit: float | None = getattr(self.config.clip_norms, name)
+            before[name] = after[name] = nn.utils.get_total_norm(gradients)
+            if limit is not None:
+                nn.utils.clip_grads_with_norm_(parameters, limit, before[name])
+                after[name] = nn.utils.get_total_norm(gradients)
+        optimizer.step()
+        return before, after
+
+    def _move(self, target: nn.Module, online: nn.Module) -> None:
+        with torch.no_grad():
+            torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), self.config.tau)
+
+
+def _torch_seed(sequence: np.random.SeedSequence) -> int:
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
+
+
+def _group(name: str, modules: list[nn.Module], rate: float) -> dict[str, Any]:
+    return {"name": name, "params": [p for module in modules for p in module.parameters()], "lr": rate}
+
+
+def _adam(groups: list[dict[str, Any]]) -> torch.optim.Adam:
+    """Adam whose moments and step counts exist from the start, so that a state has the same entries at any time."""
+    optimizer = torch.optim.Adam(groups, fused=True)
+    for group in groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+    return optimizer

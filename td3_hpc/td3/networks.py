@@ -1,0 +1,112 @@
+"""The networks: a CNN on the stacked frames, and heads on its features joined with the vector."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FRAMES = 4
+VECTOR_SIZE = 53
+ACTION_SIZE = 2
+FEATURES = 512
+STATE_SIZE = FEATURES + VECTOR_SIZE
+"""565: what the heads see of an observation."""
+
+PIXEL_SCALE = 127.5
+"""A pixel x in 0..255 counts as x / 127.5 - 1, in [-1, 1]."""
+
+
+class NatureCNN(nn.Module):
+    """The CNN of Mnih et al. 2015 on 84 x 84 frames: 32 8x8/4, 64 4x4/2, 64 3x3/1, linear 512, each with ReLU."""
+
+    def __init__(self, bfloat16: bool = False) -> None:
+        """`bfloat16`: compute in bfloat16 (autocast); the weights and the features stay as they are."""
+        super().__init__()
+        self.conv1 = nn.Conv2d(FRAMES, 32, 8, stride=4)
+        self.conv2 = nn.Conv2d(32, 64, 4, stride=2)
+        self.conv3 = nn.Conv2d(64, 64, 3)
+        self.linear = nn.Linear(64 * 7 * 7, FEATURES)
+        self._autocast = bfloat16
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features (B, 512) of raw pixels (B, 4, 84, 84), floats in 0..255; see `to_pixels`.
+
+        The pixels' scaling is folded into the first layer: conv(x / 127.5 - 1, W) = conv(x, W / 127.5) - sum(W),
+        the same function of the weights, and so the same gradients, without a pass over the pixels.
+        """
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._autocast):
+            weight, bias = self.conv1.weight, self.conv1.bias
+            assert bias is not None  # for the type checker
+            x: Tensor = F.conv2d(pixels, weight / PIXEL_SCALE, bias - weight.sum((1, 2, 3)), stride=4).relu_()
+            x = self.conv2(x).relu_()
+            x = self.conv3(x).relu_()
+            x = self.linear(x.flatten(1)).relu_()
+        return x.to(weight.dtype)
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them, none after the last."""
+
+    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        sizes = [inputs, *hidden, outputs]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs) to (B, outputs)."""
+        for layer in self.layers[:-1]:
+            x = layer(x).relu_()
+        return self.layers[-1](x)  # type: ignore[no-any-return]
+
+
+class Actor(nn.Module):
+    """The policy pi(s)."""
+
+    def __init__(self, hidden: Sequence[int], bfloat16: bool = False) -> None:
+        super().__init__()
+        self.cnn = NatureCNN(bfloat16)
+        self.head = MLP(STATE_SIZE, hidden, ACTION_SIZE)
+
+    def forward(self, pixels: Tensor, vector: Tensor) -> Tensor:
+        """Actions (B, 2) in [-1, 1]."""
+        return torch.tanh(self.head(torch.cat([self.cnn(pixels), vector], 1)))
+
+
+class TwinCritic(nn.Module):
+    """Q1(s, a) and Q2(s, a): two heads on one CNN."""
+
+    def __init__(self, hidden: Sequence[int], bfloat16: bool = False) -> None:
+        super().__init__()
+        self.cnn = NatureCNN(bfloat16)
+        self.q1 = MLP(STATE_SIZE + ACTION_SIZE, hidden, 1)
+        self.q2 = MLP(STATE_SIZE + ACTION_SIZE, hidden, 1)
+
+    def state(self, pixels: Tensor, vector: Tensor) -> Tensor:
+        """The state (B, 565) that both heads see."""
+        return torch.cat([self.cnn(pixels), vector], 1)
+
+    def forward(self, pixels: Tensor, vector: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Q1 and Q2, each (B, 1)."""
+        x = torch.cat([self.state(pixels, vector), action], 1)
+        return self.q1(x), self.q2(x)
+
+
+def to_pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
+    """A uint8 image (B, 4, 84, 84) as raw floats for `NatureCNN`.
+
+    Channels-last: on CPUs the first layer's backward pass takes a fraction of its time in the other order. Whole
+    numbers up to 255 are exact in bfloat16 too.
+    """
+    return image.to(dtype=dtype, memory_format=torch.channels_last)
+
+
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw all weights and biases from `generator` by PyTorch's default rule, uniform within 1 / sqrt(fan-in)."""
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            bound = 1 / math.sqrt(layer.weight[0].numel())
+            for parameter in layer.parameters(recurse=False):
+                nn.init.uniform_(parameter, -bound, bound, generator=generator)
