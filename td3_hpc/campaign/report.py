@@ -80,7 +80,8 @@ def _shares(history: RunHistory) -> list[dict[str, Any]]:
         return []
 
     def average(prefix: str, name: str) -> float:
-        return sum(n * event.get(f"{prefix}/{name}", 0.0) for n, event in zip(steps, intervals)) / sum(steps)
+        total = sum(count * float(event.get(f"{prefix}/{name}", 0.0)) for count, event in zip(steps, intervals))
+        return float(total / sum(steps))
 
     magnitudes = {name: average("reward_magnitude", name) for name in COMPONENTS}
     total = sum(magnitudes.values()) or 1.0
@@ -117,7 +118,8 @@ def _incident(event: Event) -> str:
     if kind == "worker":
         return f"{event['purpose']} worker lost: {event['reason']}"
     if kind == "alert":
-        return f"alert {event['name']} {'on' if event['active'] else 'over'}: {event['value']:.4g} (limit {event['limit']:g})"
+        state = "on" if event["active"] else "over"
+        return f"alert {event['name']} {state}: {event['value']:.4g} (limit {event['limit']:g})"
     if kind == "stopped":
         return f"stopped by {event['signal']}, checkpoint saved"
     if kind in ("failed", "checkpoint_failed"):

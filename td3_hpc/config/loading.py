@@ -61,7 +61,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Data with `section.key=value` overrides applied; the value is read as YAML."""
-    result = _copy(data)
+    result: dict[str, Any] = _copy(data)
     for override in overrides:
         key, separator, text = override.partition("=")
         parts = key.strip().split(".")
@@ -84,8 +84,7 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
 def validate(schema: type[SectionType], data: dict[str, Any], source: str) -> SectionType:
     """A section from data; raises BadInput that lists every mistake by its path, `source` naming the file."""
     try:
-        result: SectionType = schema.model_validate(data)
-        return result
+        return schema.model_validate(data)
     except ValidationError as error:
         lines = [f"{source}: {_explain(schema, item)}" for item in error.errors()]
         raise BadInput("\n".join(lines)) from None

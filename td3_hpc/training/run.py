@@ -1,10 +1,9 @@
-"""One stage, from its configuration to its exit code: set-up, resume, the loop, and an end that leaves nothing behind."""
+"""One stage, from its configuration to its exit code."""
 
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
