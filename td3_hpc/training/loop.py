@@ -18,7 +18,7 @@ from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import EpisodeLost, Observation, Simulation
 from td3_hpc.training.state import DESCRIPTIONS, episode_from_tree, episode_tree
-from td3_hpc.training.telemetry import Telemetry
+from td3_hpc.training.telemetry import Telemetry, non_finite
 from td3_hpc.training.tensorboard import TensorBoard
 
 
@@ -77,12 +77,13 @@ class TrainingLoop:
                 if self._parts.stop:
                     raise StopRequested
                 self._checkpoint_when_due()
-                self._step()
+                self.step()
         except StopRequested:
             self.save({"signal": self._parts.stop.signal_name or ""})
             return False
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """One decision: send the action, update on what the buffer holds while the simulator ticks, collect."""
         parts, number = self._parts, self.counters.step + 1
         observation = self._observation if self._observation is not None else self._begin_episode()
         if self._action_in_flight is None:
@@ -123,9 +124,10 @@ class TrainingLoop:
             return
         stats = parts.agent.update(parts.replay.sample(self._config.agent.batch_size))
         parts.telemetry.update(stats, parts.agent.updates, self.counters.step)
-        if not stats.is_finite:
+        broken = non_finite(stats)
+        if broken:
             raise UserError(
-                f"NaN or infinity in update {parts.agent.updates} at step {number}: {stats.describe_non_finite()}; the "
+                f"NaN or infinity in update {parts.agent.updates} at step {number}: {', '.join(broken)}; the "
                 f"run stops here and keeps its checkpoint of step {self._last_checkpoint_step}. Lower the learning "
                 "rates or look at the gradient norms in the report"
             )

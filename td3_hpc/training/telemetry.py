@@ -19,6 +19,13 @@ from td3_hpc.training.tensorboard import TensorBoard
 IMAGE_SHAPE, VECTOR_SHAPE = (4, 84, 84), (53,)
 
 
+def non_finite(stats: UpdateStats) -> list[str]:
+    """Names of the update's numbers that are NaN or infinite."""
+    numbers = {name: value for name, value in vars(stats).items() if isinstance(value, float)}
+    numbers |= {f"gradient norm of {group}": norm for group, norm in stats.grad_norms_before.items()}
+    return [name for name, value in numbers.items() if not math.isfinite(value)]
+
+
 class Telemetry:
     """Collects every step and update, and writes their summary at the configured rates."""
 
@@ -84,11 +91,11 @@ class Telemetry:
         interval.mean("twin_disagreement", stats.twin_disagreement)
         interval.mean("td_error", stats.td_error)
         interval.high("q_abs", stats.q_abs_max)
-        interval.count("non_finite", int(not stats.is_finite))
+        interval.count("non_finite", int(bool(non_finite(stats))))
         if stats.actor_loss is not None:
             interval.count("actor_updates")
             interval.mean("actor_loss", stats.actor_loss)
-        for group, norm in stats.gradient_norms.items():
+        for group, norm in stats.grad_norms_before.items():
             interval.high(f"gradient/{group}", norm)
         if updates % self._config.logging.gradient_interval_updates == 0:
             self._write_gradients(stats, updates, step)
@@ -152,7 +159,7 @@ class Telemetry:
         return text
 
     def _write_gradients(self, stats: UpdateStats, updates: int, step: int) -> None:
-        norms, clipped = stats.gradient_norms, stats.clipped_gradient_norms
+        norms, clipped = stats.grad_norms_before, stats.grad_norms_after
         self._record.append("gradients", update=updates, before_clipping=norms, after_clipping=clipped)
         for group, norm in norms.items():
             self._tensorboard.scalar(f"gradients/{group}", norm, step)

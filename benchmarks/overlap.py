@@ -1,0 +1,132 @@
+"""What a training step costs against a simulator that waits, as a GPU renderer's does.
+
+    python -m benchmarks overlap
+
+The real training loop, agent, replay buffer and checkpoint store, against a simulator whose step takes 0.5, 1 and 2
+times one update's time of waiting (no processor time). The loop sends the action, updates, then collects: a step
+costs max(wait, update). The serial loop waits for the simulator before it updates: their sum. Each figure is the
+median over interleaved rounds of (time of a step) / max(wait, update), all three measured in the same round.
+"""
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from td3_hpc.checkpoint import CheckpointStore
+from td3_hpc.config import StageConfig
+from td3_hpc.driving.worker_handle import StepResult
+from td3_hpc.replay import ReplayBuffer
+from td3_hpc.td3 import TD3Agent
+from td3_hpc.training.console import RunConsole
+from td3_hpc.training.loop import Parts, TrainingLoop
+from td3_hpc.training.record import RunRecord
+from td3_hpc.training.signals import StopFlag
+from td3_hpc.training.telemetry import Telemetry
+from td3_hpc.training.tensorboard import TensorBoard
+
+ROUNDS = 15
+FACTORS = (0.5, 1.0, 2.0)
+LIMIT = 1.1
+
+
+class WaitingSimulation:
+    """A simulator whose step takes `wait` seconds of somebody else's time."""
+
+    def __init__(self, serial: bool) -> None:
+        self.wait = 0.0
+        self.episode = None
+        self._serial = serial
+        self._ready_at = 0.0
+        self._random = np.random.default_rng(0)
+
+    def reset(self, seed: int, route: int | None = None) -> dict[str, np.ndarray]:
+        frame = self._random.integers(0, 256, (84, 84), dtype=np.uint8)
+        return {"image": np.repeat(frame[None], 4, 0), "vector": np.zeros(53, np.float32)}
+
+    def send(self, action: np.ndarray) -> None:
+        self._ready_at = time.perf_counter() + self.wait
+        if self._serial:
+            self._sleep()
+
+    def receive(self) -> StepResult:
+        self._sleep()
+        components = dict.fromkeys(("efficiency", "lane_keeping", "comfort", "safety", "progress"), 0.0)
+        return StepResult(self.reset(0), 0.0, False, False, {"reward_components": components})
+
+    def _sleep(self) -> None:
+        time.sleep(max(0.0, self._ready_at - time.perf_counter()))
+
+
+def make_loop(directory: Path, serial: bool, stack: contextlib.ExitStack) -> tuple[TrainingLoop, WaitingSimulation, Parts]:
+    """A loop past `learning_starts`, in a directory of its own."""
+    directory.mkdir()
+    config = StageConfig.model_validate(
+        {
+            "name": "overlap",
+            "training": {"total_steps": 10**6, "learning_starts": 300},
+            "evaluation": {"every_steps": 10**6},
+            "checkpoint": {"every_steps": 10**6, "every_minutes": 10**6},
+            "replay": {"capacity": 2 * 10**6},
+            "logging": {"interval_steps": 10**6, "gradient_interval_updates": 10**6},
+        }
+    )
+    record, tensorboard = RunRecord(directory), TensorBoard(directory / "tensorboard", enabled=False)
+    record.open()
+    stack.callback(record.close)
+    console = stack.enter_context(RunConsole("overlap", 10**6, 0))
+    simulation = WaitingSimulation(serial)
+    parts = Parts(
+        agent=TD3Agent(config.agent, "cpu", seed=1),
+        replay=ReplayBuffer(config.replay.capacity, np.random.default_rng(1)),
+        training=simulation,  # type: ignore[arg-type]
+        evaluation=simulation,  # type: ignore[arg-type]
+        store=CheckpointStore(directory, config.checkpoint),
+        record=record,
+        tensorboard=tensorboard,
+        telemetry=Telemetry(config, record, tensorboard, console),
+        stop=StopFlag(),
+        on_step=lambda step: None,
+    )
+    loop = TrainingLoop(config, parts, {})
+    for _ in range(config.training.learning_starts + 4):
+        loop.step()
+    return loop, simulation, parts
+
+
+def seconds(action: "object") -> float:
+    """Time of a pair of steps or updates, halved: every second update also updates the policy."""
+    started = time.perf_counter()
+    action()  # type: ignore[operator]
+    action()  # type: ignore[operator]
+    return (time.perf_counter() - started) / 2
+
+
+def main() -> None:
+    """Print the table."""
+    torch.set_num_threads(2)
+    ratios: dict[tuple[float, str], list[float]] = {}
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        loops = {
+            kind: make_loop(Path(directory) / kind, kind == "serial", stack) for kind in ("overlapped", "serial")
+        }
+        agent, replay = loops["serial"][2].agent, loops["serial"][2].replay
+        for _ in range(ROUNDS):
+            update = seconds(lambda: agent.update(replay.sample(256)))
+            for factor in FACTORS:
+                for kind, (loop, simulation, _) in loops.items():
+                    simulation.wait = factor * update
+                    ratio = seconds(loop.step) / max(simulation.wait, update)
+                    ratios.setdefault((factor, kind), []).append(ratio)
+    print(f"time of a training step / max(wait, update), median of {ROUNDS}; limit {LIMIT}")
+    for factor in FACTORS:
+        overlapped, serial = (median(ratios[factor, kind]) for kind in ("overlapped", "serial"))
+        print(f"wait {factor:3.1f} x update: overlapped {overlapped:.2f}, serial {serial:.2f}")
+
+
+if __name__ == "__main__":
+    main()

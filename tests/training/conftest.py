@@ -1,0 +1,105 @@
+"""Small real runs: the embedded simulator's small town, a few dozen steps."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+SMALL = {
+    "name": "small",
+    "seed": 3,
+    "training": {"total_steps": 40, "learning_starts": 20, "threads": 1, "device": "cpu"},
+    "simulator": {"ready_timeout_s": 60, "hang_timeout_s": 5},
+    "environment": {
+        "town": "Hamlet",
+        "max_decisions": 15,
+        "route": {"min_length_m": 40, "max_length_m": 120},
+        "traffic": {"vehicles": 3, "port": 0, "evaluation_port": 0},
+    },
+    "agent": {"batch_size": 8},
+    "replay": {"capacity": 500},
+    "evaluation": {"every_steps": 20, "episodes": 1},
+    "checkpoint": {"every_steps": 10},
+    "logging": {"interval_steps": 10, "gradient_interval_updates": 10},
+}
+
+
+class Run:
+    """A run directory and the `td3-hpc train` processes that work on it."""
+
+    def __init__(self, directory: Path, config: Path) -> None:
+        self.directory = directory
+        self.config = config
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, *options: str) -> None:
+        command = [sys.executable, "-m", "td3_hpc", "train", str(self.config), "--run-dir", str(self.directory), *options]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "200"}
+        )
+
+    def finish(self, timeout: float = 240) -> tuple[int, str]:
+        """Exit code and output of the process."""
+        assert self.process is not None
+        output, _ = self.process.communicate(timeout=timeout)
+        return self.process.returncode, output
+
+    def train(self, *options: str) -> tuple[int, str]:
+        self.start(*options)
+        return self.finish()
+
+    def events(self, kind: str | None = None) -> list[dict]:
+        path = self.directory / "record.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        events = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return [event for event in events if kind in (None, event["event"])]
+
+    def wait_for(self, condition, timeout: float = 120):
+        """Poll until condition(self) is true and return its value; fails with the output when the run ends first."""
+        assert self.process is not None
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            value = condition(self)
+            if value:
+                return value
+            if self.process.poll() is not None:
+                pytest.fail(f"the run ended with {self.process.returncode} before that: {self.process.stdout.read()}")
+            time.sleep(0.02)
+        pytest.fail(f"not within {timeout} s; last events: {self.events()[-3:]}")
+
+    def simulator_pid(self, purpose: str = "training") -> int:
+        return json.loads((self.directory / "simulators" / f"simulator-{purpose}.json").read_text())["pid"]
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Factory: `make_run(name, **{"training.total_steps": 60})` is a Run of the small stage with changes."""
+    runs = []
+
+    def make(name: str = "run", **changes) -> Run:
+        data = json.loads(json.dumps(SMALL))
+        for key, value in changes.items():
+            section = data
+            *parents, last = key.split(".")
+            for parent in parents:
+                section = section.setdefault(parent, {})
+            section[last] = value
+        config = tmp_path / f"{name}.yaml"
+        config.write_text(yaml.safe_dump(data))
+        runs.append(Run(tmp_path / name, config))
+        return runs[-1]
+
+    yield make
+    for run in runs:
+        run.kill()

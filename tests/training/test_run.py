@@ -1,0 +1,126 @@
+"""Whole runs, by the command that users run, on the embedded simulator."""
+
+import os
+import signal
+
+import pytest
+
+from tests.processes import descendants, wait_until_gone
+
+def last_step(run):
+    return max((event["step"] for event in run.events()), default=0)
+
+
+def diff(first, second):
+    from td3_hpc.checkpoint import diff
+
+    return diff(first.directory, second.directory)
+
+
+def covered_steps(run):
+    return [
+        step for event in run.events("interval") for step in range(event["first_step"], event["last_step"] + 1)
+    ]
+
+
+def test_a_run_reaches_its_last_step_and_says_so(make_run):
+    run = make_run()
+    code, output = run.train()
+    assert code == 0, output
+    finished = run.events("finished")[0]
+    assert (finished["step"], finished["updates"], finished["actor_updates"], finished["evaluations"]) == (40, 20, 10, 2)
+    assert covered_steps(run) == list(range(1, 41))
+    assert sum(event["dimension_errors"] + event["non_finite"] for event in run.events("interval")) == 0
+    assert [len(event["episodes"]) for event in run.events("evaluation")] == [1, 1]
+    assert [event["update"] for event in run.events("gradients")] == [10, 20]
+    assert "Critical metrics" in (run.directory / "report.md").read_text()
+
+    code, output = run.train()
+    assert code == 0
+    assert "nothing to do" in output
+    assert len(run.events("attempt")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
+def test_an_interrupted_run_ends_with_the_same_bytes(make_run, number):
+    every_step = {"logging.interval_steps": 1}
+    whole, interrupted = make_run("whole", **every_step), make_run("interrupted", **every_step)
+    code, output = whole.train()
+    assert code == 0, output
+    for stop_after in (7, 26):
+        interrupted.start()
+        interrupted.wait_for(lambda run, at=stop_after: last_step(run) >= at)
+        interrupted.process.send_signal(number)
+        code, output = interrupted.finish()
+        assert code == 75, output
+        assert interrupted.events("stopped")[-1]["signal"] == number.name
+    code, output = interrupted.train()
+    assert code == 0, output
+    assert len(interrupted.events("attempt")) == 3
+    assert covered_steps(interrupted) == list(range(1, 41)), "a step is lost or stands twice in the record"
+    assert diff(whole, interrupted) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
+def test_the_run_outlives_its_simulator(make_run, number):
+    run = make_run()
+    run.start()
+    run.wait_for(lambda run: last_step(run) >= 10)
+    os.kill(run.simulator_pid(), number)
+    code, output = run.finish()
+    assert code == 0, output
+    assert run.events("finished")[0]["updates"] == 20
+    assert covered_steps(run) == list(range(1, 41))
+    states = [event["state"] for event in run.events("simulator") if event["purpose"] == "training"]
+    assert {"died", "hung"} & set(states), f"the record does not name the event: {states}"
+
+
+def test_nothing_is_left_running_after_the_learner_is_killed(make_run):
+    run = make_run()
+    run.start()
+    run.wait_for(lambda run: last_step(run) >= 10)
+    processes = descendants(run.process.pid)
+    assert len(processes) >= 3, "supervisors, simulators and a worker were expected"
+    run.process.kill()
+    run.process.communicate()
+    assert wait_until_gone(processes) == []
+
+    code, output = run.train()
+    assert code == 0, output
+    assert covered_steps(run) == list(range(1, 41))
+
+
+def test_another_configuration_is_refused_and_names_the_keys(make_run):
+    run = make_run(**{"training.total_steps": 21, "evaluation.every_steps": 21})
+    code, output = run.train()
+    assert code == 0, output
+    code, output = run.train("-o", "agent.tau=0.01", "-o", "seed=4")
+    assert code == 2
+    assert "agent.tau (0.005 -> 0.01)" in output
+    assert "seed (3 -> 4)" in output
+
+
+def test_a_finished_run_can_be_made_longer(make_run):
+    run = make_run(**{"training.total_steps": 21, "evaluation.every_steps": 21})
+    assert run.train()[0] == 0
+    code, output = run.train("-o", "training.total_steps=24")
+    assert code == 0, output
+    assert covered_steps(run) == list(range(1, 25))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("environment.town=Atlantis", "Atlantis"),
+        ("training.learning_starts=40", "learning would never start"),
+        ("agent.tua=1", "did you mean tau"),
+        ("training.device=cuda", "CUDA"),
+    ],
+)
+def test_bad_input_is_one_line_and_starts_nothing(make_run, option, message):
+    run = make_run()
+    code, output = run.train("-o", option)
+    assert code == 2, output
+    assert message in output
+    assert len(output.strip().splitlines()) == 1, output
+    assert not run.events("interval")
