@@ -142,7 +142,10 @@ class TD3Agent:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take up `state()` again; ValueError names the first entry that is missing, unknown or does not fit."""
+        """Take up `state()` again; ValueError names the first entry that is missing, unknown or does not fit.
+
+        After an error the agent may be half loaded: it is of no more use.
+        """
         networks = {
             "actor": self.actor,
             "critic": self.critic,

@@ -43,8 +43,15 @@ class NatureCNN(nn.Module):
             x: Tensor = F.conv2d(pixels, weight / PIXEL_SCALE, bias - weight.sum((1, 2, 3)), stride=4).relu_()
             x = self.conv2(x).relu_()
             x = self.conv3(x).relu_()
-            x = self.linear(x.flatten(1)).relu_()
+            x = self._last_layer(x).relu_()
         return x.to(weight.dtype)
+
+    def _last_layer(self, x: Tensor) -> Tensor:
+        if self._autocast or x.device.type != "cpu" or len(x) == 1:
+            return self.linear(x.flatten(1))  # type: ignore[no-any-return]
+        # As a convolution over its whole input it is the same product, in half the time of a matrix product on CPUs
+        # in float32 (not so in bfloat16, on a GPU, or for a single observation).
+        return F.conv2d(x, self.linear.weight.view(FEATURES, *x.shape[1:]), self.linear.bias).flatten(1)
 
 
 class MLP(nn.Module):
@@ -95,12 +102,12 @@ class TwinCritic(nn.Module):
 
 
 def to_pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
-    """A uint8 image (B, 4, 84, 84) as raw floats for `NatureCNN`.
+    """A uint8 image (B, 4, 84, 84) as raw floats for `NatureCNN`; whole numbers up to 255 are exact in bfloat16 too.
 
-    Channels-last: on CPUs the first layer's backward pass takes a fraction of its time in the other order. Whole
-    numbers up to 255 are exact in bfloat16 too.
+    Laid out channels-last: on CPUs the first layer's backward pass takes a fraction of its time in the other order.
+    Stacking the frames anew before the conversion is faster than the conversion's own `memory_format`.
     """
-    return image.to(dtype=dtype, memory_format=torch.channels_last)
+    return torch.stack(image.unbind(1), -1).to(dtype).permute(0, 3, 1, 2)
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
