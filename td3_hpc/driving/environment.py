@@ -1,0 +1,326 @@
+"""`DrivingEnv`: the driving task as a Gymnasium environment on the unmodified `carla` client."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import carla
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from td3_hpc.config.environment import EnvironmentConfig
+from td3_hpc.driving.episode import TERMINATIONS, Episode, Outcome
+from td3_hpc.driving.observation import Frame, FrameStack, Observation, observation_space, observation_vector
+from td3_hpc.driving.proximity import Box, is_jolt, may_touch
+from td3_hpc.driving.reward import Motion, reward_components
+from td3_hpc.driving.route import Route, RoutePlanner, RoutePosition, RouteTracker
+from td3_hpc.driving.sensors import SOLID_MARKINGS, Camera, CollisionSensor, LaneInvasionSensor, SensorTimeout
+from td3_hpc.driving.session import Session
+from td3_hpc.driving.traffic import spawn_traffic
+from td3_hpc.errors import BadInput, UserError
+
+Action = npt.NDArray[np.float32]
+
+OFF_ROUTE_M = 10.0
+"""An ego farther than this from its route has taken another road."""
+_SPAWN_LIFT_M = 0.5  # as CARLA's own spawn points: a car must not start inside the road
+_RESET_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class EgoState:
+    """The ego in one snapshot: metres, degrees, m/s."""
+
+    x: float
+    y: float
+    z: float
+    yaw: float
+    velocity: tuple[float, float]
+    speed: float
+    """Forward; negative backwards."""
+
+
+class DrivingEnv(gymnasium.Env[Observation, Action]):
+    """Drive a route through a town, seen by one camera.
+
+    Observation: `image` (4, 84, 84) uint8, grayscale, newest last; `vector` (53,) float32 in [-1, 1]. Action (2,)
+    float32 in [-1, 1]: steering (right positive), then throttle (positive) or brake (negative). docs/environment.md
+    has every range, the reward and the ends of an episode.
+
+    An episode is a function of its seed and of the actions (`config.reset: reload`). Calls raise SimulatorLost when
+    the simulator does not answer within `timeout_s`; the environment is then of no more use, and with traffic the
+    client library may instead abort the process, which is why a learner holds it in an `EnvironmentWorker`.
+    """
+
+    metadata = {"render_modes": []}
+
+    def __init__(
+        self,
+        config: EnvironmentConfig,
+        host: str = "127.0.0.1",
+        port: int = 2000,
+        tm_port: int = 8000,
+        purpose: Literal["training", "evaluation"] = "training",
+        seed: int = 0,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """`seed` starts the sequence of episode seeds for `reset()` without one; `tm_port` 0 finds a free port.
+
+        Raises UserError (another version, Traffic Manager port in use), BadInput (unknown town, vehicle or weather,
+        no routes of the configured length) and SimulatorLost.
+        """
+        self.observation_space = observation_space()  # type: ignore[assignment]  # Gymnasium types its values as Any
+        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self._config, self._purpose, self._timeout_s = config, purpose, timeout_s
+        self._weathers = [_weather(name) for name in config.weather]
+        self._decision_s = config.ticks_per_action * config.fixed_delta_seconds
+        self._vehicles: list[tuple[Any, float, float]] = []
+        self._actors: list[Any] = []
+        self._lane_invasions: LaneInvasionSensor | None = None
+        super().reset(seed=seed)
+        self._session = Session(config, host, port, tm_port, timeout_s)
+        try:
+            with self._session.calls():
+                self.planner = RoutePlanner(config.town, self._session.map, config.route)
+                self._spawn_points = self._session.map.get_spawn_points()
+                _ego_blueprint(self._session.world, config.vehicle)
+        except BaseException:
+            self.close()
+            raise
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode. `options={"route": k}` drives held-out evaluation route k instead of a drawn one.
+
+        Without a seed the next one of the environment's own sequence is taken; `info["seed"]` tells which. Raises
+        BadInput for a route that does not exist, SimulatorLost.
+        """
+        super().reset(seed=seed)
+        self.episode_seed = seed if seed is not None else int(self.np_random.integers(2**63))
+        number = (options or {}).get("route")
+        if number is not None and not 0 <= number < len(self.planner.evaluation_routes):
+            raise BadInput(f"route {number}: there are {len(self.planner.evaluation_routes)} evaluation routes, from 0")
+        with self._session.calls():
+            for attempt in range(_RESET_ATTEMPTS):
+                try:
+                    frame = self._begin(np.random.default_rng(self.episode_seed), number)
+                    break
+                except SensorTimeout:  # the camera's subscription reached the server after the last tick
+                    if attempt == _RESET_ATTEMPTS - 1:
+                        raise
+        self._stack = FrameStack(frame)
+        info = {"seed": self.episode_seed, "route": number, "route_length_m": self._route.length}
+        return self._observation(), info
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Hold an action for `ticks_per_action` ticks. Raises ValueError for one that is not two finite numbers.
+
+        `info` holds the weighted `reward_components`, `termination` (the reason or None) and, at the end,
+        `episode` (the summary).
+        """
+        action = np.asarray(action, np.float32)
+        if action.shape != (2,) or not np.isfinite(action).all():
+            raise ValueError(f"an action is two finite numbers, not {action!r}")
+        steer, pedal = (float(value) for value in np.clip(action, -1.0, 1.0))
+        with self._session.calls():
+            before = self._ego_state
+            self._ego.apply_control(carla.VehicleControl(max(pedal, 0.0), steer, max(-pedal, 0.0)))
+            jolted = False
+            for _ in range(self._config.ticks_per_action):
+                frame = self._session.tick()
+                velocity = self._ego_state.velocity
+                self._read_ego()
+                jolted |= is_jolt(velocity, self._ego_state.velocity, self._config.fixed_delta_seconds)
+            self._stack.push(self._camera.read(frame, self._timeout_s))
+            markings = self._lane_sensor.read(frame, self._timeout_s)
+            collisions = self._collisions.count(jolted or may_touch(self._ego_box(), self._other_boxes()))
+        return self._judge(before, steer, collisions, markings)
+
+    def close(self) -> None:
+        """Destroy everything spawned, and leave the simulator's settings as they were found; quick where it is dead."""
+        self._silence_sensors()
+        actors, self._actors, self._vehicles = self._actors, [], []
+        if hasattr(self, "_session"):
+            self._session.close(actors)
+
+    # --- the start of an episode
+
+    def _begin(self, generator: np.random.Generator, number: int | None) -> Frame:
+        """Set the world up in a fixed order of calls; returns the first picture."""
+        self._route = self._draw_route(generator, number)
+        manager_seed = int(generator.integers(2**31))
+        weather = self._weathers[int(generator.integers(len(self._weathers)))]
+        self._clear()
+        session = self._session
+        session.begin_episode(manager_seed)
+        world = session.world
+        world.set_weather(weather)
+        self._spawn_ego(world)
+        self._camera = Camera(world, self._ego, self._config.camera)
+        self._actors.append(self._camera.actor)
+        self._collisions = CollisionSensor(world, self._ego)
+        self._actors.append(self._collisions.actor)
+        self._lane_sensor = self._lane_invasions = LaneInvasionSensor(world, self._ego)
+        self._actors.append(self._lane_sensor.actor)
+        start = self._start_transform().location
+        traffic = spawn_traffic(world, self._spawn_points, start, self._config.traffic, generator)
+        self._actors += traffic
+        session.tick()
+        session.drive(traffic)
+        self._vehicles = [(vehicle.id, *_half_sizes(vehicle)) for vehicle in traffic]
+        self._ego_sizes = _half_sizes(self._ego)
+        frame = session.tick()
+        picture = self._camera.read(frame, self._timeout_s)
+        self._lane_sensor.read(frame, self._timeout_s)
+        self._collisions.count(announced=False)
+        self._tracker = RouteTracker(self._route)
+        self._read_ego()
+        self._position = self._locate()
+        self._acceleration = self._steer = 0.0
+        self._episode = Episode(self._config, self._route.length)
+        return picture
+
+    def _draw_route(self, generator: np.random.Generator, number: int | None) -> Route:
+        held_out = self.planner.evaluation_routes
+        if number is None and self._purpose == "evaluation":
+            number = int(generator.integers(len(held_out)))
+        return self.planner.training_route(generator) if number is None else held_out[number]
+
+    def _clear(self) -> None:
+        """Take the last episode's actors out of the world; a reload does that by itself."""
+        self._silence_sensors()
+        actors, self._actors, self._vehicles = self._actors, [], []
+        if self._config.reset == "respawn" and actors:
+            self._session.destroy(actors)
+
+    def _silence_sensors(self) -> None:
+        """Stop listening: a listener alive at the interpreter's end would abort the process."""
+        if self._lane_invasions is None:
+            return
+        self._lane_invasions.close()
+        for actor in (self._camera.actor, self._collisions.actor, self._lane_invasions.actor):
+            actor.stop()
+        self._lane_invasions = None
+
+    def _spawn_ego(self, world: Any) -> None:
+        blueprint = _ego_blueprint(world, self._config.vehicle)
+        transform = self._start_transform()
+        self._ego = world.try_spawn_actor(blueprint, transform)
+        if self._ego is None:
+            place = transform.location
+            raise UserError(
+                f"the ego cannot be spawned at x={place.x:.1f} y={place.y:.1f}: the place is taken; "
+                "destroy what other clients left in the simulator, or restart it"
+            )
+        self._actors.append(self._ego)
+
+    def _start_transform(self) -> Any:
+        (x, y, z), (pitch, yaw, roll) = self._route.points[0], self._route.angles[0]
+        return carla.Transform(carla.Location(x, y, z + _SPAWN_LIFT_M), carla.Rotation(pitch, yaw, roll))
+
+    # --- one decision
+
+    def _read_ego(self) -> None:
+        self._snapshot = self._session.world.get_snapshot()
+        actor = self._snapshot.find(self._ego.id)
+        transform, velocity = actor.get_transform(), actor.get_velocity()
+        place, yaw = transform.location, transform.rotation.yaw
+        forward = velocity.x * math.cos(math.radians(yaw)) + velocity.y * math.sin(math.radians(yaw))
+        self._ego_state = EgoState(place.x, place.y, place.z, yaw, (velocity.x, velocity.y), forward)
+
+    def _locate(self) -> RoutePosition:
+        ego = self._ego_state
+        return self._tracker.update(ego.x, ego.y, ego.yaw)
+
+    def _ego_box(self) -> Box:
+        ego = self._ego_state
+        return Box(ego.x, ego.y, ego.yaw, *self._ego_sizes)
+
+    def _other_boxes(self) -> list[Box]:
+        boxes = []
+        for vehicle, half_length, half_width in self._vehicles:
+            actor = self._snapshot.find(vehicle)
+            if actor is not None:  # the Traffic Manager removes cars that are stuck for long
+                transform = actor.get_transform()
+                place = transform.location
+                boxes.append(Box(place.x, place.y, transform.rotation.yaw, half_length, half_width))
+        return boxes
+
+    def _judge(
+        self, before: EgoState, steer: float, collisions: int, markings: list[frozenset[str]]
+    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Reward, end and info of the decision that led from the ego state `before` to the present one."""
+        ego, last = self._ego_state, self._position
+        position = self._position = self._locate()
+        outcome = Outcome(
+            collisions, self._off_road(), abs(position.lateral) > OFF_ROUTE_M, self._tracker.completed, ego.speed
+        )
+        acceleration = (ego.speed - before.speed) / self._decision_s
+        crossed = frozenset().union(*markings) - {"NONE"}
+        motion = Motion(
+            seconds=self._decision_s,
+            speed=ego.speed,
+            jerk=(acceleration - self._acceleration) / self._decision_s,
+            steering_change=steer - self._steer,
+            lateral=position.lateral,
+            heading_error=position.heading_error,
+            advance=position.distance - last.distance,
+            crash=bool(outcome.collisions or outcome.off_road or outcome.off_route),
+            solid_line=bool(crossed & SOLID_MARKINGS),
+            other_line=bool(crossed - SOLID_MARKINGS),
+        )
+        self._acceleration, self._steer = acceleration, steer
+        components = reward_components(motion, self._config.reward)
+        moved = math.hypot(ego.x - before.x, ego.y - before.y)
+        self._episode.add(components, moved, position.distance, len(markings))
+        reason = self._episode.end(outcome)
+        info: dict[str, Any] = {"reward_components": components, "termination": reason}
+        if reason is not None:
+            info["episode"] = self._episode.summary(reason)
+        terminated = reason in TERMINATIONS
+        return self._observation(), sum(components.values()), terminated, reason is not None and not terminated, info
+
+    def _off_road(self) -> bool:
+        """The ego's centre is farther than `off_road_m` outside the nearest drivable lane."""
+        ego = self._ego_state
+        waypoint = self._session.map.get_waypoint(carla.Location(ego.x, ego.y, ego.z))
+        if waypoint is None:
+            return True
+        centre = waypoint.transform.location
+        outside = math.hypot(ego.x - centre.x, ego.y - centre.y) - waypoint.lane_width / 2
+        return bool(outside > self._config.off_road_m)
+
+    def _observation(self) -> Observation:
+        ego = self._ego_state
+        spacing = self._config.route.waypoint_spacing_m
+        vector = observation_vector(self._route, self._position, spacing, ego.x, ego.y, ego.yaw, ego.speed)
+        return {"image": self._stack.image, "vector": vector}
+
+
+def _weather(name: str) -> Any:
+    presets = sorted(
+        key for key, value in vars(carla.WeatherParameters).items() if isinstance(value, carla.WeatherParameters)
+    )
+    if name not in presets:
+        raise BadInput(f"environment.weather {name}: CARLA knows {', '.join(presets)}")
+    return getattr(carla.WeatherParameters, name)
+
+
+def _ego_blueprint(world: Any, vehicle: str) -> Any:
+    library = world.get_blueprint_library().filter("vehicle.*")
+    matches = [item for item in library if item.id == vehicle]
+    if not matches:
+        raise BadInput(
+            f"environment.vehicle {vehicle}: the simulator offers {', '.join(sorted(item.id for item in library))}"
+        )
+    matches[0].set_attribute("role_name", "hero")
+    return matches[0]
+
+
+def _half_sizes(vehicle: Any) -> tuple[float, float]:
+    """Half length and half width in metres; asks the simulator each time."""
+    extent = vehicle.bounding_box.extent
+    return extent.x, extent.y

@@ -1,0 +1,44 @@
+"""Whether a collision may just have happened, from the positions and speeds in a snapshot."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+TOUCHING_M = 0.5
+"""Boxes closer than this may touch."""
+JOLT = 15.0
+"""m/s²; neither brakes nor tyres change a car's speed faster."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A vehicle's box seen from above: centre (metres), yaw (degrees) and half sizes (metres)."""
+
+    x: float
+    y: float
+    yaw: float
+    half_length: float
+    half_width: float
+
+
+def may_touch(ego: Box, others: Iterable[Box]) -> bool:
+    """Some other box lies within TOUCHING_M of the ego's, by the separating axes of the two."""
+    return any(not _separated(ego, other) and not _separated(other, ego) for other in others)
+
+
+def is_jolt(before: tuple[float, float], after: tuple[float, float], seconds: float) -> bool:
+    """The change between two velocities (m/s) is more than a car can do by itself."""
+    return math.hypot(after[0] - before[0], after[1] - before[1]) > JOLT * seconds
+
+
+def _separated(box: Box, other: Box) -> bool:
+    """One of the box's two axes separates it from the other box by more than TOUCHING_M."""
+    forward, turn = math.radians(box.yaw), math.radians(other.yaw - box.yaw)
+    dx, dy = other.x - box.x, other.y - box.y
+    cos, sin = abs(math.cos(turn)), abs(math.sin(turn))
+    along = abs(dx * math.cos(forward) + dy * math.sin(forward))
+    across = abs(dy * math.cos(forward) - dx * math.sin(forward))
+    return (
+        along > box.half_length + other.half_length * cos + other.half_width * sin + TOUCHING_M
+        or across > box.half_width + other.half_length * sin + other.half_width * cos + TOUCHING_M
+    )

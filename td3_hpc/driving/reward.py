@@ -1,0 +1,94 @@
+"""The reward of one decision: five bounded components, each with a weight (docs/environment.md has the reasons).
+
+With v the forward speed (m/s), v* the target speed, d the lateral deviation (m), ψ the heading error (degrees) and Δt
+the seconds of one decision, before the weights:
+
+    efficiency    1 - |v - v*| / v*                                       clipped to [-1, 1]
+    lane_keeping  min(1, |v| / v*) (1 - min(2, |d| / 1 m + |ψ| / 45°))    in [-1, 1]
+    comfort       -(min(1, |Δsteering|) + min(1, |jerk| / 30 m/s³)) / 2   in [-1, 0]
+    safety        -1 collision or off the road or route; else -0.5 over a solid line, -0.2 over another; in [-1, 0]
+    progress      metres gained along the route / (v* Δt)                 clipped to [-1, 1]
+"""
+
+from dataclasses import dataclass
+
+from td3_hpc.config.environment import RewardConfig
+
+COMPONENTS = ("efficiency", "lane_keeping", "comfort", "safety", "progress")
+LATERAL_SCALE = 1.0
+"""Metres of lateral deviation that use up the reward of lane keeping."""
+HEADING_SCALE = 45.0
+"""Degrees of heading error that do the same."""
+JERK_SCALE = 30.0
+"""m/s³ at which a jolt is fully uncomfortable."""
+SOLID_LINE, BROKEN_LINE = -0.5, -0.2
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What one decision did to the ego."""
+
+    seconds: float
+    """Length of the decision."""
+    speed: float
+    """m/s, forward; negative backwards."""
+    jerk: float
+    """m/s³: change of the decision's mean acceleration, per second."""
+    steering_change: float
+    """Change of the steering command, in [-2, 2]."""
+    lateral: float
+    """Metres from the route."""
+    heading_error: float
+    """Degrees."""
+    advance: float
+    """Metres gained along the route."""
+    crash: bool
+    """A collision, or off the road or the route."""
+    solid_line: bool
+    """The ego crossed a solid lane marking."""
+    other_line: bool
+    """The ego crossed another lane marking."""
+
+
+def reward_components(motion: Motion, config: RewardConfig) -> dict[str, float]:
+    """The weighted and scaled components by name; their sum is the reward, at most `config.bound` in absolute value."""
+    target = config.target_speed_kmh / 3.6
+    weights = (config.efficiency, config.lane_keeping, config.comfort, config.safety, config.progress)
+    values = (
+        efficiency(motion.speed, target),
+        lane_keeping(motion.speed, target, motion.lateral, motion.heading_error),
+        comfort(motion.steering_change, motion.jerk),
+        safety(motion.crash, motion.solid_line, motion.other_line),
+        progress(motion.advance, target * motion.seconds),
+    )
+    return {
+        name: config.scale * weight * value for name, weight, value in zip(COMPONENTS, weights, values, strict=True)
+    }
+
+
+def efficiency(speed: float, target: float) -> float:
+    """1 at the target speed, 0 standing and at twice the target, never below -1."""
+    return max(-1.0, 1.0 - abs(speed - target) / target)
+
+
+def lane_keeping(speed: float, target: float, lateral: float, heading_error: float) -> float:
+    """1 in the middle of the lane and along it, 0 standing, -1 far off; grows with speed up to the target's."""
+    deviation = abs(lateral) / LATERAL_SCALE + abs(heading_error) / HEADING_SCALE
+    return min(1.0, abs(speed) / target) * (1.0 - min(2.0, deviation))
+
+
+def comfort(steering_change: float, jerk: float) -> float:
+    """0 for a smooth drive, -1 for a jolt with the wheel thrown round."""
+    return -0.5 * (min(1.0, abs(steering_change)) + min(1.0, abs(jerk) / JERK_SCALE))
+
+
+def safety(crash: bool, solid_line: bool, other_line: bool) -> float:
+    """-1 for a crash, a smaller fine for a lane marking crossed, else 0."""
+    if crash:
+        return -1.0
+    return SOLID_LINE if solid_line else BROKEN_LINE if other_line else 0.0
+
+
+def progress(advance: float, full: float) -> float:
+    """Metres gained along the route as a share of what the target speed gains, in [-1, 1]."""
+    return max(-1.0, min(1.0, advance / full))

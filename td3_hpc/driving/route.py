@@ -1,0 +1,270 @@
+"""Routes: a planner over the lanes of a map, held-out evaluation routes, and the ego's progress along a route."""
+
+import heapq
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_hpc.config.environment import RouteConfig
+from td3_hpc.errors import BadInput
+
+FloatArray = npt.NDArray[np.float64]
+
+ANCHOR_SPACING_M = 10.0
+"""Distance between two places on a lane where a route may start or end."""
+GOAL_RADIUS_M = 2.0
+"""A route is completed when the ego's projection is this close to its end."""
+_SAMPLE_STEP_M = 1.0
+_EVALUATION_SEED = 2050  # the held-out routes are a property of the map and the configuration, never of a run
+_SEARCH_BACK_M = 5.0
+_SEARCH_AHEAD_M = 20.0
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A drivable lane of one road section: its centre line in the direction of travel, every metre or less."""
+
+    key: tuple[int, int, int]
+    points: FloatArray
+    """(n, 3) metres."""
+    angles: FloatArray
+    """(n, 3) pitch, yaw (continuous, not wrapped) and roll in degrees."""
+    distances: FloatArray
+    """(n,) metres from the lane's start."""
+    in_junction: bool
+
+    @property
+    def length(self) -> float:
+        """Metres."""
+        return float(self.distances[-1])
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A place where a route may start or end: a lane's index and metres from its start."""
+
+    lane: int
+    offset: float
+
+
+@dataclass(frozen=True)
+class Route:
+    """Waypoints every `waypoint_spacing_m` along lanes, from a start to a goal; the last gap may be shorter."""
+
+    start: Anchor
+    goal: Anchor
+    points: FloatArray
+    """(n, 3) metres."""
+    angles: FloatArray
+    """(n, 3) pitch, yaw (continuous, not wrapped) and roll in degrees."""
+    distances: FloatArray
+    """(n,) metres from the start."""
+
+    @property
+    def length(self) -> float:
+        """Metres."""
+        return float(self.distances[-1])
+
+    def place(self, distances: FloatArray) -> FloatArray:
+        """(3, m) x, y (metres) and yaw (degrees, continuous) at m distances from the start, held at both ends."""
+        columns = (self.points[:, 0], self.points[:, 1], self.angles[:, 1])
+        return np.stack([np.interp(distances, self.distances, column) for column in columns])
+
+
+@dataclass(frozen=True)
+class RoutePosition:
+    """Where the ego is relative to its route."""
+
+    distance: float
+    """Metres from the start to the ego's projection on the route."""
+    lateral: float
+    """Metres from the route to the ego, positive to the right."""
+    heading_error: float
+    """Degrees in [-180, 180): the ego's yaw minus the route's."""
+
+
+class RouteTracker:
+    """The ego's position along a route, searched near the last one, so that a route may cross or touch itself."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self._distance = 0.0
+        self._vectors = np.diff(route.points[:, :2], axis=0)
+        self._squares = np.maximum((self._vectors**2).sum(axis=1), 1e-12)
+
+    @property
+    def completed(self) -> bool:
+        """The goal is reached."""
+        return self._distance >= self.route.length - GOAL_RADIUS_M
+
+    def update(self, x: float, y: float, yaw_deg: float) -> RoutePosition:
+        """The position of an ego at x, y (metres) that faces yaw_deg."""
+        route = self.route
+        first = int(np.searchsorted(route.distances, self._distance - _SEARCH_BACK_M, side="right")) - 1
+        last = int(np.searchsorted(route.distances, self._distance + _SEARCH_AHEAD_M))
+        window = slice(max(first, 0), min(max(last, 1), len(self._vectors)))
+        offsets = np.array((x, y)) - route.points[window, :2]
+        shares = np.clip((offsets * self._vectors[window]).sum(axis=1) / self._squares[window], 0.0, 1.0)
+        gaps = ((offsets - shares[:, None] * self._vectors[window]) ** 2).sum(axis=1)
+        best = int(np.argmin(gaps))
+        index = window.start + best
+        step = route.distances[index + 1] - route.distances[index]
+        self._distance = float(route.distances[index] + shares[best] * step)
+        route_x, route_y, route_yaw = (float(value) for value in route.place(np.array(self._distance)))
+        yaw = math.radians(route_yaw)
+        lateral = -math.sin(yaw) * (x - route_x) + math.cos(yaw) * (y - route_y)
+        return RoutePosition(self._distance, lateral, (yaw_deg - route_yaw + 180.0) % 360.0 - 180.0)
+
+
+class RoutePlanner:
+    """Shortest routes along the lanes of a map, without lane changes.
+
+    The first `evaluation_routes` draws of a fixed generator are the held-out evaluation routes; training routes are
+    drawn from the caller's generator and never start or end where an evaluation route starts or ends. Raises BadInput
+    when the map has not enough routes of the configured length.
+    """
+
+    def __init__(self, town: str, carla_map: Any, config: RouteConfig) -> None:
+        self._town, self._config = town, config
+        self._lanes, self._successors = read_lanes(carla_map)
+        self._anchors = [anchor for index, lane in enumerate(self._lanes) for anchor in _anchors(index, lane)]
+        self._held_out: set[Anchor] = set()
+        self.evaluation_routes: list[Route] = []
+        generator = np.random.default_rng(_EVALUATION_SEED)
+        for _ in range(config.evaluation_routes):
+            route = self._draw(generator)
+            self._held_out |= {route.start, route.goal}
+            self.evaluation_routes.append(route)
+        self._draw(generator)  # raises now, not at the first episode, where training would have no route left
+
+    def training_route(self, generator: np.random.Generator) -> Route:
+        """A route drawn from the generator."""
+        return self._draw(generator)
+
+    def _draw(self, generator: np.random.Generator) -> Route:
+        """A start, uniformly; then a goal, uniformly among those at a distance that the configuration allows."""
+        anchors = [anchor for anchor in self._anchors if anchor not in self._held_out]
+        for index in generator.permutation(len(anchors)):
+            start = anchors[index]
+            lane_distances, previous = self._search(start)
+            goals = [anchor for anchor in anchors if self._in_range(self._distance(start, anchor, lane_distances))]
+            if goals:
+                goal = goals[int(generator.integers(len(goals)))]
+                return self._build(start, goal, previous)
+        config = self._config
+        raise BadInput(
+            f"town {self._town}: not enough routes of {config.min_length_m:g} to {config.max_length_m:g} m for "
+            f"{config.evaluation_routes} evaluation routes and training; change environment.route"
+        )
+
+    def _in_range(self, distance: float) -> bool:
+        return self._config.min_length_m <= distance <= self._config.max_length_m
+
+    def _distance(self, start: Anchor, goal: Anchor, lane_distances: dict[int, float]) -> float:
+        if goal.lane == start.lane and goal.offset >= start.offset:
+            return goal.offset - start.offset
+        return lane_distances.get(goal.lane, math.inf) + goal.offset
+
+    def _search(self, start: Anchor) -> tuple[dict[int, float], dict[int, int]]:
+        """Dijkstra: metres from the start to each lane's start, up to the longest route; each lane's predecessor."""
+        distances: dict[int, float] = {}
+        previous: dict[int, int] = {}
+        first = self._lanes[start.lane].length - start.offset
+        queue = [(first, lane, start.lane) for lane in self._successors[start.lane]]
+        heapq.heapify(queue)
+        while queue:
+            distance, lane, origin = heapq.heappop(queue)
+            if lane in distances or distance > self._config.max_length_m:
+                continue
+            distances[lane], previous[lane] = distance, origin
+            for successor in self._successors[lane]:
+                heapq.heappush(queue, (distance + self._lanes[lane].length, successor, lane))
+        return distances, previous
+
+    def _build(self, start: Anchor, goal: Anchor, previous: dict[int, int]) -> Route:
+        if goal.lane == start.lane and goal.offset >= start.offset:
+            pieces = [_piece(self._lanes[start.lane], start.offset, goal.offset)]
+        else:
+            path = [goal.lane]
+            while previous[path[-1]] != start.lane:
+                path.append(previous[path[-1]])
+            pieces = [_piece(self._lanes[start.lane], start.offset, math.inf)]
+            pieces += [_piece(self._lanes[lane], 0.0, math.inf) for lane in reversed(path[1:])]
+            pieces.append(_piece(self._lanes[goal.lane], 0.0, goal.offset))
+        return _resample(start, goal, pieces, self._config.waypoint_spacing_m)
+
+
+def read_lanes(carla_map: Any) -> tuple[list[Lane], list[list[int]]]:
+    """Every drivable lane of a `carla.Map`, in a fixed order, and the indices of the lanes that follow each."""
+    starts: dict[tuple[int, int, int], Any] = {}
+    links: set[tuple[tuple[int, int, int], tuple[int, int, int]]] = set()
+    for origin, destination in carla_map.get_topology():
+        keys = []
+        for waypoint in (origin, destination):
+            keys.append((waypoint.road_id, waypoint.section_id, waypoint.lane_id))
+            if str(waypoint.lane_type) == "Driving":
+                starts.setdefault(keys[-1], waypoint)
+        links.add((keys[0], keys[1]))
+    lanes = [lane for key in sorted(starts) if (lane := _read_lane(carla_map, key, starts[key])) is not None]
+    index = {lane.key: number for number, lane in enumerate(lanes)}
+    successors: list[list[int]] = [[] for _ in lanes]
+    for origin_key, destination_key in sorted(links):
+        if origin_key in index and destination_key in index:
+            successors[index[origin_key]].append(index[destination_key])
+    return lanes, successors
+
+
+def _read_lane(carla_map: Any, key: tuple[int, int, int], start: Any) -> Lane | None:
+    """The lane that starts at a waypoint; None where it is too short to be driven along."""
+    ends = start.next_until_lane_end(_SAMPLE_STEP_M)
+    if not ends or abs(ends[-1].s - start.s) < 0.1:
+        return None
+    inset = 1e-3  # exactly on the border the map may answer with the neighbouring section
+    direction = 1.0 if ends[-1].s > start.s else -1.0
+    first, last = start.s + direction * inset, ends[-1].s - direction * inset
+    count = max(2, math.ceil(abs(last - first) / _SAMPLE_STEP_M) + 1)
+    waypoints = [carla_map.get_waypoint_xodr(key[0], key[2], float(s)) for s in np.linspace(first, last, count)]
+    transforms = [waypoint.transform for waypoint in waypoints if waypoint is not None]
+    if len(transforms) < 2:
+        return None
+    points = np.array([(t.location.x, t.location.y, t.location.z) for t in transforms])
+    angles = np.array([(t.rotation.pitch, t.rotation.yaw, t.rotation.roll) for t in transforms])
+    angles[:, 1] = np.unwrap(angles[:, 1], period=360.0)
+    return Lane(key, points, angles, _distances(points), bool(start.is_junction))
+
+
+def _distances(points: FloatArray) -> FloatArray:
+    steps = np.hypot(*np.diff(points[:, :2], axis=0).T)
+    return np.concatenate(([0.0], np.cumsum(steps)))
+
+
+def _anchors(index: int, lane: Lane) -> list[Anchor]:
+    """Places on a lane outside junctions, half a spacing away from its ends."""
+    if lane.in_junction:
+        return []
+    margin = ANCHOR_SPACING_M / 2
+    return [Anchor(index, float(offset)) for offset in np.arange(margin, lane.length - margin + 1e-9, ANCHOR_SPACING_M)]
+
+
+def _piece(lane: Lane, start: float, end: float) -> FloatArray:
+    """(n, 6) points and angles of a lane between two distances from its start."""
+    end = min(end, lane.length)
+    inner = lane.distances[(lane.distances > start) & (lane.distances < end)]
+    where = np.concatenate(([start], inner, [end]))
+    columns = np.concatenate((lane.points, lane.angles), axis=1).T
+    return np.stack([np.interp(where, lane.distances, column) for column in columns], axis=1)
+
+
+def _resample(start: Anchor, goal: Anchor, pieces: list[FloatArray], spacing: float) -> Route:
+    """The pieces joined and resampled every `spacing` metres."""
+    joined = np.concatenate(pieces)
+    joined[:, 4] = np.unwrap(joined[:, 4], period=360.0)
+    along = _distances(joined)
+    keep = np.concatenate(([True], np.diff(along) > 1e-6))
+    joined, along = joined[keep], along[keep]
+    where = np.append(np.arange(0.0, along[-1] - 0.1, spacing), along[-1])
+    rows = np.stack([np.interp(where, along, column) for column in joined.T], axis=1)
+    return Route(start, goal, rows[:, :3], rows[:, 3:], where)

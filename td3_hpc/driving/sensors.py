@@ -1,0 +1,116 @@
+"""The ego's camera, collision and lane-invasion sensors, each read by the number of the tick's frame.
+
+Every sensor has a connection and a thread of its own in the client library, so its data arrives some time after
+`world.tick()` has returned, in no fixed order. A reader therefore waits for the frame it wants, up to a deadline.
+"""
+
+import queue
+import time
+from typing import Any
+
+import carla
+import cv2
+import numpy as np
+
+from td3_hpc.config.environment import CameraConfig
+from td3_hpc.driving.observation import FRAME_SIZE, Frame
+
+_GRACE_S = 0.1
+"""How long a collision event that the ego's surroundings announce may take to arrive."""
+SOLID_MARKINGS = frozenset(("Solid", "SolidSolid", "SolidBroken", "BrokenSolid", "Curb", "Grass"))
+
+
+class SensorTimeout(Exception):
+    """The data of a frame did not arrive in time."""
+
+
+class Camera:
+    """An RGB camera of 84 x 84 pixels on the ego, read as grayscale."""
+
+    def __init__(self, world: Any, ego: Any, config: CameraConfig) -> None:
+        blueprint = world.get_blueprint_library().find("sensor.camera.rgb")
+        blueprint.set_attribute("image_size_x", str(FRAME_SIZE))
+        blueprint.set_attribute("image_size_y", str(FRAME_SIZE))
+        blueprint.set_attribute("fov", str(config.fov_deg))
+        mount = carla.Transform(carla.Location(x=config.x_m, z=config.z_m), carla.Rotation(pitch=config.pitch_deg))
+        self.actor = world.spawn_actor(blueprint, mount, attach_to=ego)
+        self._images: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.actor.listen(self._images.put)
+
+    def read(self, frame: int, timeout_s: float) -> Frame:
+        """The picture of a frame, (84, 84) uint8; older ones are dropped. Raises SensorTimeout."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                image = self._images.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise SensorTimeout(f"no camera picture of frame {frame} within {timeout_s:g} s") from None
+            if image.frame == frame:
+                pixels = np.frombuffer(image.raw_data, np.uint8).reshape(image.height, image.width, 4)
+                gray: Frame = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), np.uint8)
+                return gray
+            if image.frame > frame:
+                raise SensorTimeout(f"the camera skipped frame {frame}")
+
+
+class CollisionSensor:
+    """Counts the ego's collisions. The server sends one message per event and none where nothing happened."""
+
+    def __init__(self, world: Any, ego: Any) -> None:
+        blueprint = world.get_blueprint_library().find("sensor.other.collision")
+        self.actor = world.spawn_actor(blueprint, carla.Transform(), attach_to=ego)
+        self._events: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.actor.listen(lambda event: self._events.put(event.frame))
+
+    def count(self, announced: bool) -> int:
+        """Events since the last call.
+
+        An event of this very tick may still be under way. Where the ego's surroundings announce one (another vehicle
+        within reach, a jolt), it is waited for a moment, so that the same episode finds it in the same decision.
+        """
+        count = 0
+        try:
+            if announced:
+                self._events.get(timeout=_GRACE_S)
+                count = 1
+            while True:
+                self._events.get_nowait()
+                count += 1
+        except queue.Empty:
+            return count
+
+
+class LaneInvasionSensor:
+    """Lane markings that the ego crossed. The client library computes them itself when a tick's frame arrives."""
+
+    def __init__(self, world: Any, ego: Any) -> None:
+        blueprint = world.get_blueprint_library().find("sensor.other.lane_invasion")
+        self.actor = world.spawn_actor(blueprint, carla.Transform(), attach_to=ego)
+        self._queue: queue.SimpleQueue[tuple[int, frozenset[str] | None]] = queue.SimpleQueue()
+        self.actor.listen(self._crossed)
+        # Called after the sensor's own callback, by the same thread: once it has seen a frame, so has the sensor.
+        self._world, self._callback = world, world.on_tick(self._ticked)
+
+    def read(self, frame: int, timeout_s: float) -> list[frozenset[str]]:
+        """The kinds of markings crossed in each event since the last call, up to a frame. Raises SensorTimeout."""
+        deadline = time.monotonic() + timeout_s
+        events: list[frozenset[str]] = []
+        while True:
+            try:
+                number, markings = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise SensorTimeout(f"the client did not handle frame {frame} within {timeout_s:g} s") from None
+            if markings is not None:
+                events.append(markings)
+            elif number >= frame:
+                return events
+
+    def close(self) -> None:
+        """Take the callback off the world."""
+        self._world.remove_on_tick(self._callback)
+
+    def _crossed(self, event: Any) -> None:
+        self._queue.put((event.frame, frozenset(str(marking.type) for marking in event.crossed_lane_markings)))
+
+    def _ticked(self, snapshot: Any) -> None:
+        self._queue.put((snapshot.frame, None))
