@@ -1,0 +1,98 @@
+"""Perspective: from the world to a camera's pixels.
+
+A camera looks along its x axis, y points right, z up, as everywhere in CARLA. Pixel column i covers [i, i + 1) of the
+horizontal axis u; u = width / 2 + f * y / x and v = height / 2 - f * z / x with f = width / (2 tan(fov / 2)).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+NEAR = 0.05
+"""Nothing closer than this is drawn, m."""
+
+
+def rotation_matrix(pitch: float, yaw: float, roll: float) -> Floats:
+    """The (3, 3) rotation of a pose given in degrees: columns are its forward, right and up axes (as carla.Transform)."""
+    cp, sp = math.cos(math.radians(pitch)), math.sin(math.radians(pitch))
+    cy, sy = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
+    cr, sr = math.cos(math.radians(roll)), math.sin(math.radians(roll))
+    return np.array(
+        [
+            [cp * cy, cy * sp * sr - sy * cr, -cy * sp * cr - sy * sr],
+            [cp * sy, sy * sp * sr + cy * cr, -sy * sp * cr + cy * sr],
+            [sp, -cp * sr, cp * cr],
+        ],
+        np.float32,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lens:
+    """What depends on a picture's size and field of view alone."""
+
+    width: int
+    height: int
+    focal: float
+    """Pixels."""
+    right: Floats
+    """(1, width): y / x of the ray through each column's middle."""
+    up: Floats
+    """(height, 1): z / x of the ray through each row's middle."""
+    length: Floats
+    """(height, width): length of the ray (1, right, up)."""
+    side: tuple[float, float]
+    """Cosine and sine of half the horizontal angle of view."""
+    top: tuple[float, float]
+    """The same, vertical."""
+
+
+@lru_cache(maxsize=16)
+def lens_of(width: int, height: int, fov: float) -> Lens:
+    """The lens of a camera; `fov` is the horizontal angle in degrees, held within (0.01, 179.9)."""
+    tangent = math.tan(math.radians(min(max(fov, 0.01), 179.9)) / 2.0)
+    focal = width / (2.0 * tangent)
+    right = ((np.arange(width, dtype=np.float32) + 0.5 - width / 2.0) / focal).astype(np.float32)[None, :]
+    up = ((height / 2.0 - 0.5 - np.arange(height, dtype=np.float32)) / focal).astype(np.float32)[:, None]
+    half_side, half_top = math.atan(tangent), math.atan(tangent * height / width)
+    return Lens(
+        width=width,
+        height=height,
+        focal=focal,
+        right=right,
+        up=up,
+        length=np.sqrt(1.0 + right * right + up * up, dtype=np.float32),
+        side=(math.cos(half_side), math.sin(half_side)),
+        top=(math.cos(half_top), math.sin(half_top)),
+    )
+
+
+def clip(corners: Floats, distance: Floats) -> Floats:
+    """Convex polygons cut at a plane.
+
+    Args:
+        corners: (n, k, 3); a polygon with fewer corners repeats one.
+        distance: (n, k) signed distance of each corner to the plane; what is negative is cut away. Every polygon must
+            have a corner with a distance of at least 0.
+
+    Returns:
+        (n, k + 1, 3), repeating the last corner where fewer are left.
+    """
+    count = corners.shape[1]
+    following = np.roll(np.arange(count), -1)
+    inside = distance >= 0.0
+    inside_next = inside[:, following]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = distance / (distance - distance[:, following])
+        crossing = corners + share[..., None] * (corners[:, following] - corners)
+    candidates = np.stack([corners, crossing], axis=2).reshape(len(corners), 2 * count, 3)
+    valid = np.stack([inside, inside != inside_next], axis=2).reshape(len(corners), 2 * count)
+    order = np.argsort(~valid, axis=1, kind="stable")
+    last = valid.sum(axis=1)[:, None] - 1
+    chosen = np.take_along_axis(order, np.minimum(np.arange(count + 1), last), axis=1)
+    return np.asarray(np.take_along_axis(candidates, chosen[..., None], axis=1))

@@ -1,0 +1,240 @@
+"""What stands still in a town, as convex quadrilaterals, and the index that finds those near a camera."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from td3_hpc.simulator.labels import CityObjectLabel
+
+Floats = NDArray[np.float32]
+Point = Sequence[float]
+Colour = tuple[int, int, int]
+
+VIEW_DISTANCE = 200.0
+"""Ground farther away than this is not drawn, m."""
+VIEW_DISTANCE_UPRIGHT = 150.0
+"""The same for what stands upright, m."""
+CELL = 8.0
+"""Edge of the square cells by which everything above the base plane is ordered, m."""
+
+_BLOCK = 32.0  # Cameras in one square of this size share a block of quadrilaterals, m.
+_MAX_BLOCKS = 128
+_LEVEL_GAP = 3.0  # Two surfaces in one cell this far apart are two storeys, m.
+
+
+class Layer(IntEnum):
+    """Drawing order of what lies flat, lowest first; UPRIGHT stands on it."""
+
+    TERRAIN = 0
+    SIDEWALK = 1
+    ASPHALT = 2
+    PAINT = 3
+    KERB = 4
+    UPRIGHT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The quadrilaterals that a camera somewhere in one square of the town may see; n rows each.
+
+    `base` rows come first, in drawing order: nothing lies below them, so they need no sorting by distance.
+    """
+
+    corners: Floats
+    """(n, 4, 3) world metres, anticlockwise or clockwise; a triangle repeats its last corner."""
+    centre: Floats
+    """(n, 3) world metres."""
+    radius: Floats
+    """(n,) bounding sphere, m."""
+    normal: Floats
+    """(n, 3) unit outward normal: a quadrilateral is invisible from behind."""
+    offset: Floats
+    """(n,) plane constant: normal . p = offset for every p in the plane, m."""
+    size: Floats
+    """(n,) smallest dimension that matters for leaving it out at a distance, m."""
+    colour: Floats
+    """(n, 3) BGR, 0-255, before light."""
+    label: NDArray[np.uint8]
+    """(n,) CityObjectLabel."""
+    layer: NDArray[np.int8]
+    lamp: NDArray[np.int16]
+    """(n,) 3 * traffic light + lamp (0 red, 1 yellow, 2 green), or -1."""
+    object_id: NDArray[np.uint16]
+    cell: Floats
+    """(n, 2) centre of the cell that decides the drawing order, m."""
+    storey: NDArray[np.int8]
+    base_count: int
+    """The first so many rows are base."""
+
+
+class Scene:
+    """All quadrilaterals of a town.
+
+    Args:
+        base_z: height of the endless ground plane, metres; nothing lies below it.
+        light_ids: signal ids of the traffic lights in the order of `Block.lamp`.
+        quads: the rows, see `SceneBuilder.build`.
+        storeys: heights in metres that part the storeys of a cell, for cells with more than one.
+    """
+
+    def __init__(
+        self,
+        base_z: float,
+        light_ids: tuple[str, ...],
+        quads: Block,
+        storeys: dict[tuple[int, int], tuple[float, ...]],
+    ) -> None:
+        self.base_z = base_z
+        self.light_ids = light_ids
+        self.quads = quads
+        self.storeys = storeys
+        self.has_relief = bool(np.any(quads.layer[quads.base_count :] < Layer.UPRIGHT))
+        """Whether any ground lies above the base plane."""
+        self._blocks: dict[tuple[int, int], Block] = {}
+        low = quads.corners[..., :2].min(axis=1)
+        high = quads.corners[..., :2].max(axis=1)
+        self._low, self._high = low, high
+        self._reach = np.where(quads.layer < Layer.UPRIGHT, VIEW_DISTANCE, VIEW_DISTANCE_UPRIGHT).astype(np.float32)
+
+    def near(self, x: float, y: float) -> Block:
+        """What a camera at (x, y), metres, may see. Built once for each square of the town, then kept."""
+        key = (math.floor(x / _BLOCK), math.floor(y / _BLOCK))
+        block = self._blocks.get(key)
+        if block is None:
+            if len(self._blocks) >= _MAX_BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
+            block = self._blocks[key] = self._select(key)
+        return block
+
+    def storey(self, x: float, y: float, z: float) -> int:
+        """The storey (0 = lowest) of a point on its cell: the number of road surfaces well below it."""
+        gaps = self.storeys.get((math.floor(x / CELL), math.floor(y / CELL)))
+        return sum(z > gap for gap in gaps) if gaps else 0
+
+    def _select(self, key: tuple[int, int]) -> Block:
+        corner = np.array(key, np.float32) * np.float32(_BLOCK)
+        gap = np.maximum(np.maximum(self._low - (corner + _BLOCK), corner - self._high), 0.0)
+        rows = np.flatnonzero(np.hypot(gap[:, 0], gap[:, 1]) < self._reach)
+        return take(self.quads, rows)
+
+
+def take(block: Block, rows: NDArray[np.intp]) -> Block:
+    """The given rows (ascending) of a block."""
+    fields = {name: getattr(block, name)[rows] for name in Block.__slots__ if name != "base_count"}
+    return Block(**fields, base_count=int(np.searchsorted(rows, block.base_count)))
+
+
+class SceneBuilder:
+    """Collects quadrilaterals and makes a Scene of them.
+
+    Args:
+        base_z: height of the endless ground plane, metres; no point may lie below it by more than a few centimetres.
+    """
+
+    def __init__(self, base_z: float) -> None:
+        self.base_z = base_z
+        self.light_ids: list[str] = []
+        self._corners: list[Sequence[Point]] = []
+        self._rows: list[tuple[float, Colour, int, int, int, int]] = []
+        self._object = 0
+
+    def new_object(self) -> int:
+        """An object id for the instance segmentation, 1-65535, from the top down; dynamic actors count from below."""
+        self._object = self._object % 40000 + 1
+        return 65536 - self._object
+
+    def add_light(self, signal_id: str) -> int:
+        """Registers a traffic light and returns its number, for the `lamp` of its three lamps."""
+        self.light_ids.append(signal_id)
+        return len(self.light_ids) - 1
+
+    def quad(
+        self,
+        corners: Sequence[Point],
+        colour: Colour,
+        label: CityObjectLabel,
+        layer: Layer,
+        *,
+        size: float,
+        lamp: int = -1,
+        object_id: int = 0,
+    ) -> None:
+        """Adds one convex, flat quadrilateral (or triangle).
+
+        Args:
+            corners: three or four (x, y, z), metres, clockwise as seen from its visible side.
+            colour: BGR.
+            size: smallest dimension that matters for leaving it out at a distance, metres.
+            lamp: 3 * traffic light + lamp, or -1.
+        """
+        self._corners.append(corners if len(corners) == 4 else (*corners, corners[-1]))
+        self._rows.append((size, colour, label, layer, lamp, object_id))
+
+    def build(self) -> Scene:
+        """The scene of all that was added; quadrilaterals without area are left out."""
+        corners = np.array(self._corners, np.float64).reshape(-1, 4, 3)
+        cross = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+        length = np.linalg.norm(cross, axis=1)
+        keep = length > 1e-6
+        corners, normal = corners[keep], cross[keep] / length[keep, None]
+        rows = [row for row, kept in zip(self._rows, keep, strict=True) if kept]
+        size, colour, label, layer, lamp, object_id = zip(*rows) if rows else ((),) * 6
+        centre = corners.mean(axis=1)
+        layers = np.array(layer, np.int8)
+        flat = np.abs(corners[..., 2] - self.base_z).max(axis=1, initial=0.0) < 0.3
+        base = flat & (layers < Layer.UPRIGHT)
+        cell = np.floor(centre[:, :2] / CELL).astype(np.int64)
+        storeys = _storeys(cell, centre[:, 2], layers, self.base_z)
+        quads = Block(
+            corners=corners.astype(np.float32),
+            centre=centre.astype(np.float32),
+            radius=np.linalg.norm(corners - centre[:, None], axis=2).max(axis=1, initial=0.0).astype(np.float32),
+            normal=normal.astype(np.float32),
+            offset=np.einsum("ij,ij->i", normal, centre).astype(np.float32),
+            size=np.array(size, np.float32),
+            colour=np.array(colour, np.float32).reshape(-1, 3),
+            label=np.array(label, np.uint8),
+            layer=layers,
+            lamp=np.array(lamp, np.int16),
+            object_id=np.array(object_id, np.uint16),
+            cell=((cell + 0.5) * CELL).astype(np.float32),
+            storey=_storey_of(cell, centre[:, 2], storeys),
+            base_count=int(base.sum()),
+        )
+        order = np.lexsort((layers, ~base))
+        ordered = {name: getattr(quads, name)[order] for name in Block.__slots__ if name != "base_count"}
+        return Scene(self.base_z, tuple(self.light_ids), Block(**ordered, base_count=quads.base_count), storeys)
+
+
+def _storeys(
+    cell: NDArray[np.int64], z: NDArray[np.float64], layer: NDArray[np.int8], base_z: float
+) -> dict[tuple[int, int], tuple[float, ...]]:
+    """Heights between the storeys, for every cell where road passes over road or over the base plane."""
+    heights: dict[tuple[int, int], list[float]] = defaultdict(lambda: [base_z])
+    for row in np.flatnonzero((layer == Layer.ASPHALT) & (z > base_z + 0.3)):
+        heights[int(cell[row, 0]), int(cell[row, 1])].append(float(z[row]))
+    gaps = {key: tuple(_gaps(sorted(values))) for key, values in heights.items()}
+    return {key: found for key, found in gaps.items() if found}
+
+
+def _gaps(heights: Sequence[float]) -> Iterable[float]:
+    for low, high in zip(heights, heights[1:]):
+        if high - low > _LEVEL_GAP:
+            yield high - 1.5
+
+
+def _storey_of(
+    cell: NDArray[np.int64], z: NDArray[np.float64], storeys: dict[tuple[int, int], tuple[float, ...]]
+) -> NDArray[np.int8]:
+    found = np.zeros(len(z), np.int8)
+    if storeys:
+        for row, (i, j) in enumerate(cell.tolist()):
+            gaps = storeys.get((i, j))
+            if gaps:
+                found[row] = sum(z[row] > gap for gap in gaps)
+    return found
