@@ -9,20 +9,22 @@ import contextlib
 import json
 import mmap
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
 from td3_hpc.config.environment import EnvironmentConfig
+from td3_hpc.driving.episode_log import EpisodeLog, checksum
 from td3_hpc.driving.observation import (
     FRAME_SIZE,
     IMAGE_BYTES,
@@ -36,6 +38,7 @@ _MESSAGE_BYTES = 1 << 16
 _START_S = 60.0  # interpreter, imports and the map, on a busy machine
 _RESET_CALLS = 4  # a reset may wait for the simulator several times in a row, each up to the time-out
 _CLOSE_S = 5.0
+_POLL_S = 0.1
 
 
 class WorkerLost(UserError):
@@ -74,57 +77,6 @@ class Resumed:
     """The last one replayed."""
 
 
-class EpisodeLog:
-    """All that is needed to rebuild an episode, and to tell whether the rebuilt one is the same.
-
-    A checksum is xxh3_64 over the newest frame's bytes, the vector's bytes and the reward (float64, little-endian; 0
-    for the first observation).
-    """
-
-    def __init__(
-        self,
-        seed: int,
-        route: int | None,
-        actions: npt.NDArray[np.float32] | None = None,
-        checksums: npt.NDArray[np.uint64] | None = None,
-    ) -> None:
-        self.seed = seed
-        self.route = route
-        self._actions = [] if actions is None else [(float(steer), float(pedal)) for steer, pedal in actions]
-        self._checksums = [] if checksums is None else [int(value) for value in checksums]
-
-    def __len__(self) -> int:
-        """Decisions taken."""
-        return len(self._actions)
-
-    @property
-    def actions(self) -> npt.NDArray[np.float32]:
-        """(n, 2) float32."""
-        return np.array(self._actions, np.float32).reshape(-1, 2)
-
-    @property
-    def checksums(self) -> npt.NDArray[np.uint64]:
-        """(n + 1,) uint64: the first observation's, then each decision's."""
-        return np.array(self._checksums, np.uint64)
-
-    def begin(self, observation: Observation) -> None:
-        """Book the first observation."""
-        self._checksums.append(checksum(observation, 0.0))
-
-    def append(self, action: npt.NDArray[np.float32], observation: Observation, reward: float) -> None:
-        """Book one decision."""
-        self._actions.append((float(action[0]), float(action[1])))
-        self._checksums.append(checksum(observation, reward))
-
-
-def checksum(observation: Observation, reward: float) -> int:
-    """xxh3_64 over the newest frame, the vector and the reward."""
-    digest = xxhash.xxh3_64(observation["image"][-1].tobytes())
-    digest.update(observation["vector"].tobytes())
-    digest.update(np.float64(reward).astype("<f8").tobytes())
-    return digest.intdigest()
-
-
 class EnvironmentWorker:
     """One `DrivingEnv` in a process of its own.
 
@@ -141,8 +93,10 @@ class EnvironmentWorker:
         tm_port: int = 8000,
         purpose: Literal["training", "evaluation"] = "training",
         timeout_s: float = 10.0,
+        while_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._config, self._log = config, log
+        self._while_waiting = while_waiting
         self._host, self._port = host, port
         self._tm_port, self._purpose, self._timeout_s = tm_port, purpose, timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -183,14 +137,17 @@ class EnvironmentWorker:
         self._request("reset", seed=seed, route=route)
         self._answer((_RESET_CALLS + 1) * self._timeout_s)
         observation = self._read()
-        self.episode = EpisodeLog(seed, route)
-        self.episode.begin(observation)
+        self.episode = EpisodeLog(seed, route, [], [checksum(observation, 0.0)])
         return observation
 
     def send(self, action: npt.NDArray[np.float32]) -> None:
         """Begin a decision; `receive` ends it. A lost worker is reported there."""
         self._action = np.asarray(action, np.float32)
         self._request("step", action=[float(value) for value in self._action])
+
+    def poll(self, timeout_s: float) -> bool:
+        """Whether `receive` will not have to wait: an answer is there within timeout_s, or the worker is gone."""
+        return self._connection is None or bool(select.select([self._connection], [], [], timeout_s)[0])
 
     def receive(self) -> StepResult:
         """The decision's outcome, by a deadline. Raises WorkerLost; the decision is then not in `episode`."""
@@ -208,15 +165,17 @@ class EnvironmentWorker:
         When `exact`, the episode goes on with `send`; otherwise it is over, and `reset` begins another. Raises
         WorkerLost; `self.episode` is then still the whole episode given.
         """
-        expected, actions = episode.checksums, episode.actions
+        steps = 0
         try:
             observation = self.reset(episode.seed, episode.route)
-            exact, steps = checksum(observation, 0.0) == expected[0], 0
-            while exact and steps < len(actions):
-                self.send(actions[steps])
+            exact = checksum(observation, 0.0) == episode.checksums[0]
+            for action, expected in zip(episode.actions_array(), episode.checksums[1:], strict=True):
+                if not exact:
+                    break
+                self.send(action)
                 result = self.receive()
                 observation = result.observation
-                exact = checksum(observation, result.reward) == expected[steps + 1]
+                exact = checksum(observation, result.reward) == expected
                 steps += exact
         finally:
             self.episode = episode
@@ -267,12 +226,14 @@ class EnvironmentWorker:
         """The next answer, within a time limit; kills the worker when there is none."""
         if self._connection is None:
             raise WorkerLost("the environment worker is not running", simulator_suspect=False)
-        self._connection.settimeout(limit_s)
+        deadline = time.monotonic() + limit_s
+        while not select.select([self._connection], [], [], _POLL_S)[0]:
+            self._while_waiting()
+            if time.monotonic() > deadline:
+                self._kill()
+                raise WorkerLost(f"the environment worker was silent for {limit_s:g} s", simulator_suspect=False)
         try:
             message = self._connection.recv(_MESSAGE_BYTES)
-        except TimeoutError:
-            self._kill()
-            raise WorkerLost(f"the environment worker was silent for {limit_s:g} s", simulator_suspect=False) from None
         except ConnectionResetError:
             message = b""
         if not message:

@@ -1,21 +1,21 @@
 """An environment with everything that keeps it going: supervisor, simulator, worker. Each is replaced when lost."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from td3_hpc.config import StageConfig
-from td3_hpc.driving.episode_log import EpisodeLog
-from td3_hpc.driving.worker_handle import EnvironmentWorker, StepResult, WorkerLost
+from td3_hpc.driving.worker_handle import EnvironmentWorker, EpisodeLog, StepResult, WorkerLost
 from td3_hpc.errors import UserError
 from td3_hpc.simulator.supervisor_handle import Address, SupervisorHandle
 from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag, StopRequested
 
 Purpose = Literal["training", "evaluation"]
-Observation = dict[str, np.ndarray]
+Observation = Mapping[str, np.ndarray]
 
 #: How long a stop signal lets the step in flight finish before the checkpoint is written without it.
 STEP_GRACE_S = 0.5
@@ -42,6 +42,7 @@ class Simulation:
         self._worker: EnvironmentWorker | None = None
         self._address: Address | None = None
         self._in_flight: np.ndarray | None = None
+        self._stop_seen: float | None = None
         self.episode: EpisodeLog | None = None
         """The episode in progress: seed, completed actions, checksums of its observations."""
 
@@ -84,16 +85,14 @@ class Simulation:
         assert self._in_flight is not None, "receive() follows send()"
         for attempt in range(ATTEMPTS_PER_STEP):
             try:
-                worker = self._ready_worker()
-                self._wait_for_step(worker)
-                result = worker.receive()
+                result = self._ready_worker().receive()
                 self._in_flight = None
                 return result
             except WorkerLost as lost:
                 self._replace_worker(lost, attempt)
                 self.restore(self._episode())
                 self._ready_worker().send(self._in_flight)
-        raise self._given_up(f"decision {len(self._episode().actions)}")
+        raise self._given_up(f"decision {len(self._episode())}")
 
     def restore(self, episode: EpisodeLog) -> Observation:
         """Rebuild an episode by its seed and actions. Raises EpisodeLost where an observation differs."""
@@ -117,14 +116,12 @@ class Simulation:
         assert self.episode is not None, "no episode is in progress"
         return self.episode
 
-    def _wait_for_step(self, worker: EnvironmentWorker) -> None:
-        """Wait for the step in flight; after a stop signal only for a moment more."""
-        deadline: float | None = None
-        while not worker.poll(0.1):
-            if self._stop:
-                deadline = deadline or time.monotonic() + STEP_GRACE_S
-                if time.monotonic() > deadline:
-                    raise StopRequested
+    def _check_stop(self) -> None:
+        """End the wait by StopRequested after a stop signal and a moment more for the step in flight."""
+        if self._stop and self._stop_seen is None:
+            self._stop_seen = time.monotonic()
+        if self._stop_seen is not None and time.monotonic() > self._stop_seen + STEP_GRACE_S:
+            raise StopRequested
 
     def _ready_worker(self) -> EnvironmentWorker:
         """The worker, started on a ready simulator where there is none."""
@@ -133,13 +130,13 @@ class Simulation:
             traffic = self._config.environment.traffic
             self._worker = EnvironmentWorker(
                 self._config.environment,
+                self._log_dir / f"worker-{self._purpose}.log",
                 host=self._address.host,
                 port=self._address.port,
                 tm_port=traffic.port if self._purpose == "training" else traffic.evaluation_port,
                 purpose=self._purpose,
-                seed=self._config.seed,
                 timeout_s=self._config.simulator.hang_timeout_s,
-                log=self._log_dir / f"worker-{self._purpose}.log",
+                while_waiting=self._check_stop,
             )
             self._worker.start()
         return self._worker
@@ -150,12 +147,11 @@ class Simulation:
             self._note_events()
             if address is not None:
                 return address
-            if self._stop:
-                raise StopRequested
+            self._check_stop()
 
     def _replace_worker(self, lost: WorkerLost, attempt: int) -> None:
         """End the lost worker; the next use starts another, on a restarted simulator where that was lost too."""
-        episode = len(self.episode.actions) if self.episode else 0
+        episode = len(self.episode) if self.episode else 0
         self._record.append(
             "worker", purpose=self._purpose, state="lost", reason=str(lost), decision=episode, attempt=attempt + 1
         )

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import td3_hpc
-from td3_hpc.driving.episode_log import EpisodeLog
+from td3_hpc.driving.worker_handle import EpisodeLog
 
 #: What exactness rests on: with any of these different, a resumed run goes on, but not with the same bytes.
 EXACTNESS_KEYS = ("processor", "accelerator", "threads", "torch", "numpy", "opencv", "carla", "td3_hpc")
@@ -51,15 +51,15 @@ def episode_tree(episode: EpisodeLog | None, first_step: int) -> dict[str, Any] 
         return None
     return {
         "seed": episode.seed,
-        "actions": episode.actions_array(),
-        "checksums": episode.checksums_array(),
+        "actions": episode.actions,
+        "checksums": episode.checksums,
         "first_step": first_step,
     }
 
 
 def episode_from_tree(tree: Mapping[str, Any]) -> tuple[EpisodeLog, int]:
     """The episode and the step that its first decision was."""
-    log = EpisodeLog.from_arrays(int(tree["seed"]), None, tree["actions"], tree["checksums"])
+    log = EpisodeLog(int(tree["seed"]), None, tree["actions"], tree["checksums"])
     return log, int(tree["first_step"])
 
 
