@@ -74,9 +74,9 @@ class Episode:
             "route_completion": 1.0 if reason == "route_completed" else min(1.0, self.reached / self.route_length),
             "route_length_m": self.route_length,
             "distance_m": self.distance,
-            "mean_speed_mps": self.distance / seconds,
+            "mean_speed_kmh": 3.6 * self.distance / seconds,
             "collisions": self.collisions,
             "lane_invasions": self.lane_invasions,
             "reward_components": dict(self.sums),
-            "end": reason,
+            "end_reason": reason,
         }

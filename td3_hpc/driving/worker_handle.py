@@ -34,6 +34,8 @@ from td3_hpc.driving.observation import (
 )
 from td3_hpc.errors import BadInput, UserError
 
+__all__ = ["EnvironmentWorker", "EpisodeLog", "Resumed", "StepResult", "WorkerLost"]
+
 _MESSAGE_BYTES = 1 << 16
 _START_S = 60.0  # interpreter, imports and the map, on a busy machine
 _RESET_CALLS = 4  # a reset may wait for the simulator several times in a row, each up to the time-out
@@ -81,7 +83,8 @@ class EnvironmentWorker:
     """One `DrivingEnv` in a process of its own.
 
     `log` receives what the worker and the client library print; `timeout_s` bounds every call to the simulator, and
-    with it every call here (a decision twice, a reset five times as long at most).
+    with it every call here (a decision twice, a reset five times as long at most). `while_waiting` is called ten times
+    a second during every wait; what it raises ends the wait, and the worker is then of no more use but to `close`.
     """
 
     def __init__(
@@ -137,17 +140,14 @@ class EnvironmentWorker:
         self._request("reset", seed=seed, route=route)
         self._answer((_RESET_CALLS + 1) * self._timeout_s)
         observation = self._read()
-        self.episode = EpisodeLog(seed, route, [], [checksum(observation, 0.0)])
+        self.episode = EpisodeLog(seed, route)
+        self.episode.begin(observation)
         return observation
 
     def send(self, action: npt.NDArray[np.float32]) -> None:
         """Begin a decision; `receive` ends it. A lost worker is reported there."""
         self._action = np.asarray(action, np.float32)
         self._request("step", action=[float(value) for value in self._action])
-
-    def poll(self, timeout_s: float) -> bool:
-        """Whether `receive` will not have to wait: an answer is there within timeout_s, or the worker is gone."""
-        return self._connection is None or bool(select.select([self._connection], [], [], timeout_s)[0])
 
     def receive(self) -> StepResult:
         """The decision's outcome, by a deadline. Raises WorkerLost; the decision is then not in `episode`."""
@@ -165,21 +165,21 @@ class EnvironmentWorker:
         When `exact`, the episode goes on with `send`; otherwise it is over, and `reset` begins another. Raises
         WorkerLost; `self.episode` is then still the whole episode given.
         """
-        steps = 0
+        expected, steps = episode.checksums, 0
         try:
             observation = self.reset(episode.seed, episode.route)
-            exact = checksum(observation, 0.0) == episode.checksums[0]
-            for action, expected in zip(episode.actions_array(), episode.checksums[1:], strict=True):
+            exact = checksum(observation, 0.0) == expected[0]
+            for action in episode.actions:
                 if not exact:
                     break
                 self.send(action)
                 result = self.receive()
                 observation = result.observation
-                exact = checksum(observation, result.reward) == expected
+                exact = checksum(observation, result.reward) == expected[steps + 1]
                 steps += exact
         finally:
             self.episode = episode
-        return Resumed(exact, steps, observation)
+        return Resumed(bool(exact), int(steps), observation)
 
     def close(self) -> None:
         """End the worker: it destroys what it spawned; one that does not end within seconds is killed."""

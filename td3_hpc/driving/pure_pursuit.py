@@ -1,0 +1,45 @@
+"""A scripted driver that follows the route by pure pursuit (Coulter 1992), from the observation's vector alone.
+
+It sees no cars and no lights: it shows what a route is worth without traffic, and that the task can be done.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from td3_hpc.driving.observation import LATERAL_RANGE, SPEED_RANGE, WAYPOINTS, Observation
+
+_WHEELBASE_M = 2.9
+_STEERING_DEG = 70.0
+"""Angle of the front wheels at steering 1, as CARLA's cars have it."""
+_LATERAL_ACCELERATION = 2.0
+"""m/s² allowed in a curve."""
+_PEDAL_GAIN = 0.4
+"""Pedal per m/s of speed error."""
+
+
+def pure_pursuit(
+    observation: Observation, spacing_m: float = 2.0, target_speed_kmh: float = 30.0
+) -> npt.NDArray[np.float32]:
+    """The action (2,) float32 that steers at a waypoint ahead, slower in curves.
+
+    `spacing_m` is the configuration's `route.waypoint_spacing_m`, which scales the vector.
+    """
+    vector = observation["vector"].astype(np.float64)
+    speed = vector[0] * SPEED_RANGE
+    ranges = np.arange(1, WAYPOINTS + 1) * spacing_m + LATERAL_RANGE
+    ahead, right = vector[3::2] * ranges, vector[4::2] * ranges
+    aim = _index(4.0 + 0.4 * speed, spacing_m)
+    curvature = 2.0 * right[aim] / max(ahead[aim] ** 2 + right[aim] ** 2, 1.0)
+    steering = math.degrees(math.atan(_WHEELBASE_M * curvature)) / _STEERING_DEG
+    look = _index(6.0 + 1.2 * speed, spacing_m)
+    bend = 2.0 * np.abs(right[: look + 1]) / np.maximum(ahead[: look + 1] ** 2 + right[: look + 1] ** 2, 16.0)
+    allowed = min(target_speed_kmh / 3.6, math.sqrt(_LATERAL_ACCELERATION / max(float(bend.max()), 1e-3)))
+    pedal = _PEDAL_GAIN * (allowed - speed)
+    return np.array((steering, pedal), np.float32).clip(-1.0, 1.0)
+
+
+def _index(distance_m: float, spacing_m: float) -> int:
+    """The waypoint about that far ahead."""
+    return min(WAYPOINTS - 1, max(0, round(distance_m / spacing_m) - 1))
