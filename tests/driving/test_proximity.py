@@ -1,0 +1,60 @@
+"""Boxes that may touch, against a brute-force distance; jolts."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from td3_hpc.driving.proximity import JOLT, TOUCHING_M, Box, is_jolt, may_touch
+
+boxes = st.builds(
+    Box,
+    x=st.floats(-12, 12),
+    y=st.floats(-12, 12),
+    yaw=st.floats(-360, 360),
+    half_length=st.floats(0.5, 4),
+    half_width=st.floats(0.5, 2),
+)
+EGO = Box(0.0, 0.0, 0.0, 2.4, 1.0)
+
+
+def outline(box: Box) -> np.ndarray:
+    """Points of the box's filled area, every 0.25 m or less."""
+    forward, right = np.meshgrid(
+        np.linspace(-box.half_length, box.half_length, 33), np.linspace(-box.half_width, box.half_width, 17)
+    )
+    yaw = math.radians(box.yaw)
+    x = box.x + forward * math.cos(yaw) - right * math.sin(yaw)
+    y = box.y + forward * math.sin(yaw) + right * math.cos(yaw)
+    return np.stack((x.ravel(), y.ravel()), axis=1)
+
+
+@given(boxes, boxes)
+def test_agrees_with_the_distance_between_the_areas(first, second):
+    gaps = outline(first)[:, None] - outline(second)[None]
+    distance = float(np.sqrt((gaps**2).sum(axis=-1)).min())
+    if distance < 0.01:
+        assert may_touch(first, [second])
+    if distance > math.sqrt(2) * TOUCHING_M + 0.4:  # the sampling's error; a corner may be sqrt(2) away
+        assert not may_touch(first, [second])
+
+
+def test_looks_at_every_other_box():
+    far, near = Box(30, 0, 0, 2.4, 1), Box(5.0, 0, 0, 2.4, 1)
+    assert may_touch(EGO, [far, near])
+    assert not may_touch(EGO, [far])
+    assert not may_touch(EGO, [])
+
+
+@pytest.mark.parametrize(("gap", "touching"), [(TOUCHING_M - 0.01, True), (TOUCHING_M + 0.01, False)])
+def test_the_margin(gap, touching):
+    assert may_touch(EGO, [Box(2.4 + gap + 2.4, 0.0, 0.0, 2.4, 1.0)]) is touching
+    assert may_touch(EGO, [Box(0.0, 1.0 + gap + 2.4, 90.0, 2.4, 1.0)]) is touching
+
+
+def test_full_braking_is_no_jolt_and_a_wall_is():
+    assert not is_jolt((10.0, 0.0), (10.0 - 9.0 * 0.05, 0.0), 0.05)
+    assert is_jolt((10.0, 0.0), (10.0 - 1.1 * JOLT * 0.05, 0.0), 0.05)
+    assert is_jolt((10.0, 0.0), (0.0, 0.0), 0.05)

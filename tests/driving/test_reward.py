@@ -1,0 +1,132 @@
+"""The reward's formulas at points worked out by hand, and its bound everywhere."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from td3_hpc.config import RewardConfig
+from td3_hpc.driving import reward
+from td3_hpc.driving.reward import COMPONENTS, Motion, reward_components
+
+numbers = st.floats(-1e6, 1e6)
+weights = st.floats(0, 100)
+motions = st.builds(
+    Motion,
+    seconds=st.floats(0.01, 2.0),
+    speed=numbers,
+    jerk=numbers,
+    steering_change=st.floats(-2, 2),
+    lateral=numbers,
+    heading_error=st.floats(-180, 180),
+    advance=numbers,
+    crash=st.booleans(),
+    solid_line=st.booleans(),
+    other_line=st.booleans(),
+)
+configs = st.builds(
+    RewardConfig,
+    efficiency=weights,
+    lane_keeping=weights,
+    comfort=weights,
+    safety=weights,
+    progress=weights,
+    target_speed_kmh=st.floats(1, 200),
+    scale=st.floats(1e-3, 1e3),
+)
+PERFECT = Motion(0.1, 30 / 3.6, 0.0, 0.0, 0.0, 0.0, 30 / 3.6 * 0.1, False, False, False)
+
+
+@given(motions, configs)
+def test_never_exceeds_its_bound(motion, config):
+    components = reward_components(motion, config)
+    assert abs(sum(components.values())) <= config.bound * (1 + 1e-9)
+    for name in COMPONENTS:
+        assert abs(components[name]) <= config.scale * getattr(config, name) * (1 + 1e-9)
+
+
+@given(motions, configs)
+def test_comfort_and_safety_only_take_away(motion, config):
+    components = reward_components(motion, config)
+    assert components["comfort"] <= 0
+    assert components["safety"] <= 0
+
+
+def test_a_perfect_decision_earns_all_that_there_is_to_earn():
+    config = RewardConfig()
+    components = reward_components(PERFECT, config)
+    assert components == pytest.approx(
+        {
+            "efficiency": config.efficiency,
+            "lane_keeping": config.lane_keeping,
+            "comfort": 0.0,
+            "safety": 0.0,
+            "progress": config.progress,
+        }
+    )
+
+
+def test_standing_earns_nothing():
+    standing = Motion(0.1, 0.0, 0.0, 0.0, 0.3, 5.0, 0.0, False, False, False)
+    assert sum(reward_components(standing, RewardConfig()).values()) == pytest.approx(0.0)
+
+
+@given(st.floats(0.01, 1.0))
+def test_a_route_is_worth_the_same_at_any_speed_below_the_target(share):
+    """Otherwise an agent would gain by dawdling before the goal, which ends the episode."""
+    target = 30 / 3.6
+    speed = share * target
+    per_decision = reward_components(
+        Motion(0.1, speed, 0.0, 0.0, 0.0, 0.0, speed * 0.1, False, False, False), RewardConfig()
+    )
+    decisions = 1 / share
+    assert sum(per_decision.values()) * decisions == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("speed", "value"), [(-5, -0.5), (0, 0), (5, 0.5), (10, 1), (15, 0.5), (20, 0), (30, -1), (99, -1)]
+)
+def test_efficiency(speed, value):
+    assert reward.efficiency(speed, 10) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("speed", "lateral", "heading", "value"),
+    [
+        (10, 0, 0, 1),
+        (10, 0.5, 0, 0.5),
+        (10, -0.5, 22.5, 0),
+        (10, 3, 0, -1),
+        (5, 0, 0, 0.5),
+        (0, 0, 0, 0),
+        (20, 0, -45, 0),
+    ],
+)
+def test_lane_keeping(speed, lateral, heading, value):
+    assert reward.lane_keeping(speed, 10, lateral, heading) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("steering", "jerk", "value"), [(0, 0, 0), (-1, 0, -0.5), (2, 0, -0.5), (0.5, -15, -0.5), (2, 900, -1)]
+)
+def test_comfort(steering, jerk, value):
+    assert reward.comfort(steering, jerk) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("crash", "solid", "other", "value"),
+    [(False, False, False, 0), (False, False, True, -0.2), (False, True, True, -0.5), (True, True, True, -1)],
+)
+def test_safety(crash, solid, other, value):
+    assert reward.safety(crash, solid, other) == value
+
+
+@pytest.mark.parametrize(("advance", "value"), [(0, 0), (0.5, 0.5), (1, 1), (3, 1), (-0.5, -0.5), (-9, -1)])
+def test_progress(advance, value):
+    assert reward.progress(advance, 1.0) == pytest.approx(value)
+
+
+def test_the_scale_multiplies_everything():
+    plain, scaled = RewardConfig(), RewardConfig(scale=100.0)
+    assert scaled.bound == pytest.approx(100 * plain.bound)
+    for name, value in reward_components(PERFECT, scaled).items():
+        assert value == pytest.approx(100 * reward_components(PERFECT, plain)[name])
