@@ -91,8 +91,8 @@ class Renderer:
                 1000 m * (2^24 - 1); 'semantic_segmentation': R = CityObjectLabel; 'instance_segmentation': R =
                 CityObjectLabel, G and B = low and high byte of the object's id (an actor's own id for actors).
             boxes: what moves.
-            lights: state of the traffic lights by signal id (0 red, 1 yellow, 2 green, 3 off, 4 unknown); a light that is
-                missing is off.
+            lights: state of the traffic lights by signal id (0 red, 1 yellow, 2 green, 3 off, 4 unknown); a missing one
+                is off.
             weather: changes only 'rgb'.
 
         Returns:

@@ -12,8 +12,9 @@ from td3_hpc.simulator.scene import CELL, VIEW_DISTANCE_UPRIGHT, Layer, Scene
 
 Floats = NDArray[np.float32]
 
-_LEAST_FLAT = 0.10  # Least width on the picture of what lies on the ground, pixels: paint is seen from far away.
-_LEAST_UPRIGHT = 0.7
+# What takes less of the picture is left out; by layer. Paint is bright: it is seen from far away.
+_LEAST_SIZE = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.7], np.float32)  # pixels
+_LEAST_AREA = np.array([0.12, 0.12, 0.12, 0.02, 0.12, 0.12], np.float32)  # square pixels
 _BODY_REACH = 4.0  # Raised road within this of a body's middle is drawn before it, m.
 
 
@@ -72,14 +73,20 @@ def static_faces(scene: Scene, eye: Eye, lit: NDArray[np.bool_]) -> Faces:
     inside &= distance < -1e-4
     rows = np.flatnonzero(inside)
     away = np.sqrt(np.einsum("ij,ij->i", relative[rows], relative[rows]))
-    upright = block.layer[rows] == Layer.UPRIGHT
-    least = np.where(upright, np.float32(_LEAST_UPRIGHT), np.float32(_LEAST_FLAT)) / np.float32(eye.lens.focal)
-    kept = block.size[rows] > least * (away - block.radius[rows])
-    rows, away = rows[kept], away[kept]
+    layer = block.layer[rows]
+    closest = np.maximum(away - block.radius[rows], np.float32(0.01))
+    kept = block.size[rows] * np.float32(eye.lens.focal) > _LEAST_SIZE[layer] * closest
+    # A face's share of the picture is its area, times the cosine of its slant, over the square of its distance.
+    area = block.area[rows] * -distance[rows] * np.float32(eye.lens.focal**2)
+    kept &= area > _LEAST_AREA[layer] * away * closest * closest
+    rows, layer = rows[kept], layer[kept]
+    anchor = block.anchor[rows] - eye.position
+    remote = np.sqrt(np.einsum("ij,ij->i", anchor, anchor))
     if scene.has_relief:
-        key = _cell_key(block.cell[rows] - eye.position[:2], block.storey[rows], block.layer[rows], away)
+        key = _cell_key(block.cell[rows] - eye.position[:2], block.storey[rows], layer, remote)
     else:
-        key = -away.astype(np.float64)
+        key = -remote.astype(np.float64)
+    key += 1e-9 * block.rank[rows]
     base = int(np.searchsorted(rows, block.base_count))
     key[:base] = np.arange(base) - 1e12
     colour, glow = block.colour[rows], lit[block.lamp[rows]]
@@ -115,7 +122,9 @@ def dynamic_faces(scene: Scene, eye: Eye, boxes: Sequence[DynamicBox], shadows: 
     corners = np.matmul(body.corners, turns[owner].transpose(0, 2, 1)) + place[owner, None]
     normal = np.matmul(turns[owner], body.normal[:, :, None])[:, :, 0]
     distance = np.einsum("ij,ij->i", normal, corners[:, 0])
-    kept = (distance < -1e-4) & (body.size * np.float32(eye.lens.focal) > 0.5 * _LEAST_UPRIGHT * away[owner])
+    kept = (distance < -1e-4) & (
+        body.size * np.float32(eye.lens.focal) > 0.5 * _LEAST_SIZE[Layer.UPRIGHT] * away[owner]
+    )
     if not shadows:
         kept &= body.part > 0
     rows = np.flatnonzero(kept)
@@ -146,7 +155,7 @@ def _in_view(centre: Floats, radius: Floats, lens: Lens) -> NDArray[np.bool_]:
 
 
 def _cell_key(cell: Floats, storey: NDArray[np.int8], layer: NDArray[np.int8], away: Floats) -> NDArray[np.float64]:
-    """Farthest cell first (exact for a square grid); in a cell by storey, then by layer, what is upright by distance."""
+    """Farthest cell first (exact for a square grid); in it by storey, then layer, what is upright by distance."""
     across = np.hypot(cell[:, 0], cell[:, 1]).astype(np.float64)
     upright = 0.06 + 0.03 * (1.0 - away.astype(np.float64) / 1000.0)
     within = 0.1 * storey + np.where(layer == Layer.UPRIGHT, upright, 0.01 * layer)

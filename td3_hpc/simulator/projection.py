@@ -18,7 +18,7 @@ NEAR = 0.05
 
 
 def rotation_matrix(pitch: float, yaw: float, roll: float) -> Floats:
-    """The (3, 3) rotation of a pose given in degrees: columns are its forward, right and up axes (as carla.Transform)."""
+    """The (3, 3) rotation of a pose in degrees: columns are its forward, right and up axes (as carla.Transform)."""
     cp, sp = math.cos(math.radians(pitch)), math.sin(math.radians(pitch))
     cy, sy = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
     cr, sr = math.cos(math.radians(roll)), math.sin(math.radians(roll))

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from td3_hpc.simulator.labels import CityObjectLabel
 
 Floats = NDArray[np.float32]
-Point = Sequence[float]
+Point = Sequence[float] | NDArray[np.float64]
 Colour = tuple[int, int, int]
 
 VIEW_DISTANCE = 200.0
@@ -53,10 +54,10 @@ class Block:
     """(n,) bounding sphere, m."""
     normal: Floats
     """(n, 3) unit outward normal: a quadrilateral is invisible from behind."""
-    offset: Floats
-    """(n,) plane constant: normal . p = offset for every p in the plane, m."""
     size: Floats
     """(n,) smallest dimension that matters for leaving it out at a distance, m."""
+    area: Floats
+    """(n,) m^2."""
     colour: Floats
     """(n, 3) BGR, 0-255, before light."""
     label: NDArray[np.uint8]
@@ -65,8 +66,12 @@ class Block:
     lamp: NDArray[np.int16]
     """(n,) 3 * traffic light + lamp (0 red, 1 yellow, 2 green), or -1."""
     object_id: NDArray[np.uint16]
+    anchor: Floats
+    """(n, 3) the point whose distance decides the drawing order of what is upright: one for all of an object, m."""
+    rank: NDArray[np.int8]
+    """(n,) order among the quadrilaterals of one anchor: what is painted on a face comes after it."""
     cell: Floats
-    """(n, 2) centre of the cell that decides the drawing order, m."""
+    """(n, 2) centre of the anchor's cell, m."""
     storey: NDArray[np.int8]
     base_count: int
     """The first so many rows are base."""
@@ -139,8 +144,9 @@ class SceneBuilder:
     def __init__(self, base_z: float) -> None:
         self.base_z = base_z
         self.light_ids: list[str] = []
-        self._corners: list[Sequence[Point]] = []
-        self._rows: list[tuple[float, Colour, int, int, int, int]] = []
+        self._corners: list[NDArray[np.float64]] = []
+        self._rows: list[tuple[float, Colour, int, int, int, int, int]] = []
+        self._anchors: list[Point] = []
         self._object = 0
 
     def new_object(self) -> int:
@@ -155,7 +161,7 @@ class SceneBuilder:
 
     def quad(
         self,
-        corners: Sequence[Point],
+        corners: Sequence[Point] | NDArray[np.float64],
         colour: Colour,
         label: CityObjectLabel,
         layer: Layer,
@@ -163,6 +169,8 @@ class SceneBuilder:
         size: float,
         lamp: int = -1,
         object_id: int = 0,
+        anchor: Point | None = None,
+        rank: int = 0,
     ) -> None:
         """Adds one convex, flat quadrilateral (or triangle).
 
@@ -171,9 +179,13 @@ class SceneBuilder:
             colour: BGR.
             size: smallest dimension that matters for leaving it out at a distance, metres.
             lamp: 3 * traffic light + lamp, or -1.
+            anchor: the point whose distance decides the drawing order; the quadrilateral's own middle if left out.
+            rank: order among the quadrilaterals of one anchor.
         """
-        self._corners.append(corners if len(corners) == 4 else (*corners, corners[-1]))
-        self._rows.append((size, colour, label, layer, lamp, object_id))
+        points = np.asarray(corners, np.float64)
+        self._corners.append(points if len(points) == 4 else points[[0, 1, 2, 2]])
+        self._rows.append((size, colour, label, layer, lamp, object_id, rank))
+        self._anchors.append(points.mean(axis=0) if anchor is None else anchor)
 
     def build(self) -> Scene:
         """The scene of all that was added; quadrilaterals without area are left out."""
@@ -183,25 +195,28 @@ class SceneBuilder:
         keep = length > 1e-6
         corners, normal = corners[keep], cross[keep] / length[keep, None]
         rows = [row for row, kept in zip(self._rows, keep, strict=True) if kept]
-        size, colour, label, layer, lamp, object_id = zip(*rows) if rows else ((),) * 6
+        size, colour, label, layer, lamp, object_id, rank = zip(*rows) if rows else ((),) * 7
+        anchor = np.array(self._anchors, np.float64).reshape(-1, 3)[keep]
         centre = corners.mean(axis=1)
         layers = np.array(layer, np.int8)
         flat = np.abs(corners[..., 2] - self.base_z).max(axis=1, initial=0.0) < 0.3
         base = flat & (layers < Layer.UPRIGHT)
-        cell = np.floor(centre[:, :2] / CELL).astype(np.int64)
+        cell = np.floor(anchor[:, :2] / CELL).astype(np.int64)
         storeys = _storeys(cell, centre[:, 2], layers, self.base_z)
         quads = Block(
             corners=corners.astype(np.float32),
             centre=centre.astype(np.float32),
             radius=np.linalg.norm(corners - centre[:, None], axis=2).max(axis=1, initial=0.0).astype(np.float32),
             normal=normal.astype(np.float32),
-            offset=np.einsum("ij,ij->i", normal, centre).astype(np.float32),
             size=np.array(size, np.float32),
+            area=(0.5 * length[keep]).astype(np.float32),
             colour=np.array(colour, np.float32).reshape(-1, 3),
             label=np.array(label, np.uint8),
             layer=layers,
             lamp=np.array(lamp, np.int16),
             object_id=np.array(object_id, np.uint16),
+            anchor=anchor.astype(np.float32),
+            rank=np.array(rank, np.int8),
             cell=((cell + 0.5) * CELL).astype(np.float32),
             storey=_storey_of(cell, centre[:, 2], storeys),
             base_count=int(base.sum()),
@@ -223,7 +238,7 @@ def _storeys(
 
 
 def _gaps(heights: Sequence[float]) -> Iterable[float]:
-    for low, high in zip(heights, heights[1:]):
+    for low, high in pairwise(heights):
         if high - low > _LEVEL_GAP:
             yield high - 1.5
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -57,7 +58,7 @@ _SURFACES: dict[Any, Surface] = {
     _LANE.Shoulder: _SHOULDER,
     _LANE.Biking: _CYCLE,
     _LANE.Sidewalk: _SIDEWALK,
-    getattr(_LANE, "NONE"): _GRASS,
+    _LANE.NONE: _GRASS,
     _LANE.Median: _GRASS,
     _LANE.Border: _GRASS,
     _LANE.Restricted: _GRASS,
@@ -96,7 +97,7 @@ class RoadSection:
 
     def pieces(self) -> Iterator[tuple[int, int]]:
         """The straight pieces: pairs of cross-sections."""
-        return zip(self.kept, self.kept[1:])
+        return pairwise(self.kept)
 
 
 def read_sections(road_map: carla.Map, opendrive: str) -> list[RoadSection]:
@@ -154,7 +155,7 @@ def _read_section(
 def _assemble(
     s: Array, lanes: dict[int, list[Any]], left: list[int], right: list[int], in_junction: bool
 ) -> RoadSection:
-    """Borders from left to right: outer borders of the left lanes, the middle line, outer borders of the right lanes."""
+    """Borders from left to right: outer ones of the left lanes, the middle line, outer ones of the right lanes."""
     edges = {lane_id: _lane_edges(points) for lane_id, points in lanes.items()}
     middle_lane = right[0] if right else left[-1]
     middle = edges[middle_lane][0 if right else 1]
@@ -358,7 +359,7 @@ def _add_line(
 
 def _solid(section: RoadSection, first: int, last: int) -> Iterator[tuple[float, float]]:
     stops = [first, *(k for k in section.kept if first < k < last), last]
-    return ((float(section.s[i]), float(section.s[j])) for i, j in zip(stops, stops[1:]))
+    return ((float(section.s[i]), float(section.s[j])) for i, j in pairwise(stops))
 
 
 def _dashes(start: float, stop: float, dash: float, period: float) -> Iterator[tuple[float, float]]:
