@@ -6,8 +6,7 @@ from typing import Any
 
 from td3_hpc.config import StageConfig, load_stage
 from td3_hpc.errors import BadInput
-from td3_hpc.training.record import FILE_NAME, read_record
-from td3_hpc.training.run import CONFIG_FILE
+from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE, read_record
 
 Event = dict[str, Any]
 
@@ -39,7 +38,7 @@ class RunHistory:
 
 def read_history(run_dir: Path) -> RunHistory:
     """The record of a run directory. Raises BadInput where there is none, naming what is missing."""
-    config_path, record_path = run_dir / CONFIG_FILE, run_dir / FILE_NAME
+    config_path, record_path = run_dir / CONFIG_FILE, run_dir / RECORD_FILE
     for path in (config_path, record_path):
         if not path.is_file():
             raise BadInput(f"{run_dir}: no {path.name} here; is this a run directory? `td3-hpc train` makes one")

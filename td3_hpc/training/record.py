@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 
 from td3_hpc.durable import replace_file
 
-FILE_NAME = "record.jsonl"
+RECORD_FILE = "record.jsonl"
+CONFIG_FILE = "config.yaml"
 
 #: Events of an attempt's own life. They stay when the record is cut back to a checkpoint: they did happen.
 HISTORY_EVENTS = frozenset({"attempt", "simulator", "worker", "checkpoint", "checkpoint_failed", "stopped", "failed"})
@@ -32,7 +33,7 @@ class RunRecord:
     """Writes the record of one run directory."""
 
     def __init__(self, run_dir: Path, clock: Callable[[], float] = time.time) -> None:
-        self.path = run_dir / FILE_NAME
+        self.path = run_dir / RECORD_FILE
         self.step = 0
         self._clock = clock
         self._file: BinaryIO | None = None

@@ -18,15 +18,13 @@ from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.console import RunConsole
 from td3_hpc.training.loop import Parts, TrainingLoop
-from td3_hpc.training.record import RunRecord, read_record
+from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE, RunRecord, read_record
 from td3_hpc.training.seeding import derived_seed, generator
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import Simulation
 from td3_hpc.training.state import differences, provenance
 from td3_hpc.training.telemetry import Telemetry
 from td3_hpc.training.tensorboard import TensorBoard
-
-CONFIG_FILE = "config.yaml"
 
 #: Keys that may change between two attempts of one run; any other would make it another run.
 CHANGEABLE = (
@@ -207,7 +205,7 @@ def _value(tree: dict[str, Any], key: str) -> Any:
 
 
 def _is_complete(run_dir: Path, config: StageConfig) -> bool:
-    path = run_dir / RunRecord(run_dir).path.name
+    path = run_dir / RECORD_FILE
     if not path.exists():
         return False
     finished = [event for event in read_record(path) if event["event"] == "finished"]
