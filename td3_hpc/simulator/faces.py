@@ -15,6 +15,10 @@ Floats = NDArray[np.float32]
 # What takes less of the picture is left out; by layer. Paint is bright: it is seen from far away.
 _LEAST_SIZE = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.7], np.float32)  # pixels
 _LEAST_AREA = np.array([0.12, 0.12, 0.12, 0.02, 0.12, 0.12], np.float32)  # square pixels
+_UNLIT = 0.25  # Brightness of a lamp that is off.
+# Every face takes at least one whole pixel: paint narrower than that is mixed with the road instead, a little late.
+_PAINT_GAIN = 2.0
+_ASPHALT = np.array([88, 86, 84], np.float32)
 _BODY_REACH = 4.0  # Raised road within this of a body's middle is drawn before it, m.
 
 
@@ -90,8 +94,11 @@ def static_faces(scene: Scene, eye: Eye, lit: NDArray[np.bool_]) -> Faces:
     base = int(np.searchsorted(rows, block.base_count))
     key[:base] = np.arange(base) - 1e12
     colour, glow = block.colour[rows], lit[block.lamp[rows]]
-    lamp = block.lamp[rows] >= 0
-    colour[lamp & ~glow] *= np.float32(0.25)
+    dark = np.flatnonzero((block.lamp[rows] >= 0) & ~glow)
+    colour[dark] *= np.float32(_UNLIT)
+    paint = np.flatnonzero(layer == Layer.PAINT)
+    width = block.size[rows[paint]] * np.float32(_PAINT_GAIN * eye.lens.focal) / remote[paint]
+    colour[paint] = _ASPHALT + (colour[paint] - _ASPHALT) * np.minimum(width, 1.0)[:, None]
     return Faces(
         corners=block.corners[rows],
         normal=block.normal[rows],

@@ -25,7 +25,7 @@ _STEEL: Colour = (178, 176, 172)
 
 
 def build_relief(builder: SceneBuilder, sections: Sequence[RoadSection], raster: RoadRaster) -> None:
-    """Adds what carries the raised sections. `raster`: all asphalt and sidewalks."""
+    """Adds what carries the raised sections, and covers its ground in `raster`, which holds asphalt and sidewalks."""
     for section in sections:
         if not section.raised:
             continue
@@ -81,6 +81,7 @@ def _edge(
         )  # fmt: skip
     else:
         foot_start, foot_end = (_foot(p, out, builder.base_z) for p, out in ((start, out_start), (end, out_end)))
+        raster.cover(np.stack([start, end, foot_end, foot_start]))
         builder.quad(
             [start, end, foot_end, foot_start], _GRASS, CityObjectLabel.TERRAIN, Layer.TERRAIN,
             size=height, anchor=(start + end) / 2.0,

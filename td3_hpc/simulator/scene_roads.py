@@ -222,11 +222,17 @@ class RoadRaster:
         columns, rows = (np.ceil(extent / self._step).astype(int) + 1).tolist()
         self._low = np.full((rows, columns), np.inf, np.float32)
         self._high = np.full((rows, columns), -np.inf, np.float32)
+        self._covered = np.zeros((rows, columns), np.uint8)
         quads.sort(key=lambda quad: quad[0])
         for z, corners in quads:
+            self.cover(corners)
             cv2.fillConvexPoly(self._high, self._pixels(corners), z)
         for z, corners in reversed(quads):
             cv2.fillConvexPoly(self._low, self._pixels(corners), z)
+
+    def cover(self, corners: Array) -> None:
+        """Takes a polygon (k, 3) off the free ground."""
+        cv2.fillConvexPoly(self._covered, self._pixels(corners), 1)
 
     def _pixels(self, corners: Array) -> NDArray[np.int32]:
         return np.rint((corners[:, :2] - self._origin) / self._step).astype(np.int32)
@@ -239,11 +245,11 @@ class RoadRaster:
         return math.inf, -math.inf
 
     def clear(self, x: float, y: float, reach: float) -> bool:
-        """Whether there is no road or sidewalk within `reach` metres (a square) of a point."""
+        """Whether the ground within `reach` metres (a square) of a point is free."""
         low = np.floor((np.array([y - reach, x - reach]) - self._origin[::-1]) / self._step).astype(int)
         high = np.ceil((np.array([y + reach, x + reach]) - self._origin[::-1]) / self._step).astype(int) + 1
         low, high = np.maximum(low, 0), np.maximum(high, 0)
-        return not np.isfinite(self._low[low[0] : high[0], low[1] : high[1]]).any()
+        return not self._covered[low[0] : high[0], low[1] : high[1]].any()
 
 
 def _lane_quads(section: RoadSection) -> Iterator[tuple[Array, Surface]]:
