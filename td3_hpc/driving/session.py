@@ -168,8 +168,11 @@ class Session:
         return SimulatorLost(f"the simulator at {self._host}:{self._port} is lost: {reason}")
 
     def _shut_down_manager(self) -> None:
+        """Shutting down lets it run one last cycle, which aborts the process where it asks for an actor that is gone:
+        the tick before shows it who is still there."""
         if self._manager is None or self._parked is None:
             return
+        self.tick()
         self._parked.wait(self._timeout_s)
         self._parked.close()
         self._manager.shut_down()

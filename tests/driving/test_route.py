@@ -1,0 +1,149 @@
+"""Routes: along the lanes, of the lengths asked for, held-out ones apart; the ego's progress along them."""
+
+import math
+
+import carla
+import numpy as np
+import pytest
+from td3_hpc.simulator.towns import load_town
+
+from td3_hpc.config import RouteConfig
+from td3_hpc.driving.route import GOAL_RADIUS_M, Anchor, Route, RoutePlanner, RouteTracker, read_lanes
+from td3_hpc.errors import BadInput
+
+CONFIG = RouteConfig(min_length_m=60, max_length_m=200)
+
+
+@pytest.fixture(scope="module", params=["Hamlet", "Brookfield"])
+def carla_map(request):
+    return load_town(request.param, None).map
+
+
+@pytest.fixture(scope="module")
+def planner(carla_map):
+    return RoutePlanner("town", carla_map, CONFIG)
+
+
+def draw(planner, seed, count=40):
+    generator = np.random.default_rng(seed)
+    return [planner.training_route(generator) for _ in range(count)]
+
+
+def test_lanes_follow_each_other_without_gaps(carla_map):
+    lanes, successors = read_lanes(carla_map)
+    assert len(lanes) > 5
+    for lane, following in zip(lanes, successors, strict=True):
+        assert lane.length > 0
+        for successor in following:
+            gap = np.linalg.norm(lanes[successor].points[0, :2] - lane.points[-1, :2])
+            turn = (lanes[successor].angles[0, 1] - lane.angles[-1, 1] + 180) % 360 - 180
+            assert gap < 0.5, (lane.key, lanes[successor].key)
+            assert abs(turn) < 10, (lane.key, lanes[successor].key)
+
+
+def test_routes_have_the_lengths_asked_for(planner):
+    for route in planner.evaluation_routes + draw(planner, 1):
+        assert CONFIG.min_length_m - 1 <= route.length <= CONFIG.max_length_m + 1
+
+
+def test_waypoints_are_evenly_spaced_on_drivable_lanes_in_driving_direction(planner, carla_map):
+    for route in planner.evaluation_routes + draw(planner, 2, 10):
+        gaps = np.hypot(*np.diff(route.points[:, :2], axis=0).T)
+        assert np.all(gaps < CONFIG.waypoint_spacing_m + 0.01)
+        assert np.all(gaps[:-1] > 0.9 * CONFIG.waypoint_spacing_m)
+        tangents = np.degrees(np.arctan2(*np.diff(route.points[:, :2], axis=0).T[::-1]))[:-1]
+        errors = (tangents - (route.angles[:-2, 1] + route.angles[1:-1, 1]) / 2 + 180) % 360 - 180
+        assert np.abs(errors).max() < 10
+        for x, y, z in route.points:
+            waypoint = carla_map.get_waypoint(carla.Location(x, y, z))
+            centre = waypoint.transform.location
+            assert math.hypot(centre.x - x, centre.y - y) < 0.3
+
+
+def test_the_same_generator_draws_the_same_routes_and_another_does_not(planner):
+    first, again, other = draw(planner, 3, 5), draw(planner, 3, 5), draw(planner, 4, 5)
+    assert [route.points.tobytes() for route in first] == [route.points.tobytes() for route in again]
+    assert [route.points.tobytes() for route in first] != [route.points.tobytes() for route in other]
+
+
+def test_training_never_starts_or_ends_where_evaluation_does(planner):
+    held_out = {anchor for route in planner.evaluation_routes for anchor in (route.start, route.goal)}
+    assert len(planner.evaluation_routes) >= 10
+    assert len(held_out) == 2 * len(planner.evaluation_routes)
+    drawn = {anchor for route in draw(planner, 5, 300) for anchor in (route.start, route.goal)}
+    assert not drawn & held_out
+    assert len(drawn) > 20
+
+
+def test_evaluation_routes_depend_on_the_map_alone(planner, carla_map):
+    again = RoutePlanner("town", carla_map, CONFIG).evaluation_routes
+    fewer = RoutePlanner("town", carla_map, CONFIG.model_copy(update={"evaluation_routes": 3})).evaluation_routes
+    expected = [route.points.tobytes() for route in planner.evaluation_routes]
+    assert [route.points.tobytes() for route in again] == expected
+    assert [route.points.tobytes() for route in fewer] == expected[:3]
+
+
+def test_default_lengths_work_in_the_default_town():
+    planner = RoutePlanner("Brookfield", load_town("Brookfield", None).map, RouteConfig())
+    assert all(149 < route.length < 401 for route in planner.evaluation_routes)
+
+
+def test_a_town_too_small_for_the_lengths_is_bad_input(carla_map):
+    config = RouteConfig(min_length_m=90_000, max_length_m=100_000)
+    with pytest.raises(BadInput, match=r"not enough routes of 90000 to 100000 m.*change environment\.route"):
+        RoutePlanner("Somewhere", carla_map, config)
+
+
+def test_as_many_evaluation_routes_as_would_leave_none_for_training_are_bad_input():
+    with pytest.raises(BadInput, match="not enough routes"):
+        RoutePlanner("Hamlet", load_town("Hamlet", None).map, CONFIG.model_copy(update={"evaluation_routes": 10_000}))
+
+
+# --- progress, on routes made by hand
+
+
+def made_route(points) -> Route:
+    xyz = np.array([(x, y, 0.0) for x, y in points])
+    steps = np.diff(xyz[:, :2], axis=0)
+    yaw = np.degrees(np.unwrap(np.arctan2(steps[:, 1], steps[:, 0])))
+    angles = np.zeros((len(xyz), 3))
+    angles[:, 1] = np.append(yaw, yaw[-1])
+    distances = np.concatenate(([0.0], np.cumsum(np.hypot(*steps.T))))
+    return Route(Anchor(0, 0.0), Anchor(0, distances[-1]), xyz, angles, distances)
+
+
+def test_position_beside_a_straight_route():
+    tracker = RouteTracker(made_route([(2.0 * k, 5.0) for k in range(51)]))
+    position = tracker.update(3.0, 6.5, 370.0)
+    assert position.distance == pytest.approx(3.0)
+    assert position.lateral == pytest.approx(1.5)  # y grows to the right
+    assert position.heading_error == pytest.approx(10.0)
+    assert tracker.update(2.0, 4.0, -30.0).lateral == pytest.approx(-1.0)
+    assert tracker.update(2.0, 4.0, -30.0).heading_error == pytest.approx(-30.0)
+
+
+def test_completed_within_the_goal_radius():
+    tracker = RouteTracker(made_route([(2.0 * k, 0.0) for k in range(6)]))
+    tracker.update(10.0 - GOAL_RADIUS_M - 0.1, 0.0, 0.0)
+    assert not tracker.completed
+    tracker.update(10.0 - GOAL_RADIUS_M + 0.1, 0.0, 0.0)
+    assert tracker.completed
+
+
+def test_progress_does_not_jump_where_a_route_crosses_itself():
+    """A figure of eight through the origin: the crossing is passed twice, 120 m apart."""
+    angle = np.linspace(0, 2 * math.pi, 201)
+    points = np.stack((60 * np.sin(angle), 30 * np.sin(2 * angle)), axis=1)
+    route = made_route(points)
+    tracker = RouteTracker(route)
+    for distance in np.arange(0.0, route.length, 1.0):
+        x, y, yaw = (float(value) for value in route.place(np.array(distance)))
+        position = tracker.update(x, y, yaw)
+        assert position.distance == pytest.approx(distance, abs=0.5)
+        assert abs(position.lateral) < 0.1
+
+
+def test_progress_stays_with_an_ego_that_turns_back():
+    tracker = RouteTracker(made_route([(2.0 * k, 0.0) for k in range(51)]))
+    for x in [*range(40), *range(40, 10, -1)]:
+        assert tracker.update(float(x), 0.0, 0.0).distance == pytest.approx(x)
