@@ -1,5 +1,6 @@
 """The replay buffer against a reference that keeps every observation whole."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -56,7 +57,7 @@ def restored(replay: ReplayBuffer, block: int = 7) -> ReplayBuffer:
     """A second buffer, by way of what a checkpoint stores."""
     copy = ReplayBuffer(replay.capacity, seeded(99))
     bounds = [*range(replay.first_row, replay.sealed_row, block), replay.sealed_row]
-    copy.restore(replay.first_row, (replay.read_rows(a, b) for a, b in zip(bounds, bounds[1:])))
+    copy.restore(replay.first_row, (replay.read_rows(a, b) for a, b in itertools.pairwise(bounds)))
     copy.load_state(replay.state())
     return copy
 
@@ -207,17 +208,15 @@ def test_a_smaller_buffer_restores_the_newest_rows():
     assert_drawn_from(small.sample(100), driver.reference.transitions())
 
 
-def test_rows_given_up_before_the_checkpoint_stay_given_up():
-    driver = Driver(capacity=30)
+def test_rows_older_than_the_saved_buffer_are_left_out():
+    driver = Driver(capacity=200)
     for _ in range(8):
         driver.episode(9)
-    everything = Driver(capacity=1000)
-    for _ in range(8):
-        everything.episode(9)
-    copy = ReplayBuffer(30, seeded(5))
-    copy.restore(0, [everything.replay.read_rows(0, everything.replay.next_row)])
-    copy.load_state(driver.replay.state())
-    assert_same(driver.replay, copy)
+    saved, copy = ReplayBuffer(200, seeded(5)), ReplayBuffer(200, seeded(6))
+    saved.restore(33, [driver.replay.read_rows(33, 80)])
+    copy.restore(0, [driver.replay.read_rows(0, 80)])
+    copy.load_state(saved.state())
+    assert_same(saved, copy)
 
 
 def test_memory_of_a_transition():
