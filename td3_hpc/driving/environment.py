@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import carla
 import gymnasium
@@ -16,11 +16,19 @@ from td3_hpc.driving.observation import Frame, FrameStack, Observation, observat
 from td3_hpc.driving.proximity import Box, is_jolt, may_touch
 from td3_hpc.driving.reward import Motion, reward_components
 from td3_hpc.driving.route import Route, RoutePlanner, RoutePosition, RouteTracker
-from td3_hpc.driving.sensors import SOLID_MARKINGS, Camera, CollisionSensor, LaneInvasionSensor, SensorTimeout
+from td3_hpc.driving.sensors import (
+    SOLID_MARKINGS,
+    Camera,
+    CollisionSensor,
+    LaneInvasionSensor,
+    Sensor,
+    SensorTimeout,
+)
 from td3_hpc.driving.session import Session
 from td3_hpc.driving.traffic import spawn_traffic
 from td3_hpc.errors import BadInput, UserError
 
+SensorType = TypeVar("SensorType", bound=Sensor)
 Action = npt.NDArray[np.float32]
 
 OFF_ROUTE_M = 10.0
@@ -78,7 +86,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._decision_s = config.ticks_per_action * config.fixed_delta_seconds
         self._vehicles: list[tuple[Any, float, float]] = []
         self._actors: list[Any] = []
-        self._lane_invasions: LaneInvasionSensor | None = None
+        self._sensors: list[Sensor] = []
         super().reset(seed=seed)
         self._session = Session(config, host, port, tm_port, timeout_s)
         try:
@@ -135,7 +143,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
                 self._read_ego()
                 jolted |= is_jolt(velocity, self._ego_state.velocity, self._config.fixed_delta_seconds)
             self._stack.push(self._camera.read(frame, self._timeout_s))
-            markings = self._lane_sensor.read(frame, self._timeout_s)
+            markings = self._lane_invasions.read(frame, self._timeout_s)
             collisions = self._collisions.count(jolted or may_touch(self._ego_box(), self._other_boxes()))
         return self._judge(before, steer, collisions, markings)
 
@@ -159,12 +167,9 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         world = session.world
         world.set_weather(weather)
         self._spawn_ego(world)
-        self._camera = Camera(world, self._ego, self._config.camera)
-        self._actors.append(self._camera.actor)
-        self._collisions = CollisionSensor(world, self._ego)
-        self._actors.append(self._collisions.actor)
-        self._lane_sensor = self._lane_invasions = LaneInvasionSensor(world, self._ego)
-        self._actors.append(self._lane_sensor.actor)
+        self._camera = self._keep(Camera(world, self._ego, self._config.camera))
+        self._collisions = self._keep(CollisionSensor(world, self._ego))
+        self._lane_invasions = self._keep(LaneInvasionSensor(world, self._ego))
         start = self._start_transform().location
         traffic = spawn_traffic(world, self._spawn_points, start, self._config.traffic, generator)
         self._actors += traffic
@@ -174,7 +179,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._ego_sizes = _half_sizes(self._ego)
         frame = session.tick()
         picture = self._camera.read(frame, self._timeout_s)
-        self._lane_sensor.read(frame, self._timeout_s)
+        self._lane_invasions.read(frame, self._timeout_s)
         self._collisions.count(announced=False)
         self._tracker = RouteTracker(self._route)
         self._read_ego()
@@ -196,14 +201,16 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         if self._config.reset == "respawn" and actors:
             self._session.destroy(actors)
 
+    def _keep(self, sensor: SensorType) -> SensorType:
+        """Book a sensor for the clean-up."""
+        self._sensors.append(sensor)
+        self._actors.append(sensor.actor)
+        return sensor
+
     def _silence_sensors(self) -> None:
-        """Stop listening: a listener alive at the interpreter's end would abort the process."""
-        if self._lane_invasions is None:
-            return
-        self._lane_invasions.close()
-        for actor in (self._camera.actor, self._collisions.actor, self._lane_invasions.actor):
-            actor.stop()
-        self._lane_invasions = None
+        for sensor in self._sensors:
+            sensor.close()
+        self._sensors.clear()
 
     def _spawn_ego(self, world: Any) -> None:
         blueprint = _ego_blueprint(world, self._config.vehicle)

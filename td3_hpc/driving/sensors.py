@@ -24,7 +24,18 @@ class SensorTimeout(Exception):
     """The data of a frame did not arrive in time."""
 
 
-class Camera:
+class Sensor:
+    """A sensor attached to the ego; it must be closed before the interpreter ends, which would abort otherwise."""
+
+    def __init__(self, world: Any, ego: Any, blueprint: Any, mount: Any) -> None:
+        self.actor = world.spawn_actor(blueprint, mount, attach_to=ego)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.actor.stop()
+
+
+class Camera(Sensor):
     """An RGB camera of 84 x 84 pixels on the ego, read as grayscale."""
 
     def __init__(self, world: Any, ego: Any, config: CameraConfig) -> None:
@@ -33,7 +44,7 @@ class Camera:
         blueprint.set_attribute("image_size_y", str(FRAME_SIZE))
         blueprint.set_attribute("fov", str(config.fov_deg))
         mount = carla.Transform(carla.Location(x=config.x_m, z=config.z_m), carla.Rotation(pitch=config.pitch_deg))
-        self.actor = world.spawn_actor(blueprint, mount, attach_to=ego)
+        super().__init__(world, ego, blueprint, mount)
         self._images: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.actor.listen(self._images.put)
 
@@ -53,12 +64,12 @@ class Camera:
                 raise SensorTimeout(f"the camera skipped frame {frame}")
 
 
-class CollisionSensor:
+class CollisionSensor(Sensor):
     """Counts the ego's collisions. The server sends one message per event and none where nothing happened."""
 
     def __init__(self, world: Any, ego: Any) -> None:
         blueprint = world.get_blueprint_library().find("sensor.other.collision")
-        self.actor = world.spawn_actor(blueprint, carla.Transform(), attach_to=ego)
+        super().__init__(world, ego, blueprint, carla.Transform())
         self._events: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.actor.listen(lambda event: self._events.put(event.frame))
 
@@ -80,12 +91,12 @@ class CollisionSensor:
             return count
 
 
-class LaneInvasionSensor:
+class LaneInvasionSensor(Sensor):
     """Lane markings that the ego crossed. The client library computes them itself when a tick's frame arrives."""
 
     def __init__(self, world: Any, ego: Any) -> None:
         blueprint = world.get_blueprint_library().find("sensor.other.lane_invasion")
-        self.actor = world.spawn_actor(blueprint, carla.Transform(), attach_to=ego)
+        super().__init__(world, ego, blueprint, carla.Transform())
         self._queue: queue.SimpleQueue[tuple[int, frozenset[str] | None]] = queue.SimpleQueue()
         self.actor.listen(self._crossed)
         # Called after the sensor's own callback, by the same thread: once it has seen a frame, so has the sensor.
@@ -106,8 +117,9 @@ class LaneInvasionSensor:
                 return events
 
     def close(self) -> None:
-        """Take the callback off the world."""
+        """Stop listening, to the world's ticks too."""
         self._world.remove_on_tick(self._callback)
+        super().close()
 
     def _crossed(self, event: Any) -> None:
         self._queue.put((event.frame, frozenset(str(marking.type) for marking in event.crossed_lane_markings)))
