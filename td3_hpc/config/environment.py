@@ -63,7 +63,7 @@ class CameraConfig(Section):
 
 
 class RewardConfig(Section):
-    """Weights of the five reward components; each component is in [-1, 1] (comfort and safety: [-1, 0]) before its weight.
+    """Weights of the five reward components, each in [-1, 1] (comfort and safety: [-1, 0]) before its weight.
 
     The reward of one step therefore lies within plus or minus the sum of the weights; see docs/environment.md.
     """
