@@ -6,7 +6,7 @@ semantic tag of a pixel all follow from its face, so the kinds of camera agree i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from td3_hpc.simulator.projection import NEAR, Lens, clip, lens_of, rotation_mat
 from td3_hpc.simulator.scene import Scene
 from td3_hpc.simulator.weather import Look, Weather, look_of
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
 CameraKind = Literal["rgb", "depth", "semantic_segmentation", "instance_segmentation"]
 
@@ -196,7 +196,7 @@ def _project(corners: Floats, lens: Lens) -> Floats:
 
 def _tame(face: Floats, lens: Lens) -> NDArray[np.int32] | None:
     """One face (k, 3) cut to the picture and a margin, in cv2's units; None if nothing of it is left."""
-    polygon = face[None].astype(np.float64)
+    polygon: Floats = face[None].astype(np.float64)
     side, top = 2.0 * lens.width / lens.focal, 2.0 * lens.height / lens.focal
     for axis, sign, limit in ((2, -1.0, top), (2, 1.0, top), (1, -1.0, side), (1, 1.0, side)):
         distance = limit * polygon[:, :, 0] + sign * polygon[:, :, axis]
@@ -223,14 +223,15 @@ def _inverse_depth(drawn: _Drawn, eye: Eye, base_z: float) -> Floats:
     planes = np.zeros((_FIRST_FACE + len(faces.normal), 3), np.float32)
     limits = np.zeros((2, len(planes)), np.float32)
     planes[_FIRST_FACE:] = faces.normal @ eye.axes / faces.distance[:, None]
-    limits[:, _FIRST_FACE:] = drawn.inverse_range
+    # A face's edge may cover a pixel whose middle lies half a pixel outside it; farther out its plane means nothing.
+    slack = np.abs(planes[_FIRST_FACE:, 1:]).sum(axis=1) * np.float32(0.6 / eye.lens.focal)
+    limits[:, _FIRST_FACE:] = drawn.inverse_range + np.stack([-slack, slack])
     below = float(base_z - eye.position[2])
     if below != 0.0:
         planes[_GROUND] = eye.axes[2] / below
         limits[1, _GROUND] = 1.0 / NEAR
     forward, right, up = (np.take(column, drawn.numbers) for column in planes.T)
     inverse = forward + right * eye.lens.right + up * eye.lens.up
-    # A face's edge may cover a pixel whose middle lies just outside it, where its plane runs off to the horizon.
     low, high = (np.take(limit, drawn.numbers) for limit in limits)
     return np.asarray(np.clip(inverse, low, high))
 
@@ -241,7 +242,7 @@ def _depth(drawn: _Drawn, eye: Eye, base_z: float) -> Floats:
 
 
 def _depth_picture(depth: Floats) -> Picture:
-    steps = np.rint(depth.astype(np.float64) * ((2**24 - 1) / _FAR)).astype(np.uint32)
+    steps = np.rint(np.minimum(depth.astype(np.float64) / _FAR, 1.0) * (2**24 - 1)).astype(np.uint32)
     return _bytes((steps >> 16) | (steps & np.uint32(0xFF00)) | ((steps & np.uint32(0xFF)) << 16) | _OPAQUE)
 
 
@@ -250,7 +251,7 @@ def _label_picture(drawn: _Drawn, instances: bool) -> Picture:
     table[:_SKY_BANDS] = CityObjectLabel.SKY
     table[_GROUND] = CityObjectLabel.TERRAIN
     table[_FIRST_FACE:] = drawn.faces.label
-    table = (table << 16) | _OPAQUE
+    table = (table << np.uint32(16)) | _OPAQUE
     if instances:
         ids = drawn.faces.object_id.astype(np.uint32)
         table[_FIRST_FACE:] |= ((ids & 0xFF) << 8) | (ids >> 8)

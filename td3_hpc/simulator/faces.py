@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from td3_hpc.simulator.bodies import DynamicBox, bodies_of, key_of
 from td3_hpc.simulator.projection import Lens
 from td3_hpc.simulator.scene import CELL, VIEW_DISTANCE_UPRIGHT, Layer, Scene
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 # What takes less of the picture is left out; by layer. Paint is bright: it is seen from far away.
 _LEAST_SIZE = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.7], np.float32)  # pixels
@@ -19,7 +20,7 @@ _UNLIT = 0.25  # Brightness of a lamp that is off.
 # Every face takes at least one whole pixel: paint narrower than that is mixed with the road instead, a little late.
 _PAINT_GAIN = 2.0
 _ASPHALT = np.array([88, 86, 84], np.float32)
-_BODY_REACH = 4.0  # Raised road within this of a body's middle is drawn before it, m.
+_BODY_REACH = 5.5  # Raised road within this of a body's middle is drawn before it, m.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +123,7 @@ def dynamic_faces(scene: Scene, eye: Eye, boxes: Sequence[DynamicBox], shadows: 
     seen = np.flatnonzero(_in_view(relative @ eye.axes, reach, eye.lens) & (away < VIEW_DISTANCE_UPRIGHT + reach))
     if not len(seen):
         return None
-    chosen = [boxes[k] for k in seen]
+    chosen = [boxes[k] for k in seen.tolist()]
     body = bodies_of(tuple(key_of(box) for box in chosen))
     turns = _rotations(poses[seen, 3:])
     owner, place, away = body.owner, relative[seen], away[seen]
@@ -136,11 +137,12 @@ def dynamic_faces(scene: Scene, eye: Eye, boxes: Sequence[DynamicBox], shadows: 
         kept &= body.part > 0
     rows = np.flatnonzero(kept)
     owner = owner[rows]
-    key = _body_key(scene, eye, chosen, place, away)[owner]
+    height = np.einsum("ij,ij->i", turns[:, :, 2], place)
+    beneath = height > np.array([box.half_z for box in chosen], np.float32)
+    key = _body_key(scene, eye, chosen, place, away, beneath)[owner]
     part = body.part[rows].astype(np.float64)
     # What stands on a body is hidden by it from below: then it is drawn first.
-    beneath = np.einsum("ij,ij->i", turns[:, :, 2], place) > 0.0
-    part[beneath[owner] & (part >= 3.0)] -= 2.5
+    part[(height > 0.0)[owner] & (part >= 3.0)] -= 2.5
     return Faces(
         corners=corners[rows] + eye.position,
         normal=normal[rows],
@@ -169,16 +171,21 @@ def _cell_key(cell: Floats, storey: NDArray[np.int8], layer: NDArray[np.int8], a
     return np.asarray(within - np.round(across, 3) * 1000.0)
 
 
-def _body_key(scene: Scene, eye: Eye, boxes: Sequence[DynamicBox], place: Floats, away: Floats) -> NDArray[np.float64]:
-    """Drawing order of bodies: by distance, and where ground may hide them after the nearest cell that they touch."""
+def _body_key(
+    scene: Scene, eye: Eye, boxes: Sequence[DynamicBox], place: Floats, away: Floats, beneath: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Drawing order of bodies: by distance, and where ground may hide them by the cells that they touch.
+
+    A body comes after the road that it stands on; but for an eye beneath that road (`beneath`), before it.
+    """
     if not scene.has_relief:
         return -away.astype(np.float64)
     towards = place[:, :2] / np.maximum(np.linalg.norm(place[:, :2], axis=1, keepdims=True), 1e-6)
-    nearest = place[:, :2] - towards * np.minimum(away, np.float32(_BODY_REACH))[:, None] + eye.position[:2]
-    cell = (np.floor(nearest / CELL) + 0.5) * CELL - eye.position[:2]
+    shift = np.where(beneath, -_BODY_REACH, np.minimum(away, _BODY_REACH))[:, None]
+    cell = (np.floor((place[:, :2] - towards * shift + eye.position[:2]) / CELL) + 0.5) * CELL - eye.position[:2]
     feet = [scene.storey(box.pose.x, box.pose.y, box.pose.z - box.half_z + 0.5) for box in boxes]
     layers = np.full(len(boxes), Layer.UPRIGHT, np.int8)
-    return _cell_key(cell.astype(np.float32), np.array(feet, np.int8), layers, away)
+    return _cell_key(cell, np.array(feet, np.int8), layers, away)
 
 
 def _rotations(angles: NDArray[np.float64]) -> Floats:

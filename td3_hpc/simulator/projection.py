@@ -7,11 +7,12 @@ horizontal axis u; u = width / 2 + f * y / x and v = height / 2 - f * z / x with
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 NEAR = 0.05
 """Nothing closer than this is drawn, m."""

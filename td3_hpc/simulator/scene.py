@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from td3_hpc.simulator.labels import CityObjectLabel
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Point = Sequence[float] | NDArray[np.float64]
 Colour = tuple[int, int, int]
 

@@ -29,29 +29,30 @@ def build_relief(builder: SceneBuilder, sections: Sequence[RoadSection], raster:
     for section in sections:
         if not section.raised:
             continue
-        bridges = [_is_bridge(section, i, j, raster) for i, j in section.pieces()]
+        over = [_is_bridge(section, i, j, raster) for i, j in section.pieces()]
+        bridges = [any(over[max(k - 1, 0) : k + 2]) for k in range(len(over))]
         for number, (i, j) in enumerate(section.pieces()):
             if bridges[number]:
                 _underside(builder, section, i, j)
                 if number % _PIER_EVERY == _PIER_EVERY // 2:
                     _pier(builder, section, i, raster)
             if number and bridges[number] != bridges[number - 1]:
-                _abutment(builder, section.borders[i])
+                _abutment(builder, section.borders[i], opens=bridges[number])
             for border in (0, -1):
                 _edge(builder, section, i, j, border, bridges[number], raster)
 
 
 def _is_bridge(section: RoadSection, i: int, j: int, raster: RoadRaster) -> bool:
     """Whether lower road lies under a piece of road, or where its embankment would be."""
-    middle = (section.borders[i] + section.borders[j]) / 2.0
-    z = float(middle[:, 2].min())
     across = _outward(section, i, -1)
-    for border, side in ((0, -across), (-1, across)):
-        for away in (-1.0, 1.5, 4.0, 8.0):
-            x, y, _ = middle[border] + side * away
-            if raster.at(float(x), float(y))[0] < z - _CLEARANCE:
-                return True
-    return any(raster.at(float(x), float(y))[0] < z - _CLEARANCE for x, y, _ in middle)
+    for cut in (section.borders[i], (section.borders[i] + section.borders[j]) / 2.0, section.borders[j]):
+        beside = [
+            cut[border] + side * away for border, side in ((0, -across), (-1, across)) for away in (1.5, 4.0, 8.0)
+        ]
+        z = float(cut[:, 2].min())
+        if any(raster.at(float(x), float(y))[0] < z - _CLEARANCE for x, y, _ in (*cut, *beside)):
+            return True
+    return False
 
 
 def _outward(section: RoadSection, row: int, border: int) -> Array:
@@ -117,15 +118,15 @@ def _pier(builder: SceneBuilder, section: RoadSection, row: int, raster: RoadRas
         builder.quad([a, a + down, b + down, b], _CONCRETE, CityObjectLabel.BRIDGE, Layer.UPRIGHT, size=1.2, anchor=top)
 
 
-def _abutment(builder: SceneBuilder, borders: Array) -> None:
-    """The upright end of an embankment where a bridge begins, seen from both sides."""
+def _abutment(builder: SceneBuilder, borders: Array, opens: bool) -> None:
+    """The upright end of an embankment, facing the bridge: it begins here where `opens`, else it ends here."""
     feet = [
         _foot(borders[edge], _unit(borders[edge] - borders[other]), builder.base_z)
         for edge, other in ((0, -1), (-1, 0))
     ]
     corners = np.stack([feet[0], borders[0], borders[-1], feet[1]])
-    for side in (corners, corners[::-1]):
-        builder.quad(side, _CONCRETE, CityObjectLabel.BRIDGE, Layer.UPRIGHT, size=2.0)
+    facing = corners[::-1] if opens else corners
+    builder.quad(facing, _CONCRETE, CityObjectLabel.BRIDGE, Layer.UPRIGHT, size=2.0)
 
 
 def _unit(vector: Array) -> Array:

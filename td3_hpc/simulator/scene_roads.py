@@ -235,7 +235,7 @@ class RoadRaster:
         cv2.fillConvexPoly(self._covered, self._pixels(corners), 1)
 
     def _pixels(self, corners: Array) -> NDArray[np.int32]:
-        return np.rint((corners[:, :2] - self._origin) / self._step).astype(np.int32)
+        return np.asarray(np.rint((corners[:, :2] - self._origin) / self._step), np.int32)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Heights of the lowest and highest surface at a point, metres; (inf, -inf) off the road."""
