@@ -1,0 +1,82 @@
+"""Peers measured in turn, each in a process of its own.
+
+Memory, allocator state and thread pools of one peer must not touch another's, and the machine's slow spells must hit
+all alike: so every peer lives in a process that waits for a word to do one unit of its work, and they go round.
+"""
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import psutil
+import torch
+
+Facts = dict[str, float]
+Work = Callable[[], None]
+Setup = Callable[[], tuple[Work, Facts]]
+"""Prepares a peer: returns one unit of its work, and facts about the prepared peer."""
+
+ROUNDS = 21
+WARM_UP = 3
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One peer's seconds per unit, round by round, and its facts."""
+
+    seconds: list[float]
+    facts: Facts
+
+    @property
+    def median(self) -> float:
+        """Seconds per unit."""
+        return statistics.median(self.seconds)
+
+    def ratio_to(self, other: "Measurement") -> tuple[float, float, float]:
+        """How many times as fast as `other`, over the rounds: lower quartile, median, upper quartile."""
+        lower, middle, upper = statistics.quantiles([b / a for a, b in zip(self.seconds, other.seconds)], n=4)
+        return lower, middle, upper
+
+
+def measure(setups: dict[str, Setup], threads: int, rounds: int = ROUNDS) -> dict[str, Measurement]:
+    """Every peer's measurement, `rounds` of them interleaved, each process with `threads` PyTorch threads."""
+    context = multiprocessing.get_context("spawn")
+    processes, pipes, facts = [], {}, {}
+    for name, setup in setups.items():
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, setup, threads), daemon=True)
+        process.start()
+        theirs.close()
+        processes.append(process)
+        pipes[name] = ours
+        facts[name] = ours.recv()
+    seconds: dict[str, list[float]] = {name: [] for name in setups}
+    for _ in range(rounds):
+        for name, pipe in pipes.items():
+            pipe.send(True)
+            seconds[name].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(False)
+    for process in processes:
+        process.join()
+    return {name: Measurement(seconds[name], facts[name]) for name in setups}
+
+
+def resident_bytes() -> int:
+    """Memory of this process."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def _serve(pipe: Connection, setup: Setup, threads: int) -> None:
+    torch.set_num_threads(threads)
+    work, facts = setup()
+    for _ in range(WARM_UP):
+        work()
+    pipe.send(facts)
+    while pipe.recv():
+        start = time.perf_counter()
+        work()
+        pipe.send(time.perf_counter() - start)
