@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAGE  ?= configs/stages/1k.yaml
 RUN    ?= checkpoints/1k
 
-.PHONY: help setup run test test-all check lint format types bench clean
+.PHONY: help setup run test test-all check lint format types bench cluster-up cluster-down clean
 
 help:            ## what each target does
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -38,6 +38,12 @@ format: setup    ## rewrite the code in the project's style
 
 bench: setup     ## every benchmark, as ratios; minutes each
 	$(BIN)/python -m benchmarks
+
+cluster-up:      ## a real Slurm of three nodes on this machine, and Apptainer (docs/test-cluster.md)
+	$(PYTHON) slurm/testcluster up
+
+cluster-down:    ## end its jobs and daemons, remove its directory
+	$(PYTHON) slurm/testcluster down
 
 clean:           ## remove the virtual environment and caches (runs are kept)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

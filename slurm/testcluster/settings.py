@@ -1,0 +1,117 @@
+"""What the test cluster looks like: fixed here, or changed by environment variables named TD3_HPC_CLUSTER_*."""
+
+import os
+import pwd
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: A cgroup v1 freezer lets Slurm fence a job's processes, as production clusters do; it needs root.
+FREEZER = Path("/sys/fs/cgroup/freezer")
+DEFAULT_PORT = 17000
+
+
+class ClusterError(Exception):
+    """A failure explained in one line: what is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One cluster: a directory that holds everything it writes, and a block of TCP ports on the loopback."""
+
+    directory: Path
+    first_port: int
+    nodes: int
+    cpus: int
+    gpus: int
+    memory_mib: int
+    accounting: bool
+    kill_wait_s: int
+    grace_s: int
+    process_tracking: str
+    extra: tuple[str, ...]
+
+    @property
+    def slurm_conf(self) -> Path:
+        """The file that clients find the cluster by: export its path as SLURM_CONF."""
+        return self.directory / "etc" / "slurm.conf"
+
+    @property
+    def munge_socket(self) -> Path:
+        """Where munged, which signs every message between Slurm's parts, listens."""
+        return self.directory / "munge" / "munge.sock"
+
+    @property
+    def controller_port(self) -> int:
+        """slurmctld."""
+        return self.first_port
+
+    @property
+    def accounting_port(self) -> int:
+        """slurmdbd."""
+        return self.first_port + 1
+
+    @property
+    def database_port(self) -> int:
+        """mariadbd."""
+        return self.first_port + 2
+
+    def node_port(self, number: int) -> int:
+        """slurmd of a node, counted from 1."""
+        return self.first_port + 10 + number
+
+    @property
+    def ports(self) -> list[int]:
+        """Every port that the cluster listens on."""
+        shared = [self.controller_port]
+        if self.accounting:
+            shared += [self.accounting_port, self.database_port]
+        return shared + [self.node_port(number) for number in self.node_numbers]
+
+    @property
+    def node_numbers(self) -> range:
+        """1, 2, ..."""
+        return range(1, self.nodes + 1)
+
+    def node_name(self, number: int) -> str:
+        """n1, n2, ...; on other ports n<port>-1, since Slurm's freezers are named after nodes, not clusters."""
+        return f"n{number}" if self.first_port == DEFAULT_PORT else f"n{self.first_port}-{number}"
+
+    @property
+    def user(self) -> str:
+        """Whose daemons these are."""
+        return pwd.getpwuid(os.getuid()).pw_name
+
+    @property
+    def host(self) -> str:
+        """This machine's short name, which every node shares."""
+        return socket.gethostname().split(".")[0]
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """The settings that the environment asks for; raises ClusterError naming a variable with a bad value."""
+
+    def number(name: str, default: int, lowest: int) -> int:
+        text = environment.get(f"TD3_HPC_CLUSTER_{name}", str(default))
+        if not text.isdigit() or int(text) < lowest:
+            raise ClusterError(f"TD3_HPC_CLUSTER_{name}={text}: set it to a whole number from {lowest} up")
+        return int(text)
+
+    can_freeze = os.access(FREEZER, os.W_OK) and (FREEZER / "tasks").exists()
+    tracking = environment.get("TD3_HPC_CLUSTER_PROCTRACK", "cgroup" if can_freeze else "linuxproc")
+    if tracking not in ("cgroup", "linuxproc"):
+        raise ClusterError(f"TD3_HPC_CLUSTER_PROCTRACK={tracking}: set it to cgroup or linuxproc")
+    return Settings(
+        directory=Path(environment.get("TD3_HPC_CLUSTER_DIR", "/tmp/td3-hpc-testcluster")).absolute(),
+        first_port=number("PORT", DEFAULT_PORT, 1024),
+        nodes=number("NODES", 3, 1),
+        cpus=number("CPUS", 8, 1),
+        gpus=number("GPUS", 2, 0),
+        memory_mib=number("MEMORY_MIB", 16000, 500),
+        accounting=bool(number("ACCOUNTING", 1, 0)),
+        kill_wait_s=number("KILL_WAIT_S", 30, 1),
+        grace_s=number("GRACE_S", 30, 1),
+        process_tracking=tracking,
+        extra=tuple(line.strip() for line in environment.get("TD3_HPC_CLUSTER_EXTRA", "").split(";") if line.strip()),
+    )

@@ -1,0 +1,113 @@
+"""The one-machine test cluster is a real Slurm: it runs, preempts and requeues jobs, and leaves nothing behind."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import SlurmCluster, cluster_environment, wait_until
+
+pytestmark = pytest.mark.slurm
+EVERYTHING_OF_A_NODE = ["--exclusive", "--mem=0"]
+
+
+def processes_naming(text: str) -> list[str]:
+    """Command lines of the live processes that name a text there or in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"SLURM_CONF={text}".encode() in environment and b"pytest" not in command:
+            found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+def test_three_nodes_run_a_job_with_a_gpu_each(slurm: SlurmCluster) -> None:
+    output = slurm.run("srun", "-N3", "--gres=gpu:1", "sh", "-c", "echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES")
+
+    assert sorted(output.splitlines()) == [f"{slurm.node(number)} 0" for number in (1, 2, 3)]
+
+
+def test_up_again_changes_nothing(slurm: SlurmCluster) -> None:
+    before = slurm.manage("status").stdout.splitlines()[:7]
+
+    again = slurm.manage("up")
+
+    assert again.returncode == 0, again.stderr
+    assert slurm.manage("status").stdout.splitlines()[:7] == before
+    assert all("pid" in line for line in before)
+
+
+def test_a_job_of_a_higher_partition_preempts_and_the_lower_one_starts_again(
+    slurm: SlurmCluster, tmp_path: Path
+) -> None:
+    log = tmp_path / "runs"
+    node = [*EVERYTHING_OF_A_NODE, f"--nodelist={slurm.node(1)}"]
+    low = slurm.submit(f"echo ${{SLURM_RESTART_COUNT:-0}} >> {log}; exec sleep 300", "--requeue", *node)
+    wait_until(log.exists, 30)
+
+    high = slurm.submit("true", "--partition=high", *node)
+
+    slurm.wait_for_state(high, "COMPLETED")
+    wait_until(lambda: log.read_text() == "0\n1\n", 40, lambda: str(slurm.job(low)))
+    assert slurm.job(low)["Restarts"] == "1"
+    slurm.run("scancel", low)
+
+
+def test_accounting_remembers_how_a_job_ended(slurm: SlurmCluster) -> None:
+    job = slurm.submit("exit 7")
+    slurm.wait_for_state(job, "FAILED")
+
+    def line() -> str:
+        return slurm.run("sacct", "-nXP", "-j", job, "-o", "State,ExitCode")
+
+    wait_until(lambda: line() == "FAILED|7:0", 20, line)
+
+
+@pytest.mark.long
+def test_a_lost_node_is_noticed_and_comes_back(slurm: SlurmCluster) -> None:
+    assert slurm.manage("kill-node", "3").returncode == 0
+
+    wait_until(lambda: slurm.run("sinfo", "-hn", slurm.node(3), "-p", "low", "-o", "%T").startswith("down"), 90)
+    assert slurm.manage("start-node", "3").returncode == 0
+
+    wait_until(lambda: slurm.run("sinfo", "-hn", slurm.node(3), "-p", "low", "-o", "%T") == "idle", 60)
+
+
+@pytest.mark.parametrize("accounting", ["0", "1"])
+def test_down_leaves_nothing_behind(installable: None, tmp_path: Path, accounting: str) -> None:
+    directory = tmp_path / "c"
+    cluster = SlurmCluster(cluster_environment(directory, NODES="1", ACCOUNTING=accounting), directory)
+    assert cluster.manage("up").returncode == 0
+    stubborn = tmp_path / "stubborn.sh"
+    stubborn.write_text("#!/bin/bash\ntrap '' TERM USR1\necho $$ > started\nwhile :; do sleep 1; done\n")
+    cluster.submit(stubborn, f"--chdir={tmp_path}")
+    wait_until((tmp_path / "started").exists, 30)
+    queued = cluster.submit("true", "--begin=now+1hour")
+    assert cluster.job(queued)["JobState"] == "PENDING"
+
+    down = cluster.manage("down")
+
+    assert down.returncode == 0, down.stderr
+    assert not directory.exists()
+    wait_until(lambda: not processes_naming(str(directory)), 10, lambda: str(processes_naming(str(directory))))
+    assert not list(Path("/sys/fs/cgroup/freezer").glob(f"slurm_{cluster.node(1)}"))
+    again = cluster.manage("down")
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_taken_port_and_a_bad_setting_are_one_clear_line(
+    installable: None, tmp_path: Path, slurm: SlurmCluster
+) -> None:
+    other = {**slurm.environment, "TD3_HPC_CLUSTER_DIR": str(tmp_path / "c")}
+
+    taken = SlurmCluster(other, tmp_path / "c").manage("up")
+    bad = SlurmCluster({**other, "TD3_HPC_CLUSTER_NODES": "many"}, tmp_path / "c").manage("up")
+
+    assert (taken.returncode, bad.returncode) == (1, 1)
+    assert taken.stderr.startswith("testcluster: port ")
+    assert "set TD3_HPC_CLUSTER_PORT" in taken.stderr
+    assert bad.stderr == "testcluster: TD3_HPC_CLUSTER_NODES=many: set it to a whole number from 1 up\n"
+    assert not (tmp_path / "c").exists()
