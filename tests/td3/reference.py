@@ -17,7 +17,9 @@ def features(p: Parameters, image: Tensor) -> Tensor:
     x = torch.clamp(F.conv2d(x, p["cnn.conv1.weight"], p["cnn.conv1.bias"], stride=4), min=0)
     x = torch.clamp(F.conv2d(x, p["cnn.conv2.weight"], p["cnn.conv2.bias"], stride=2), min=0)
     x = torch.clamp(F.conv2d(x, p["cnn.conv3.weight"], p["cnn.conv3.bias"]), min=0)
-    return torch.clamp(x.reshape(len(x), -1) @ p["cnn.linear.weight"].T + p["cnn.linear.bias"], min=0)
+    return torch.clamp(
+        x.permute(0, 2, 3, 1).reshape(len(x), -1) @ p["cnn.linear.weight"].T + p["cnn.linear.bias"], min=0
+    )
 
 
 def mlp(p: Parameters, name: str, x: Tensor) -> Tensor:

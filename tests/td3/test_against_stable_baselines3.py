@@ -29,6 +29,13 @@ class NoEnvironment(gymnasium.Env):
     action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
 
 
+class ChannelsLast(nn.Module):
+    """Ours flattens (y, x, channel); any fixed order makes the same network."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1)
+
+
 class Features(BaseFeaturesExtractor):
     """CNN features of the pixels in [-1, 1], and the vector."""
 
@@ -36,7 +43,7 @@ class Features(BaseFeaturesExtractor):
         super().__init__(observation_space, 565)
         self.cnn = nn.Sequential(
             *(nn.Conv2d(4, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU()),
-            *(nn.Flatten(), nn.Linear(3136, 512), nn.ReLU()),
+            *(ChannelsLast(), nn.Flatten(), nn.Linear(3136, 512), nn.ReLU()),
         )
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ def plain_features(cnn: NatureCNN, image: torch.Tensor) -> torch.Tensor:
     """The same CNN on pixels that are scaled first."""
     x = F.relu(cnn.conv1(image.double() / 127.5 - 1))
     x = F.relu(cnn.conv3(F.relu(cnn.conv2(x))))
-    return F.relu(cnn.linear(x.flatten(1)))
+    return F.relu(cnn.linear(x.permute(0, 2, 3, 1).flatten(1)))
 
 
 def test_the_network_sees_pixels_from_minus_one_to_one():
