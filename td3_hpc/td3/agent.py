@@ -14,7 +14,7 @@ from td3_hpc.config import AgentConfig
 from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.replay import Batch, Observation
 from td3_hpc.td3 import state as trees
-from td3_hpc.td3.networks import ACTION_SIZE, Actor, TwinCritic, initialise, to_pixels
+from td3_hpc.td3.networks import ACTION_SIZE, Actor, PixelBuffer, TwinCritic, initialise
 from td3_hpc.td3.stats import UpdateStats, action_saturation, critic_statistics, read_back
 
 Norms = dict[str, Tensor]
@@ -32,14 +32,14 @@ class TD3Agent:
     ) -> None:
         """New networks from `seed` (at least 0), the same bytes whatever ran before; `dtype` is that of the weights.
 
-        `config.precision: bfloat16` applies to the CNNs, which take nearly all the time; the heads keep `dtype`, so
-        that Q-values are not rounded to three digits.
+        `config.precision: bfloat16` computes all but the last layers of the heads in bfloat16.
         """
         self.config = config
         self.device = torch.device(device)
         self._dtype = dtype
         bfloat16 = config.precision == "bfloat16"
         self._pixel_dtype = torch.bfloat16 if bfloat16 else dtype
+        self._pixels, self._next_pixels = PixelBuffer(self._pixel_dtype), PixelBuffer(self._pixel_dtype)
         initial, smoothing, exploration = np.random.SeedSequence(seed).spawn(3)
         self._smoothing = torch.Generator(self.device).manual_seed(_torch_seed(smoothing))
         self._exploration = np.random.Generator(np.random.PCG64(exploration))
@@ -72,10 +72,10 @@ class TD3Agent:
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """The policy's action (2,) in [-1, 1], without noise."""
-        image = torch.from_numpy(observation["image"]).to(self.device)[None]
+        pixels = torch.from_numpy(observation["image"]).to(self.device, self._pixel_dtype)[None]
         vector = torch.from_numpy(observation["vector"]).to(self.device, self._dtype)[None]
         with torch.inference_mode():
-            action = self.actor(to_pixels(image, self._pixel_dtype), vector)[0]
+            action = self.actor(pixels, vector)[0]
         return action.float().cpu().numpy()  # type: ignore[no-any-return]
 
     def explore(self, observation: Observation) -> NDArray[np.float32]:
@@ -91,8 +91,8 @@ class TD3Agent:
         """One update of the critics; every `policy_freq`-th one also updates the policy and moves the targets."""
         config = self.config
         frames = torch.from_numpy(batch.frames).to(self.device)
-        s = to_pixels(frames[:, :-1], self._pixel_dtype), self._tensor(batch.vector)
-        s_next = to_pixels(frames[:, 1:], self._pixel_dtype), self._tensor(batch.next_vector)
+        s = self._pixels.convert(frames[:, :-1]), self._tensor(batch.vector)
+        s_next = self._next_pixels.convert(frames[:, 1:]), self._tensor(batch.next_vector)
         a = self._tensor(batch.action)
         r = self._tensor(batch.reward)[:, None]
         # A truncated step is not an end: only a terminated one has no next value.

@@ -32,7 +32,7 @@ class NatureCNN(nn.Module):
         self._autocast = bfloat16
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Features (B, 512) of raw pixels (B, 4, 84, 84), floats in 0..255; see `to_pixels`.
+        """Features (B, 512) of raw pixels (B, 4, 84, 84), floats in 0..255; see `PixelBuffer`.
 
         The pixels' scaling is folded into the first layer: conv(x / 127.5 - 1, W) = conv(x, W / 127.5) - sum(W),
         the same function of the weights, and so the same gradients, without a pass over the pixels.
@@ -60,16 +60,20 @@ class NatureCNN(nn.Module):
 class MLP(nn.Module):
     """Linear layers with ReLU between them, none after the last."""
 
-    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int) -> None:
+    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, bfloat16: bool = False) -> None:
+        """`bfloat16`: as for `NatureCNN`, but not in the last layer, which would round Q-values to three digits."""
         super().__init__()
-        sizes = [inputs, *hidden, outputs]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+        sizes = [inputs, *hidden]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+        self.last = nn.Linear(sizes[-1], outputs)
+        self._autocast = bfloat16
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) to (B, outputs)."""
-        for layer in self.layers[:-1]:
-            x = layer(x).relu_()
-        return self.layers[-1](x)  # type: ignore[no-any-return]
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
+            for layer in self.hidden:
+                x = layer(x).relu_()
+        return self.last(x.to(self.last.weight.dtype))  # type: ignore[no-any-return]
 
 
 class Actor(nn.Module):
@@ -78,7 +82,7 @@ class Actor(nn.Module):
     def __init__(self, hidden: Sequence[int], bfloat16: bool = False) -> None:
         super().__init__()
         self.cnn = NatureCNN(bfloat16)
-        self.head = MLP(STATE_SIZE, hidden, ACTION_SIZE)
+        self.head = MLP(STATE_SIZE, hidden, ACTION_SIZE, bfloat16)
 
     def forward(self, pixels: Tensor, vector: Tensor) -> Tensor:
         """Actions (B, 2) in [-1, 1]."""
@@ -91,8 +95,8 @@ class TwinCritic(nn.Module):
     def __init__(self, hidden: Sequence[int], bfloat16: bool = False) -> None:
         super().__init__()
         self.cnn = NatureCNN(bfloat16)
-        self.q1 = MLP(STATE_SIZE + ACTION_SIZE, hidden, 1)
-        self.q2 = MLP(STATE_SIZE + ACTION_SIZE, hidden, 1)
+        self.q1 = MLP(STATE_SIZE + ACTION_SIZE, hidden, 1, bfloat16)
+        self.q2 = MLP(STATE_SIZE + ACTION_SIZE, hidden, 1, bfloat16)
 
     def state(self, pixels: Tensor, vector: Tensor) -> Tensor:
         """The state (B, 565) that both heads see."""
@@ -104,13 +108,29 @@ class TwinCritic(nn.Module):
         return self.q1(x), self.q2(x)
 
 
-def to_pixels(image: Tensor, dtype: torch.dtype) -> Tensor:
-    """A uint8 image (B, 4, 84, 84) as raw floats for `NatureCNN`; whole numbers up to 255 are exact in bfloat16 too.
+class PixelBuffer:
+    """Turns uint8 images into the raw floats that `NatureCNN` reads, in memory that is used again.
 
-    Laid out channels-last: on CPUs the first layer's backward pass takes a fraction of its time in the other order.
-    Stacking the frames anew before the conversion is faster than the conversion's own `memory_format`.
+    Fresh memory for a batch (14 MB and more) would cost more than the conversion. The result is channels-last: on CPUs
+    the first layer's backward pass takes a fraction of its time in the other order.
     """
-    return torch.stack(image.unbind(1), -1).to(dtype).permute(0, 3, 1, 2)
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        """`dtype` of the result; whole numbers up to 255 are exact in bfloat16 too."""
+        self._dtype = dtype
+        self._bytes = torch.empty(0, dtype=torch.uint8)
+        self._pixels = torch.empty(0, dtype=dtype)
+
+    def convert(self, image: Tensor) -> Tensor:
+        """The pixels (B, 4, 84, 84) of images of that shape; overwritten by the next call."""
+        batch, channels, height, width = image.shape
+        shape = torch.Size((batch, height, width, channels))
+        if (self._bytes.shape, self._bytes.device) != (shape, image.device):
+            self._bytes = torch.empty(shape, dtype=torch.uint8, device=image.device)
+            self._pixels = torch.empty(shape, dtype=self._dtype, device=image.device)
+        # Reordered as bytes first: faster than to reorder while converting.
+        torch.stack(image.unbind(1), -1, out=self._bytes)
+        return self._pixels.copy_(self._bytes).permute(0, 3, 1, 2)
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:

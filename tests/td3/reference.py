@@ -24,8 +24,8 @@ def features(p: Parameters, image: Tensor) -> Tensor:
 
 def mlp(p: Parameters, name: str, x: Tensor) -> Tensor:
     for layer in (0, 1):
-        x = torch.clamp(x @ p[f"{name}.layers.{layer}.weight"].T + p[f"{name}.layers.{layer}.bias"], min=0)
-    return x @ p[f"{name}.layers.2.weight"].T + p[f"{name}.layers.2.bias"]
+        x = torch.clamp(x @ p[f"{name}.hidden.{layer}.weight"].T + p[f"{name}.hidden.{layer}.bias"], min=0)
+    return x @ p[f"{name}.last.weight"].T + p[f"{name}.last.bias"]
 
 
 def policy(p: Parameters, image: Tensor, vector: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ def test_statistics_of_an_update():
 def test_saturation_is_seen():
     learner = agent(policy_freq=1)
     state = learner.state()
-    state["actor"]["head.layers.2.bias"][:] = (50, 0)
+    state["actor"]["head.last.bias"][:] = (50, 0)
     learner.load_state(state)
     assert learner.update(random_batch(8, 1)).action_saturation == 0.5
 
@@ -170,7 +170,7 @@ def test_only_a_terminated_step_is_without_next_value(terminated, discounted):
 @pytest.mark.parametrize(
     ("network", "entry", "shown"),
     [
-        ("critic", "q2.layers.1.weight", {"critic_loss", "q_mean", "q_abs_max", "twin_disagreement"}),
+        ("critic", "q2.hidden.1.weight", {"critic_loss", "q_mean", "q_abs_max", "twin_disagreement"}),
         ("critic_target", "cnn.conv1.bias", {"critic_loss", "target_mean", "target_max", "td_error"}),
     ],
 )
@@ -241,14 +241,14 @@ def test_updates_leave_torchs_global_generator_alone():
     ("path", "value", "message"),
     [
         ("actor", None, "actor: missing"),
-        ("critic.q1.layers.0.bias", None, r"critic\.q1\.layers\.0\.bias: missing"),
+        ("critic.q1.hidden.0.bias", None, r"critic\.q1\.hidden\.0\.bias: missing"),
         ("critic.q3.bias", np.zeros(2), r"critic\.q3\.bias: unknown"),
         ("actor_target.cnn.conv1.bias", np.zeros(31, np.float32), r"actor_target\.cnn\.conv1\.bias: float32 \(31,\)"),
         ("actor.cnn.conv1.bias", np.zeros(32), r"actor\.cnn\.conv1\.bias: float64 \(32,\), expected float32"),
         ("actor.cnn.conv1.bias", 3.0, r"actor\.cnn\.conv1\.bias: must be an array"),
         ("critic_optimizer", 1, "critic_optimizer: must be a group"),
-        ("critic_optimizer.q1.layers.0.bias.step", -1, r"critic_optimizer\.q1\.layers\.0\.bias\.step: must be a whole"),
-        ("critic_optimizer.q1.layers.0.bias.exp_avg", None, r"critic_optimizer\.q1\.layers\.0\.bias\.exp_avg: missing"),
+        ("critic_optimizer.q1.hidden.0.bias.step", -1, r"critic_optimizer\.q1\.hidden\.0\.bias\.step: must be a whole"),
+        ("critic_optimizer.q1.hidden.0.bias.exp_avg", None, r"critic_optimizer\.q1\.hidden\.0\.bias\.exp_avg: missing"),
         ("smoothing_generator", np.zeros(16, np.uint8), "smoothing_generator: "),
         ("smoothing_generator", "text", "smoothing_generator: must be an array of uint8"),
         ("exploration_generator.state", None, "exploration_generator: entry 'state' is missing"),
@@ -276,7 +276,7 @@ def _group_of(tree: dict, path: str) -> tuple[dict, str]:
 
 
 def test_a_state_of_another_network_size_is_refused():
-    with pytest.raises(ValueError, match=r"actor\.head\.layers\.0\.weight: float32 \(64, 565\), expected"):
+    with pytest.raises(ValueError, match=r"actor\.head\.hidden\.0\.weight: float32 \(64, 565\), expected"):
         agent(hidden=[128, 128]).load_state(agent(hidden=[64, 64]).state())
 
 
