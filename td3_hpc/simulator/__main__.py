@@ -1,0 +1,35 @@
+"""`python -m td3_hpc.simulator`: the embedded simulator in the foreground."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from td3_hpc.errors import UserError
+from td3_hpc.simulator.server import serve
+
+
+def simulator(
+    port: Annotated[int, typer.Option(help="RPC port; the next one serves the streams.", min=1, max=65532)] = 2000,
+    town: Annotated[str, typer.Option(help="Name of a town, or an OpenDRIVE file.")] = "Brookfield",
+    maps: Annotated[
+        Path | None, typer.Option(help="Folder of OpenDRIVE files, or of a CARLA installation, to offer by name.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anything but loopback is open to others.")
+    ] = "127.0.0.1",
+) -> None:
+    """Serve the embedded simulator: CARLA 0.9.16's protocol, headless, for the unmodified client.
+
+    Example: td3-hpc simulator --port 2000 --town Brookfield
+    """
+    serve(host, port, town, maps)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(simulator)
+    except UserError as error:
+        print(f"td3-hpc: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
