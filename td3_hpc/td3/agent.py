@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from td3_hpc.config import AgentConfig
 from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.replay import Batch, Observation
+from td3_hpc.replay.rows import ACTION_SIZE
 from td3_hpc.td3 import state as trees
-from td3_hpc.td3.networks import ACTION_SIZE, Actor, PixelBuffer, TwinCritic, initialise
+from td3_hpc.td3.networks import Actor, PixelBuffer, TwinCritic, initialise
 from td3_hpc.td3.stats import UpdateStats, action_saturation, critic_statistics, read_back
 
 Norms = dict[str, Tensor]

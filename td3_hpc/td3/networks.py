@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FRAMES = 4
-VECTOR_SIZE = 53
-ACTION_SIZE = 2
+from td3_hpc.replay.rows import ACTION_SIZE, STACK, VECTOR_SIZE
+
 FEATURES = 512
 STATE_SIZE = FEATURES + VECTOR_SIZE
 """565: what the heads see of an observation."""
@@ -25,7 +24,7 @@ class NatureCNN(nn.Module):
     def __init__(self, bfloat16: bool = False) -> None:
         """`bfloat16`: compute in bfloat16 (autocast); the weights and the features stay as they are."""
         super().__init__()
-        self.conv1 = nn.Conv2d(FRAMES, 32, 8, stride=4)
+        self.conv1 = nn.Conv2d(STACK, 32, 8, stride=4)
         self.conv2 = nn.Conv2d(32, 64, 4, stride=2)
         self.conv3 = nn.Conv2d(64, 64, 3)
         self.linear = nn.Linear(64 * 7 * 7, FEATURES)
