@@ -77,8 +77,18 @@ def report(
     typer.echo(f"report: {write_report(run)}")
 
 
+def _mount() -> None:
+    """Add the commands that live in their own rooms; importing them is quick, none loads PyTorch or the client."""
+    from td3_hpc.checkpoint.cli import app as checkpoint
+    from td3_hpc.simulator.__main__ import simulator
+
+    app.add_typer(checkpoint, name="checkpoint")
+    app.command()(simulator)
+
+
 def main() -> None:
     """Entry point of `td3-hpc`: runs a command; an error of the user's is one line on standard error."""
+    _mount()
     try:
         app()
     except UserError as error:

@@ -12,7 +12,7 @@ class TrainingConfig(Section):
 
     total_steps: int = Field(ge=1)
     """Decisions of the whole run."""
-    learning_starts: int = Field(ge=0)
+    learning_starts: int = Field(ge=1)
     """Uniformly random actions, and no update, until this many steps are done."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes CUDA where there is one."""

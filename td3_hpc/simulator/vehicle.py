@@ -5,6 +5,7 @@ v tan(delta) / L (Rajamani, Vehicle Dynamics and Control, 2nd ed., section 2.2),
 |v * yaw rate| <= GRIP * g. A sideways velocity, which only a collision or a client brings, is rubbed off by the tyres.
 """
 
+import itertools
 import math
 
 from td3_hpc.simulator.actors import Vehicle
@@ -105,7 +106,7 @@ def _yaw_rate(vehicle: Vehicle, v: float) -> float:
 
 
 def _steering_share(speed_kmh: float) -> float:
-    for (low, high_share), (high, low_share) in zip(STEERING_CURVE, STEERING_CURVE[1:]):
+    for (low, high_share), (high, low_share) in itertools.pairwise(STEERING_CURVE):
         if speed_kmh <= high:
             return high_share + (low_share - high_share) * (speed_kmh - low) / (high - low)
     return STEERING_CURVE[-1][1]

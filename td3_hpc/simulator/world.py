@@ -1,4 +1,4 @@
-"""The world: its actors, and what one step does to them, in this order: vehicles, walkers, collisions, lights, sensors."""
+"""The world: its actors, and what one step does to them."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ from td3_hpc.simulator.vehicle import step_vehicle
 from td3_hpc.simulator.weather import Weather
 
 DEFAULT_SETTINGS = [True, False, [True, 0.05], True, 0.01, 10, 0.0, True, 3000.0, 2000.0, True]
-"""EpisodeSettings: a fresh server is synchronous, with steps of 0.05 s, so that no step depends on when a client came."""
+"""EpisodeSettings: a fresh server is synchronous, so that no step depends on when a client came."""
 ASYNCHRONOUS_STEP_S = 0.05
 
 

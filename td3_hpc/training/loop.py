@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from td3_hpc.checkpoint import Checkpoint, CheckpointStore
+from td3_hpc.checkpoint import Checkpoint, CheckpointStore, Superseded
 from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.errors import UserError
 from td3_hpc.replay import ReplayBuffer
@@ -207,7 +207,9 @@ class TrainingLoop:
 
     def _note_outcomes(self) -> None:
         for outcome in self._parts.store.poll():
-            if outcome.error is not None:
+            if isinstance(outcome.error, Superseded):
+                raise outcome.error
+            if outcome.info is None:
                 self._parts.record.append("checkpoint_failed", at_step=outcome.step, error=str(outcome.error))
             else:
                 self._parts.record.append("checkpoint", **outcome.info.as_fields())

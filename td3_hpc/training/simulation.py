@@ -82,7 +82,8 @@ class Simulation:
 
         Raises EpisodeLost where the new one does not reproduce the episode.
         """
-        assert self._in_flight is not None, "receive() follows send()"
+        action = self._in_flight
+        assert action is not None, "receive() follows send()"
         for attempt in range(ATTEMPTS_PER_STEP):
             try:
                 result = self._ready_worker().receive()
@@ -91,7 +92,7 @@ class Simulation:
             except WorkerLost as lost:
                 self._replace_worker(lost, attempt)
                 self.restore(self._episode())
-                self._ready_worker().send(self._in_flight)
+                self._ready_worker().send(action)
         raise self._given_up(f"decision {len(self._episode())}")
 
     def restore(self, episode: EpisodeLog) -> Observation:

@@ -1,0 +1,31 @@
+"""Checkpoints: HDF5 state files, replay segments and manifests. What the numbers mean is the caller's affair.
+
+store.py       saving, in the foreground or the background, and finding the newest checkpoint that verifies
+manifest.py    the small file that makes a checkpoint: it names every other with its checksum
+hdf5_file.py   trees and tables as HDF5 files, written whole, read without trust
+ownership.py   one writer by epoch, and the lock that names it
+compare.py     do two checkpoints hold the same bytes?
+retention.py   which checkpoints are kept
+cli.py         td3-hpc checkpoint inspect | verify | diff | prune
+"""
+
+import os
+
+# HDF5's own locks fail on Lustre and some NFS servers, and are not needed: every file here is written once, under
+# another name, by one writer. Must be set before h5py is imported anywhere.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
+from td3_hpc.checkpoint.compare import diff
+from td3_hpc.checkpoint.errors import CheckpointDamaged, Superseded
+from td3_hpc.checkpoint.store import Checkpoint, CheckpointInfo, CheckpointStore, RowSource, SaveOutcome
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointDamaged",
+    "CheckpointInfo",
+    "CheckpointStore",
+    "RowSource",
+    "SaveOutcome",
+    "Superseded",
+    "diff",
+]

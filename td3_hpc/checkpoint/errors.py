@@ -1,0 +1,15 @@
+"""What can be wrong with a checkpoint or its directory."""
+
+from td3_hpc.errors import BadInput, UserError
+
+
+class CheckpointDamaged(UserError):
+    """A file of a checkpoint is missing, cut off, changed, or not what it should be; the message names it."""
+
+
+class Superseded(UserError):
+    """Another attempt has taken the run over; this one must stop."""
+
+
+class RunDirectoryTaken(BadInput):
+    """Another live process writes in the run directory; the message names it."""
