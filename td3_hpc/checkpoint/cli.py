@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from td3_hpc.checkpoint.compare import diff as compare
 from td3_hpc.checkpoint.errors import CheckpointDamaged
@@ -34,7 +34,7 @@ def inspect(paths: Checkpoints, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("checkpoint", "step", "created", "rows", "segments", "MB", "tags")
+    table = Table(Column("checkpoint", no_wrap=True), "step", "created", "rows", "segments", "MB", "tags")
     for row in rows:
         tags = ", ".join(f"{key}={value}" for key, value in row["tags"].items())
         megabytes = f"{row['bytes'] / 1e6:.1f}"

@@ -4,6 +4,7 @@ A tree is a nested dict of arrays, numbers, strings, booleans and None. Groups m
 group with the attribute `none`. A table is one dataset a field, in chunks of many rows.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -78,13 +79,13 @@ def write_file(path: Path, image: bytes) -> None:
 
 def read_tree(path: Path) -> dict[str, Any]:
     """The tree in a file. Raises CheckpointDamaged."""
-    with _open(path) as file:
+    with _reading(path) as file:
         return _read_group(file, path, 0)
 
 
 def read_table(path: Path, first_row: int, count: int, schema: Schema | None = None) -> dict[str, np.ndarray]:
     """The rows in a file, which must be `count` from `first_row` on. Raises CheckpointDamaged."""
-    with _open(path) as file:
+    with _reading(path) as file:
         if file.attrs.get("first_row") != first_row:
             raise CheckpointDamaged(f"{path}: does not start at row {first_row}")
         rows = {}
@@ -108,15 +109,16 @@ def _write_group(group: h5py.Group, tree: Tree) -> None:
             group.create_dataset(name, data=np.asarray(value))
 
 
-def _open(path: Path) -> h5py.File:
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file of our format; whatever the library finds wrong with it becomes CheckpointDamaged."""
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise CheckpointDamaged(f"{path}: cannot be opened as HDF5 ({str(error).splitlines()[0]})") from None
-    if file.attrs.get("format") != FORMAT:
-        file.close()
-        raise CheckpointDamaged(f"{path}: not a checkpoint file of format {FORMAT}")
-    return file
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise CheckpointDamaged(f"{path}: not a checkpoint file of format {FORMAT}")
+            yield file
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise CheckpointDamaged(f"{path}: damaged HDF5 ({' '.join(str(error).split())})") from None
 
 
 def _items(group: h5py.Group, path: Path) -> Iterator[str]:
@@ -141,10 +143,7 @@ def _read_group(group: h5py.Group, path: Path, depth: int) -> dict[str, Any]:
 
 def _dataset(group: h5py.Group, name: str, path: Path) -> h5py.Dataset:
     """A dataset whose size has been held against the file's, before anything is allocated."""
-    try:
-        dataset = group[name]
-    except (KeyError, OSError, RuntimeError, ValueError) as error:
-        raise CheckpointDamaged(f"{path}: {group.name}/{name} cannot be read ({error})") from None
+    dataset = group[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in _PLAIN_KINDS:
         raise CheckpointDamaged(f"{path}: {group.name}/{name} is not a plain dataset")
     if dataset.is_virtual or dataset.external:

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from td3_hpc.errors import UserError
-from td3_hpc.simulator.server import serve
 
 
 def simulator(
@@ -24,6 +23,8 @@ def simulator(
 
     Example: td3-hpc simulator --port 2000 --town Brookfield
     """
+    from td3_hpc.simulator.server import serve  # only now: help must not load the town or the client
+
     serve(host, port, town, maps)
 
 

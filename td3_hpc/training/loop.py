@@ -123,7 +123,7 @@ class TrainingLoop:
         if parts.agent.updates >= number - self._learning_starts:
             return
         stats = parts.agent.update(parts.replay.sample(self._config.agent.batch_size))
-        parts.telemetry.update(stats, parts.agent.updates, self.counters.step)
+        parts.telemetry.update(stats, parts.agent.updates, number)
         broken = non_finite(stats)
         if broken:
             raise UserError(

@@ -116,7 +116,7 @@ class Telemetry:
         means = result.means()
         self._console.line(
             f"step {step}: evaluation {result.cycle}, {len(result.episodes)} episodes, return {means['return']:.2f}, "
-            f"route completion {means['route_completion']:.0%}, {result.seconds:.0f} s; training resumes"
+            f"route completion {means['route_completion']:.0%}, {result.seconds:.0f} s"
         )
 
     # ---- checkpoint -----------------------------------------------------------------------------------------------

@@ -1,0 +1,167 @@
+"""Real writer processes, real signals, a real full file system."""
+
+import contextlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from td3_hpc.errors import UserError
+from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
+
+ROOT = Path(__file__).parents[2]
+
+
+class Writer:
+    """A `tests.checkpoint.writer` process."""
+
+    def __init__(self, run_dir, *options):
+        command = [sys.executable, "-m", "tests.checkpoint.writer", str(run_dir), *map(str, options)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    def line(self):
+        return self.process.stdout.readline().strip()
+
+    def wait_for(self, prefix):
+        for line in iter(self.line, ""):
+            if line.startswith(prefix):
+                return line
+        pytest.fail(f"the writer ended with {self.process.wait()} before it said {prefix!r}")
+
+    def kill(self):
+        """SIGKILL; returns the last step that it said it had saved."""
+        self.process.send_signal(signal.SIGKILL)
+        rest = self.process.communicate(timeout=20)[0].splitlines()
+        return max((int(line.split()[1]) for line in rest if line.startswith("saved")), default=0)
+
+
+@pytest.fixture
+def writer(tmp_path):
+    writers = []
+
+    def start(*options):
+        writers.append(Writer(tmp_path / "run", *options))
+        return writers[-1]
+
+    yield start
+    for one in writers:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()
+
+
+def kill_while_saving(run_dir, writer, times):
+    rng = random.Random(1)
+    for _ in range(times):
+        one = writer()
+        opened = int(one.wait_for("opened").split()[1])
+        one.wait_for("saved")
+        time.sleep(rng.uniform(0, 0.15))  # any instant will do: this is the point, not a wait for something
+        said = one.kill()
+        store = open_store(run_dir)
+        checkpoint = store.latest()
+        store.close()
+        assert checkpoint is not None
+        step = checkpoint.manifest.step
+        assert step >= max(opened, said - 1), "more than one interval is lost"
+        assert store.messages == [], "a kill left a checkpoint that does not verify"
+        assert same(checkpoint.state(), tree(step))
+        first, rows = loaded_rows(checkpoint)
+        assert same(rows, content(first, step * 100))
+
+
+def test_a_kill_at_any_instant_leaves_a_whole_checkpoint(tmp_path, writer):
+    kill_while_saving(tmp_path / "run", writer, 20)
+
+
+@pytest.mark.long
+def test_two_hundred_kills(tmp_path, writer):
+    kill_while_saving(tmp_path / "run", writer, 200)
+
+
+def test_the_second_process_is_refused_until_the_first_is_gone(tmp_path, writer):
+    first = writer()
+    first.wait_for("saved")
+    second = writer()
+    refusal = second.wait_for("refused")
+    assert f"process {first.process.pid}" in refusal
+    assert second.process.wait(20) == 2
+    first.kill()
+    assert int(writer().wait_for("opened").split()[1]) > 0
+
+
+def test_a_superseded_writer_is_refused_and_what_it_still_wrote_is_never_read(tmp_path, writer, monkeypatch):
+    run_dir, flag = tmp_path / "run", tmp_path / "paused"
+    store = open_store(run_dir)
+    store.save(0, tree(0), GrowingRows())
+    store.close()
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    old = writer("--pause-before-rename", flag)  # stands between its check and its rename
+    old.wait_for("opened")
+    deadline = time.monotonic() + 20
+    while not flag.exists():
+        assert time.monotonic() < deadline, "the writer did not come to its rename"
+        time.sleep(0.01)
+
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")  # Slurm restarts the job elsewhere; the old process lives on
+    newer = open_store(run_dir)
+    assert newer.latest().manifest.step == 0
+    flag.unlink()
+    assert "attempt 3" in old.wait_for("refused")
+    assert old.process.wait(20) == 1
+    assert len(list((run_dir / "state").glob("checkpoint-e0002-*.json"))) == 1, "the paused manifest was renamed"
+    newer.close()
+
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    newest = open_store(run_dir)
+    assert newest.latest().manifest.step == 0, "the superseded writer's checkpoint was read"
+    newest.save(1, tree(1), GrowingRows(5))
+    newest.close()
+    last = open_store(run_dir)
+    assert (last.latest().manifest.epoch, last.latest().manifest.step) == (4, 1)
+    last.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", directory], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small tmpfs is not allowed here")
+    yield directory
+    subprocess.run(["umount", directory], check=True)
+
+
+def fill_up(path):
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 14)):
+            pass
+
+
+def test_a_full_disk_costs_one_checkpoint_and_nothing_else(small_disk):
+    store = open_store(small_disk)
+    store.save(1, tree(1), GrowingRows(10))
+    filler = small_disk / "filler"
+    fill_up(filler)
+    big = tree(2) | {"big": np.random.default_rng(1).integers(0, 255, 1 << 20, np.uint8)}
+    with pytest.raises(UserError, match=r"step 2 could not be written \(No space left on device\)"):
+        store.save(2, big, GrowingRows(20))
+    store.save_in_background(3, big, GrowingRows(30))
+    store.wait()
+    assert "No space left" in str(store.poll()[0].error)
+    assert store.latest().manifest.step == 1
+    assert same(store.latest().state(), tree(1))
+    filler.unlink()
+    store.save(4, big, GrowingRows(40))
+    store.close()
+    again = open_store(small_disk)
+    assert again.messages == []
+    assert again.latest().manifest.step == 4
+    assert same(loaded_rows(again.latest())[1], content(0, 40))
+    again.close()
