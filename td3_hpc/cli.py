@@ -77,6 +77,35 @@ def report(
     typer.echo(f"report: {write_report(run)}")
 
 
+@app.command()
+def evaluate(
+    run: Annotated[
+        Path, typer.Argument(help="A run directory, or a state/checkpoint-*.json file.", show_default=False)
+    ],
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="Whole episodes to drive.", show_default="each held-out route once")
+    ] = None,
+) -> None:
+    """Drive a checkpoint's policy, without noise, on the held-out routes, and print what came of it.
+
+    Example: td3-hpc evaluate checkpoints/1k --episodes 3
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from td3_hpc.training.evaluate_run import evaluate_run
+    from td3_hpc.training.evaluation import MEASURES
+
+    config, step, result = evaluate_run(run, episodes)
+    headings = ("return", "decisions", "completion", "km/h", "collisions", "lines", "end")
+    table = Table("route", *headings, title=f"{config.name}, step {step}, {config.environment.town}")
+    for episode in result.episodes:
+        table.add_row(str(episode["route"]), *(f"{episode[name]:.2f}" for name in MEASURES), episode["end_reason"].replace("_", " "))
+    table.add_section()
+    table.add_row("mean", *(f"{value:.2f}" for value in result.means().values()), "")
+    Console().print(table)
+
+
 def _mount() -> None:
     """Add the commands that live in their own rooms; importing them is quick, none loads PyTorch or the client."""
     from td3_hpc.checkpoint.cli import app as checkpoint

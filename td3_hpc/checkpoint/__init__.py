@@ -15,7 +15,7 @@ import os
 # another name, by one writer. Must be set before h5py is imported anywhere.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
-from td3_hpc.checkpoint.compare import diff
+from td3_hpc.checkpoint.compare import diff, open_checkpoint
 from td3_hpc.checkpoint.errors import CheckpointDamaged, Superseded
 from td3_hpc.checkpoint.store import Checkpoint, CheckpointInfo, CheckpointStore, RowSource, SaveOutcome
 
@@ -28,4 +28,5 @@ __all__ = [
     "SaveOutcome",
     "Superseded",
     "diff",
+    "open_checkpoint",
 ]

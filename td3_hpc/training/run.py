@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
-
 from td3_hpc.checkpoint import Checkpoint, CheckpointStore
 from td3_hpc.config import StageConfig, dump_yaml, load_stage
 from td3_hpc.durable import replace_file
@@ -17,6 +14,7 @@ from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.console import RunConsole
+from td3_hpc.training.device import choose_device
 from td3_hpc.training.loop import Parts, TrainingLoop
 from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE, RunRecord, read_record
 from td3_hpc.training.seeding import derived_seed, generator
@@ -56,6 +54,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
     if _is_complete(run_dir, config):
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
         return ExitCode.DONE
+    choose_device(config)
     with StopFlag() as stop:
         store = CheckpointStore(run_dir, config.checkpoint)
         store.open_for_writing()
@@ -142,19 +141,6 @@ def _stopped(parts: Parts, console: RunConsole, step: int) -> ExitCode:
     parts.record.append("stopped", signal=name)
     console.line(f"step {step}: stopped by {name} with a checkpoint saved; the same command continues")
     return ExitCode.PREEMPTED
-
-
-def choose_device(config: StageConfig) -> torch.device:
-    """The device of the configuration, with everything set that exact repetition needs."""
-    wanted = config.training.device
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise BadInput("training.device: cuda was asked for and PyTorch finds no CUDA device; set it to auto or cpu")
-    torch.set_num_threads(config.training.threads)
-    cv2.setNumThreads(config.training.threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS is not reproducible
-    torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True)
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _prepare_directory(run_dir: Path, config: StageConfig) -> None:

@@ -1,7 +1,7 @@
 """A process that saves checkpoints without end: `python -m tests.checkpoint.writer RUN_DIR [OPTION]`.
 
-Prints `saved STEP` after each. With `--pause-before-rename FILE` it creates FILE just before the first manifest's rename
-and waits until the file is gone.
+Prints `saved STEP` after each. With `--pause-before-rename FILE` it creates FILE just before its first manifest is
+renamed, and waits until the file is gone.
 """
 
 import sys
