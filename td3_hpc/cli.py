@@ -100,7 +100,8 @@ def evaluate(
     headings = ("return", "decisions", "completion", "km/h", "collisions", "lines", "end")
     table = Table("route", *headings, title=f"{config.name}, step {step}, {config.environment.town}")
     for episode in result.episodes:
-        table.add_row(str(episode["route"]), *(f"{episode[name]:.2f}" for name in MEASURES), episode["end_reason"].replace("_", " "))
+        figures = [f"{episode[name]:.2f}" for name in MEASURES]
+        table.add_row(str(episode["route"]), *figures, episode["end_reason"].replace("_", " "))
     table.add_section()
     table.add_row("mean", *(f"{value:.2f}" for value in result.means().values()), "")
     Console().print(table)
