@@ -5,12 +5,14 @@
 The real training loop, agent, replay buffer and checkpoint store, against a simulator whose step takes 0.5, 1 and 2
 times one update's time of waiting (no processor time). The loop sends the action, updates, then collects: a step
 costs max(wait, update). The serial loop waits for the simulator before it updates: their sum. Each figure is the
-median over interleaved rounds of (time of a step) / max(wait, update), all three measured in the same round.
+median over interleaved rounds of (time of two steps) / (sum of max(wait, update) over the two), for every second update
+also updates the policy and takes longer; all of them are measured in the same round.
 """
 
 import contextlib
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -62,7 +64,9 @@ class WaitingSimulation:
         time.sleep(max(0.0, self._ready_at - time.perf_counter()))
 
 
-def make_loop(directory: Path, serial: bool, stack: contextlib.ExitStack) -> tuple[TrainingLoop, WaitingSimulation, Parts]:
+def make_loop(
+    directory: Path, serial: bool, stack: contextlib.ExitStack
+) -> tuple[TrainingLoop, WaitingSimulation, Parts]:
     """A loop past `learning_starts`, in a directory of its own."""
     directory.mkdir()
     config = StageConfig.model_validate(
@@ -98,12 +102,13 @@ def make_loop(directory: Path, serial: bool, stack: contextlib.ExitStack) -> tup
     return loop, simulation, parts
 
 
-def seconds(action: "object") -> float:
-    """Time of a pair of steps or updates, halved: every second update also updates the policy."""
+def seconds_of_two(action: Callable[[], object]) -> tuple[float, float]:
+    """Times of two steps or updates: every second update also updates the policy, and takes longer."""
     started = time.perf_counter()
-    action()  # type: ignore[operator]
-    action()  # type: ignore[operator]
-    return (time.perf_counter() - started) / 2
+    action()
+    halfway = time.perf_counter()
+    action()
+    return halfway - started, time.perf_counter() - halfway
 
 
 def main() -> None:
@@ -111,18 +116,18 @@ def main() -> None:
     torch.set_num_threads(2)
     ratios: dict[tuple[float, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        loops = {
-            kind: make_loop(Path(directory) / kind, kind == "serial", stack) for kind in ("overlapped", "serial")
-        }
-        agent, replay = loops["serial"][2].agent, loops["serial"][2].replay
+        loops = {kind: make_loop(Path(directory) / kind, kind == "serial", stack) for kind in ("overlapped", "serial")}
+        _, _, apart = make_loop(Path(directory) / "update", False, stack)  # its updates must not count in a loop
         for _ in range(ROUNDS):
-            update = seconds(lambda: agent.update(replay.sample(256)))
+            updates = seconds_of_two(lambda: apart.agent.update(apart.replay.sample(256)))
             for factor in FACTORS:
+                wait = factor * sum(updates) / 2
                 for kind, (loop, simulation, _) in loops.items():
-                    simulation.wait = factor * update
-                    ratio = seconds(loop.step) / max(simulation.wait, update)
+                    simulation.wait = wait
+                    steps = seconds_of_two(loop.step)
+                    ratio = sum(steps) / sum(max(wait, update) for update in updates)
                     ratios.setdefault((factor, kind), []).append(ratio)
-    print(f"time of a training step / max(wait, update), median of {ROUNDS}; limit {LIMIT}")
+    print(f"time of a training step / max(wait, its update), median of {ROUNDS}; limit {LIMIT}")
     for factor in FACTORS:
         overlapped, serial = (median(ratios[factor, kind]) for kind in ("overlapped", "serial"))
         print(f"wait {factor:3.1f} x update: overlapped {overlapped:.2f}, serial {serial:.2f}")
