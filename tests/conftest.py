@@ -1,0 +1,89 @@
+"""Real embedded simulators on ports of their own, for every room's tests."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from td3_hpc.simulator.ports import PortBlock, reserve
+
+START_TIMEOUT_S = 60.0
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class SimulatorServer:
+    """One running `python -m td3_hpc.simulator`."""
+
+    port: int
+    town: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    """Its standard error."""
+    started_in_s: float
+    _block: PortBlock
+
+    def stop(self) -> int:
+        """End it; returns its exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        status = self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self._block.close()
+        return status
+
+
+StartServer = Callable[..., SimulatorServer]
+
+
+@pytest.fixture(scope="session")
+def simulator_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """`simulator_server(town="Hamlet", maps=None)` starts a server of its own; all end with the tests."""
+    servers: list[SimulatorServer] = []
+
+    def start(town: str = "Hamlet", maps: Path | None = None) -> SimulatorServer:
+        block = reserve(0)
+        command = [sys.executable, "-m", "td3_hpc.simulator", "--port", str(block.first), "--town", town]
+        command += ["--maps", str(maps)] if maps is not None else []
+        log = tmp_path_factory.mktemp("simulator") / "stderr"
+        began = time.monotonic()
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, cwd=REPOSITORY)
+        server = SimulatorServer(block.first, town, process, log, 0.0, block)
+        servers.append(server)
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], START_TIMEOUT_S)
+        line = process.stdout.readline() if ready else b"nothing"
+        assert b"ready" in line, f"said {line!r}; {log.read_text()}"
+        server.started_in_s = time.monotonic() - began
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def hamlet_server(simulator_server: StartServer) -> SimulatorServer:
+    """A server of the small town, shared by tests that load the world anew before they use it."""
+    return simulator_server("Hamlet")
+
+
+@pytest.fixture(scope="session")
+def carla_maps() -> Path:
+    """The folder of CARLA's own towns: $TD3_HPC_MAPS, or shared/maps beside the repository."""
+    folder = Path(os.environ.get("TD3_HPC_MAPS", REPOSITORY.parent / "shared" / "maps"))
+    if not (folder / "Town01.xodr").is_file():
+        pytest.skip(f"no Town01.xodr in {folder}; set TD3_HPC_MAPS to a folder of CARLA's OpenDRIVE files")
+    return folder
