@@ -1,6 +1,7 @@
 """A town: what the rest of the simulator asks about the roads of one OpenDRIVE file."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -102,26 +103,23 @@ class EdgeObject(NamedTuple):
     """BGR."""
 
 
-@dataclass
 class Town:
-    """One OpenDRIVE file, ready to drive in. Made by `towns.load_town`; nothing in it changes.
+    """One OpenDRIVE file, ready to drive in. Made by `towns.load_town`; nothing in it changes."""
 
-    Attributes:
-        name: file stem, such as 'Town01'.
-        opendrive: the file's text.
-        map: the wheel's own map of it.
-        spawn_points: on driving lanes outside junctions, 0.3 m above the road, heading along the lane.
-        signal_groups: one for each junction with lights.
-    """
-
-    name: str
-    opendrive: str
-    map: carla.Map
-    spawn_points: tuple[Pose, ...]
-    traffic_lights: tuple[TrafficLightSite, ...]
-    signal_groups: tuple[SignalGroup, ...]
-    signs: tuple[SignSite, ...]
-    edge_objects: tuple[EdgeObject, ...]
+    def __init__(self, name: str, opendrive: str, road_map: carla.Map, facts: "Facts") -> None:
+        """`road_map` is the wheel's own map of the text `opendrive`; `name` its file's stem, such as 'Town01'."""
+        self.name = name
+        self.opendrive = opendrive
+        self.map = road_map
+        self.spawn_points = facts.spawn_points
+        """On driving lanes outside junctions, 0.3 m above the road, heading along the lane."""
+        self.traffic_lights = facts.traffic_lights
+        self.signal_groups = facts.signal_groups
+        """One for each junction with lights."""
+        self.signs = facts.signs
+        self.edge_objects = facts.edge_objects
+        self._speed_limits = facts.speed_limits
+        self._edges = _index(facts.edge_objects)
 
     @property
     def full_name(self) -> str:
@@ -130,17 +128,64 @@ class Town:
 
     def ground(self, x: float, y: float, z: float) -> Ground:
         """The surface under a place; where roads cross above each other the one nearest to z. About 5 us."""
-        raise NotImplementedError
+        waypoint = self.map.get_waypoint(carla.Location(x, y, z), True, carla.LaneType.Any)
+        transform = waypoint.transform
+        place, rotation = transform.location, transform.rotation
+        yaw, rise = math.radians(rotation.yaw), math.tan(math.radians(rotation.pitch))
+        slope_x, slope_y = rise * math.cos(yaw), rise * math.sin(yaw)
+        dx, dy = x - place.x, y - place.y
+        off_lane = math.hypot(dx, dy) - waypoint.lane_width / 2
+        return Ground(
+            place.z + slope_x * dx + slope_y * dy,
+            slope_x,
+            slope_y,
+            waypoint.lane_type if off_lane <= 0 else carla.LaneType.NONE,
+            max(0.0, off_lane),
+            waypoint.road_id,
+            waypoint.lane_id,
+            waypoint.s,
+        )
 
     def speed_limit_kmh(self, road_id: int, lane_id: int, s: float) -> float:
         """Speed limit at a place on a lane, km/h."""
-        raise NotImplementedError
+        return self._speed_limits(road_id, lane_id, s)
 
     def edge_objects_near(self, x: float, y: float, radius: float) -> list[EdgeObject]:
-        """The edge objects that a circle around a point may touch, metres."""
-        raise NotImplementedError
+        """The edge objects that a circle around a point may touch, metres; `radius` at most 20."""
+        here = self._edges.get((math.floor(x / _CELL), math.floor(y / _CELL)), ())
+        return [thing for thing, reach in here if math.dist((x, y), thing.box.centre[:2]) <= radius + reach]
 
     @cached_property
     def scene(self) -> "Scene":
         """What cameras see of the town; built at first use."""
-        raise NotImplementedError
+        from td3_hpc.simulator.scene_town import build_scene  # imports this module
+
+        return build_scene(self.map, self.opendrive, self.traffic_lights, self.signs, self.edge_objects)
+
+
+class Facts(NamedTuple):
+    """What is read from an OpenDRIVE file besides its map."""
+
+    spawn_points: tuple[Pose, ...]
+    traffic_lights: tuple[TrafficLightSite, ...]
+    signal_groups: tuple[SignalGroup, ...]
+    signs: tuple[SignSite, ...]
+    edge_objects: tuple[EdgeObject, ...]
+    speed_limits: Callable[[int, int, float], float]
+    """Of road id, lane id and s, km/h."""
+
+
+_CELL = 40.0  # m
+_MARGIN = 20.0  # How far from a cell's border an object may be and still be found from within it, m.
+
+
+def _index(objects: tuple[EdgeObject, ...]) -> dict[tuple[int, int], list[tuple[EdgeObject, float]]]:
+    """Which objects may be met in each cell, with the radius of each."""
+    cells: dict[tuple[int, int], list[tuple[EdgeObject, float]]] = {}
+    for thing in objects:
+        reach = math.hypot(thing.box.extent[0], thing.box.extent[1])
+        x, y, margin = thing.box.centre.x, thing.box.centre.y, reach + _MARGIN
+        for column in range(math.floor((x - margin) / _CELL), math.floor((x + margin) / _CELL) + 1):
+            for row in range(math.floor((y - margin) / _CELL), math.floor((y + margin) / _CELL) + 1):
+                cells.setdefault((column, row), []).append((thing, reach))
+    return cells

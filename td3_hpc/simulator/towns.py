@@ -1,0 +1,85 @@
+"""Which towns there are, and loading one: our own two, a folder's (`--maps`), or any OpenDRIVE file."""
+
+import difflib
+from importlib import resources
+from pathlib import Path
+
+import carla
+
+from td3_hpc.errors import BadInput
+from td3_hpc.simulator.edges import find_edge_objects
+from td3_hpc.simulator.opendrive_text import parse_opendrive, read_opendrive
+from td3_hpc.simulator.signals import find_signal_groups, find_signs, find_traffic_lights
+from td3_hpc.simulator.spawn_points import find_spawn_points
+from td3_hpc.simulator.speed_limits import SpeedLimits
+from td3_hpc.simulator.town import Facts, Town
+
+#: Where a CARLA installation keeps its towns' roads.
+_IN_CARLA = Path("CarlaUE4/Content/Carla/Maps/OpenDrive")
+
+
+def available_towns(maps: Path | None) -> list[str]:
+    """Names of the towns on offer, in alphabetical order. Raises BadInput for a folder without OpenDRIVE files."""
+    return sorted(_files(maps))
+
+
+def load_town(name_or_path: str, maps: Path | None) -> Town:
+    """The town of that name, or in that OpenDRIVE file.
+
+    Raises BadInput, naming the town and what there is, or the file and what is wrong in it.
+    """
+    if name_or_path.endswith(".xodr"):
+        path = Path(name_or_path)
+        return parse_town(path.stem, read_opendrive(path), str(path))
+    files = _files(maps)
+    if name_or_path not in files:
+        near = difflib.get_close_matches(name_or_path, files, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise BadInput(
+            f"town {name_or_path}: there is none of this name; {hint}there are {', '.join(sorted(files))}; "
+            "or give the path of an .xodr file"
+        )
+    return parse_town(name_or_path, read_opendrive(files[name_or_path]), str(files[name_or_path]))
+
+
+def parse_town(name: str, text: str, source: str = "the OpenDRIVE text") -> Town:
+    """A town from OpenDRIVE text. Raises BadInput naming `source` and what is wrong."""
+    root = parse_opendrive(text, source)
+    try:
+        road_map = carla.Map(name, text)
+    except RuntimeError as error:
+        raise BadInput(f"{source}: the client library cannot build its roads ({error})") from None
+    if not road_map.get_topology():
+        raise BadInput(f"{source}: it has no driving lane")
+    lights, signs = find_traffic_lights(road_map), find_signs(road_map)
+    limits = [
+        (place.road_id, place.lane_id, place.s, float(sign.kind.rpartition(".")[2]))
+        for sign in signs
+        if sign.kind.startswith("traffic.speed_limit.")
+        for place in sign.stop_places
+    ]
+    return Town(
+        name,
+        text,
+        road_map,
+        Facts(
+            find_spawn_points(road_map),
+            lights,
+            find_signal_groups(root, lights),
+            signs,
+            find_edge_objects(road_map),
+            SpeedLimits(root, road_map, limits).at,
+        ),
+    )
+
+
+def _files(maps: Path | None) -> dict[str, Path]:
+    own = Path(str(resources.files("td3_hpc.simulator") / "own_towns"))
+    files = {path.stem: path for path in sorted(own.glob("*.xodr"))}
+    if maps is not None:
+        folder = maps / _IN_CARLA if (maps / _IN_CARLA).is_dir() else maps
+        found = {path.stem: path for path in sorted(folder.glob("*.xodr"))} if folder.is_dir() else {}
+        if not found:
+            raise BadInput(f"--maps {maps}: no OpenDRIVE (.xodr) files there, nor in {maps / _IN_CARLA}")
+        files.update(found)
+    return files
