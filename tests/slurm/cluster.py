@@ -88,3 +88,24 @@ def cluster_environment(directory: Path, **settings: str) -> dict[str, str]:
     environment |= {f"TD3_HPC_CLUSTER_{key}": value for key, value in chosen.items()}
     environment["SLURM_CONF"] = str(directory / "etc" / "slurm.conf")
     return environment
+
+
+def host_image(directory: Path) -> Path:
+    """A SIF file that holds folders only: a job binds this machine's programs into it. Built in a second, offline."""
+    tree = directory / "tree"
+    for name in ("usr", "etc", "tmp", "var/tmp", "proc", "sys", "dev", "root", "home", "run"):
+        (tree / name).mkdir(parents=True)
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (tree / name).symlink_to(f"usr/{name}")
+    for name in ("passwd", "group", "hosts", "resolv.conf"):
+        (tree / "etc" / name).touch()
+    definition, image = directory / "host.def", directory / "host.sif"
+    definition.write_text(f"Bootstrap: localimage\nFrom: {tree}\n")
+    build = ["apptainer", "--quiet", "build", "--force", str(image), str(definition)]
+    subprocess.run(build, check=True, capture_output=True, timeout=120)
+    return image
+
+
+def host_binds() -> list[str]:
+    """What makes this test's Python, with all its packages, run in that image."""
+    return [f"{path}:{path}:ro" for path in sorted({"/usr", sys.base_prefix, sys.prefix, str(ROOT)})]

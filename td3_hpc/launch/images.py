@@ -1,0 +1,112 @@
+"""Building the container images that containers/*.def describe, with caches for what takes long."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from td3_hpc.errors import BadInput, UserError
+from td3_hpc.launch.freeze import NOT_CODE, PACKAGE, FrozenImage, freeze_image
+
+Kind = Literal["embedded", "carla"]
+CHECKOUT = PACKAGE.parent
+#: The Python of debian.def, for which the wheels are fetched.
+IMAGE_PYTHON = (3, 11)
+#: gzip at its fastest: every squashfs reader knows it, and an image is built sooner than it is read a second time.
+SQUASHFS = "-comp gzip -Xcompression-level 1"
+
+
+def build(
+    kind: Kind, output: Path, arguments: Mapping[str, str] | None = None, cache: Path | None = None
+) -> FrozenImage:
+    """Build an image from this checkout; returns its path and digest.
+
+    arguments: build arguments of the definition file, for example BASE. cache: a folder for the base image and the
+    downloaded packages. Raises BadInput for what is missing here, UserError with the last lines of a build that fails.
+    """
+    definitions = CHECKOUT / "containers"
+    if not (definitions / f"{kind}.def").exists():
+        raise BadInput(f"{definitions} is not there: images are built from a checkout of the repository")
+    if shutil.which("apptainer") is None:
+        raise BadInput("no apptainer on this machine: build the image on one that has it, and copy the file")
+    cache = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "td3-hpc"
+    cache.mkdir(parents=True, exist_ok=True)
+    chosen = dict(arguments or {})
+    wheels = _wheels(cache, everything=kind == "embedded" or "--no-index" in chosen.get("PIP_OPTIONS", ""))
+    if kind == "embedded":
+        chosen.setdefault("BASE", str(_base(definitions / "debian.def", cache)))
+    _apptainer_build(definitions / f"{kind}.def", output, chosen, wheels)
+    return freeze_image(output)
+
+
+def _base(definition: Path, cache: Path) -> Path:
+    """The Debian image, built once for each version of its definition."""
+    image = cache / f"debian-{hashlib.sha256(definition.read_bytes()).hexdigest()[:12]}.sif"
+    if not image.exists():
+        _apptainer_build(definition, image, {}, None)
+    return image
+
+
+def _wheels(cache: Path, everything: bool) -> Path:
+    """A folder with this package's wheel and, for images that are built without network, those of all it needs.
+
+    pip's own settings (index, certificates, local wheels) decide where they come from.
+    """
+    if everything and sys.version_info[:2] != IMAGE_PYTHON:
+        wanted = ".".join(map(str, IMAGE_PYTHON))
+        raise BadInput(
+            f"the image has Python {wanted}, this is {platform.python_version()}: build with a Python {wanted}"
+        )
+    constraints = CHECKOUT / "constraints.txt"
+    wheels = cache / ("wheels" if everything else "package")
+    wheels.mkdir(exist_ok=True)
+    for old in wheels.glob("td3_hpc-*.whl"):
+        old.unlink()
+    shutil.copy(constraints, wheels / "constraints.txt")
+    with tempfile.TemporaryDirectory(prefix="td3-hpc-wheel-") as directory:
+        source = Path(directory)  # building a wheel in the checkout would leave files there
+        for name in ("pyproject.toml", "README.md"):
+            shutil.copy(CHECKOUT / name, source / name)
+        shutil.copytree(PACKAGE, source / PACKAGE.name, ignore=NOT_CODE)
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
+        command += ["--wheel-dir", str(wheels), "--find-links", str(wheels), "--constraint", str(constraints)]
+        _run([*command, *([] if everything else ["--no-deps"]), str(source)], "pip wheel")
+    return wheels
+
+
+def _apptainer_build(definition: Path, output: Path, arguments: Mapping[str, str], wheels: Path | None) -> None:
+    """Build under a temporary name, so that a job never sees half an image."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}.{os.getpid()}")
+    command = ["apptainer", "build", "--force", f"--mksquashfs-args={SQUASHFS}"]
+    command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    command += [f"--bind={wheels}:/mnt:ro"] if wheels else []
+    try:
+        _run([*command, str(partial), str(definition)], "apptainer build", _without_missing_capabilities())
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _without_missing_capabilities() -> dict[str, str]:
+    """The environment for a build. As root, Apptainer asks for every capability there is, and fails where this machine
+    withholds CAP_SYS_RESOURCE from root, as small virtual machines do."""
+    cap_sys_resource = 24
+    status = Path("/proc/self/status").read_text()
+    bounding = int(status.split("CapBnd:")[1].split()[0], 16)
+    missing = os.getuid() == 0 and not bounding >> cap_sys_resource & 1
+    return {**os.environ, **({"APPTAINER_DROP_CAPS": "CAP_SYS_RESOURCE"} if missing else {})}
+
+
+def _run(command: list[str], what: str, environment: Mapping[str, str] | None = None) -> None:
+    result = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, errors="replace")  # fmt: skip
+    if result.returncode != 0:
+        last = "\n".join(result.stdout.splitlines()[-15:])
+        raise UserError(f"{what} failed with exit status {result.returncode}; its last lines:\n{last}")

@@ -1,0 +1,99 @@
+"""The job's script is valid, readable bash that says what the profile says."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.launch.freeze import FrozenImage
+from td3_hpc.launch.script import job_name, render
+from td3_hpc.launch.submission import load_cluster
+
+ROOT = Path(__file__).parents[2]
+RUN = Path("/shared/runs/1k")
+IMAGE = FrozenImage(Path("/shared/images/it's.sif"), "123 456", "ab" * 32)
+
+
+def script(**changes: Any) -> str:
+    profile = ClusterConfig.model_validate({"container": {"image": IMAGE.path}, **changes})
+    return render("1k", profile, RUN, IMAGE if profile.container else None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"requeue": "chain"},
+        {"scheduler": "local"},
+        {"container": None},
+        {"modules": ["apptainer/1.3", "cuda"], "exclude": ["n1", "n2"]},
+        {"container": {"image": "/i.sif", "nvidia": True, "network": "loopback", "binds": ["/a b:/c:ro"]}},
+    ],
+)
+def test_every_kind_of_script_is_valid_bash(changes: dict[str, Any]) -> None:
+    checked = subprocess.run(["bash", "-n"], input=script(**changes), capture_output=True, text=True)
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert max(map(len, script(**changes).splitlines())) <= 140
+
+
+def test_the_profile_becomes_sbatch_options() -> None:
+    text = script(
+        partition="gpu", account="me", qos="long", gres="gpu:1", constraint="a100", exclude=["n1", "n2"], cpus=6,
+        memory_gib=1.5, walltime_minutes=90, signal_lead_s=120,
+    )  # fmt: skip
+
+    options = [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH ")]
+    assert options == [
+        "--job-name=td3-1k",
+        "--partition=gpu",
+        "--account=me",
+        "--qos=long",
+        "--gres=gpu:1",
+        "--constraint=a100",
+        "--exclude=n1,n2",
+        "--cpus-per-task=6",
+        "--mem=1536M",
+        "--time=90",
+        "--nodes=1",
+        "--ntasks=1",
+        "--signal=USR1@120",
+        "--requeue",
+        "--open-mode=append",
+        "--output=/shared/runs/1k/logs/slurm-%j.out",
+    ]
+    assert "srun --ntasks=1 --cpus-per-task=6 " in text
+
+
+def test_a_chain_waits_its_turn_and_is_not_requeued() -> None:
+    text = script(requeue="chain")
+
+    assert "#SBATCH --dependency=singleton\n" in text
+    assert "#SBATCH --no-requeue\n" in text
+    assert "scontrol requeue" not in text
+
+
+def test_a_local_script_needs_no_slurm() -> None:
+    text = script(scheduler="local")
+
+    assert "#SBATCH" not in text
+    assert "srun" not in text.replace("nsrun", "")
+    assert "scontrol" not in text
+
+
+def test_runs_of_one_stage_have_names_of_their_own() -> None:
+    assert job_name("1k", Path("/runs/1k")) == "td3-1k"
+    assert job_name("1k", Path("/runs/seed-2")) == "td3-1k-seed-2"
+
+
+def test_the_script_in_the_repository_is_what_the_example_profile_makes() -> None:
+    profile = load_cluster(str(ROOT / "configs/clusters/example.yaml"))
+    assert profile.container is not None
+    image = FrozenImage(profile.container.image, "", "")
+
+    expected = render("1k", profile, profile.runs / "1k", image)
+
+    path = ROOT / "slurm" / "stage.sbatch"
+    assert path.read_text() == expected, f"{path} is out of date; it should be:\n{expected}"

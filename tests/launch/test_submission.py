@@ -1,0 +1,140 @@
+"""Submitting: what is wrong is one clear line, with nothing queued; a local profile runs the stage at once."""
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from td3_hpc.config import load_stage
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.errors import BadInput
+from td3_hpc.launch.submission import load_cluster, read_notes, show, submit
+
+ROOT = Path(__file__).parents[2]
+STAGE = ROOT / "configs" / "stages" / "1k.yaml"
+STAND_IN = ROOT / "tests" / "slurm" / "stand_in" / "td3_hpc"
+
+
+def profile(**changes: Any) -> ClusterConfig:
+    return ClusterConfig.model_validate(changes)
+
+
+def write_profile(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "plan.json").write_text(json.dumps({"total": 3, "step_s": 0.01, "status": 3}))
+    return run
+
+
+@pytest.fixture
+def no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A PATH without Slurm."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["local", "testcluster", "example"])
+def test_the_profiles_in_the_repository_are_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+    assert isinstance(load_cluster(name), ClusterConfig)
+
+
+def test_an_unknown_profile_names_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+    with pytest.raises(BadInput, match=r"tescluster\.yaml: no such cluster profile; .*: example, local, testcluster"):
+        load_cluster("tescluster")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("partitoin: low", "partitoin: unknown key; did you mean partition?"),
+        ("walltime_minutes: 2\nsignal_lead_s: 120", "signal_lead_s (120) is not below walltime_minutes (2)"),
+        ("container: {image: /i.sif, binds: ['data:/data']}", "'data:/data': write it as /source"),
+        ("walltime_minutes: 02:00:00\nmemory_gib: -1", "memory_gib: input should be greater than 0"),
+        ("scheduler: local\nrequeue: chain", "scheduler: local has no queue"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        load_cluster(write_profile(tmp_path / "p.yaml", text))
+
+    assert message in str(caught.value)
+
+
+def test_a_local_profile_runs_the_stage_at_once_with_its_exit_status(run: Path) -> None:
+    submission = submit(STAGE, profile(scheduler="local"), run, package=STAND_IN)
+
+    assert (submission.status, submission.jobs) == (3, [])
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["started", "finished"]
+
+
+def test_configuration_and_code_are_frozen_into_the_run_directory(run: Path) -> None:
+    submit(STAGE, profile(scheduler="local"), run, ["seed=7"], package=STAND_IN)
+
+    frozen = run / "submission"
+    assert load_stage(frozen / "stage.yaml") == load_stage(STAGE, ["seed=7"])
+    assert load_cluster(str(frozen / "cluster.yaml")) == profile(scheduler="local")
+    assert (frozen / "code" / "td3_hpc" / "__main__.py").read_bytes() == (STAND_IN / "__main__.py").read_bytes()
+    notes = read_notes(run)
+    assert notes["image"] is None
+    assert len(notes["code_sha256"]) == 64
+
+
+@pytest.mark.usefixtures("no_slurm")
+def test_without_slurm_nothing_is_queued(run: Path) -> None:
+    with pytest.raises(BadInput, match="no sbatch on this machine"):
+        submit(STAGE, profile(), run, package=STAND_IN)
+    with pytest.raises(BadInput, match="no sbatch on this machine"):
+        submit(STAGE, profile(), run, route="submitit", package=STAND_IN)
+
+
+def test_a_missing_image_is_bad_input_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"none\.sif: the container image cannot be read"):
+        submit(STAGE, profile(container={"image": str(tmp_path / "none.sif")}), tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/1").exists(), reason="needs Linux's /proc as a folder that nobody can write to")
+def test_an_unwritable_run_directory_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="the run directory cannot be written"):
+        submit(STAGE, profile(scheduler="local"), Path("/proc/run"))
+
+
+def test_a_run_directory_that_a_bind_mount_cannot_name_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="must not hold spaces"):
+        submit(STAGE, profile(scheduler="local"), tmp_path / "a run")
+
+
+def test_a_run_with_a_live_job_takes_no_second_one(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue's answer is given here; tests/slurm has a real one."""
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 41 COMPLETED; echo 42 RUNNING\n")
+    squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (run / "submission").mkdir()
+    (run / "submission" / "submission.json").write_text('{"jobs": ["41", "42"]}')
+
+    with pytest.raises(BadInput, match=r"has job 42 already \(RUNNING\)"):
+        submit(STAGE, profile(), run, package=STAND_IN)
+
+
+def test_show_writes_nothing(tmp_path: Path) -> None:
+    text = show(STAGE, profile(), tmp_path / "run")
+
+    assert text.startswith("#!/bin/bash\n")
+    assert sys.executable in text
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,67 @@
+"""Stands in for the trainer in tests of the job around it: counts steps, saves its count when told to stop, exits 75.
+
+`<run>/plan.json` says how: `total` steps of `step_s` seconds; optionally a checkpoint every `save_every` steps, a
+`status` to end with, a port to `listen` at, signals to be `deaf_to`, or `gets_nowhere`: stop at once without
+saving. A save that a signal asked for takes `save_s`.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+EXIT_PREEMPTED = 75
+
+run = Path(sys.argv[sys.argv.index("--run-dir") + 1])
+plan = json.loads((run / "plan.json").read_text())
+state = run / "state"
+received: list[str] = []
+
+
+def log(event: str, **items: object) -> None:
+    line = {"event": event, "time": time.time(), **items}
+    with (run / "events.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def note(number: int, frame: object) -> None:
+    name = signal.Signals(number).name
+    log("signal", name=name)
+    if name not in plan.get("deaf_to", []):
+        received.append(name)
+
+
+def main() -> int:
+    state.mkdir(exist_ok=True)
+    for number in STOP_SIGNALS:
+        signal.signal(number, note)
+    saved = sorted(state.glob("checkpoint-*"))
+    step = int(saved[-1].name.split("-s")[1].split("-")[0]) if saved else 0
+    log("started", step=step, environment=dict(os.environ), cpus=len(os.sched_getaffinity(0)))
+    if plan.get("gets_nowhere"):
+        return EXIT_PREEMPTED
+    with socket.socket() as listener:
+        if "listen" in plan:
+            listener.bind(("0.0.0.0", plan["listen"]))
+            listener.listen()
+        while step < plan["total"]:
+            time.sleep(plan["step_s"])
+            step += 1
+            if received:
+                time.sleep(plan.get("save_s", 0))
+            if received or step % plan.get("save_every", step + 1) == 0:
+                (state / f"checkpoint-e0001-s{step:09d}-0001.json").touch()
+            if received:
+                for number in STOP_SIGNALS:
+                    signal.signal(number, signal.SIG_IGN)
+                log("saved", step=step)
+                return EXIT_PREEMPTED
+    log("finished", step=step)
+    return int(plan.get("status", 0))
+
+
+sys.exit(main())

@@ -1,0 +1,357 @@
+"""A stage's job on a real Slurm, in a real Apptainer container: however Slurm ends it, no work is lost.
+
+The stand-in for the trainer counts steps; what is tested is everything around it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.launch.submission import Route, Submission, submit
+from tests.slurm.cluster import ROOT, SlurmCluster, host_binds, host_image, wait_until
+
+pytestmark = pytest.mark.slurm
+STAGE = ROOT / "configs" / "stages" / "1k.yaml"
+STAND_IN = Path(__file__).parent / "stand_in" / "td3_hpc"
+TOTAL, STEP_S = 50, 0.05
+BOTH_ROUTES = pytest.mark.parametrize("route", ["sbatch", "submitit"])
+SUBMITIT_IS_LONG = pytest.mark.parametrize("route", ["sbatch", pytest.param("submitit", marks=pytest.mark.long)])
+
+
+@pytest.fixture(scope="session")
+def image(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A container image that this machine's programs are bound into."""
+    return host_image(tmp_path_factory.mktemp("image"))
+
+
+class Stage:
+    """One run directory and the job that works on it."""
+
+    def __init__(self, slurm: SlurmCluster, image: Path, run: Path) -> None:
+        self.slurm, self.image, self.run = slurm, image, run
+        self.scratch = run.parent / f"{run.name}-scratch"
+        self.scratch.mkdir()
+        run.mkdir()
+
+    def profile(self, **changes: Any) -> ClusterConfig:
+        container = {"image": self.image, "binds": host_binds(), "python": sys.executable, "code": "checkout"}
+        container |= changes.pop("container", {})
+        settings = {"partition": "low", "cpus": 1, "memory_gib": 0.5, "walltime_minutes": 10, "signal_lead_s": 60}
+        settings |= {"gres": "gpu:1", "scratch": self.scratch, "container": container}
+        return ClusterConfig.model_validate({**settings, **changes})
+
+    def plan(self, total: int = TOTAL, step_s: float = STEP_S, **more: Any) -> None:
+        """What the stand-in is to do."""
+        (self.run / "plan.json").write_text(json.dumps({"total": total, "step_s": step_s, **more}))
+
+    def submit(self, route: Route = "sbatch", package: Path = STAND_IN, **changes: Any) -> Submission:
+        submission = submit(STAGE, self.profile(**changes), self.run, route=route, package=package)
+        self.jobs = submission.jobs
+        return submission
+
+    @property
+    def job(self) -> str:
+        return self.jobs[0]
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """What the stand-in noted, of one kind."""
+        path = self.run / "events.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [item for item in map(json.loads, lines) if item["event"] == kind]
+
+    def log(self) -> str:
+        return "".join(path.read_text() for path in sorted((self.run / "logs").glob("slurm-*")))
+
+    def wait_for_starts(self, count: int, timeout_s: float = 40) -> None:
+        wait_until(lambda: len(self.events("started")) >= count, timeout_s, self.log)
+
+    def hurry(self) -> None:
+        """Let a requeued job start in 2 s: sooner than Slurm would, no sooner than the node forgets its last start."""
+        wait_until(lambda: self.slurm.job(self.job)["JobState"] == "PENDING", 20, self.log)
+        self.slurm.run("scontrol", "update", f"jobid={self.job}", "starttime=now+2")
+
+    def finish(self, timeout_s: float = 60) -> None:
+        """Wait until the job is done, all its steps counted once."""
+        self.slurm.wait_for_state(self.job, "COMPLETED", timeout_s=timeout_s)
+        assert [event["step"] for event in self.events("finished")] == [TOTAL]
+        started = [event["step"] for event in self.events("started")]
+        saved = [event["step"] for event in self.events("saved")]
+        assert started == [0, *saved], self.log()
+
+    def left_behind(self) -> list[str]:
+        """Processes, mounts and files of the job that are still there."""
+        found = [str(path) for path in self.scratch.iterdir()]
+        found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.run) in line]
+        for process in psutil.process_iter(["cmdline"]):
+            command = " ".join(process.info["cmdline"] or [])
+            found += [command] if str(self.run) in command else []
+        return found
+
+
+@pytest.fixture
+def stage(slurm: SlurmCluster, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage to submit; afterwards nothing of its job may be left."""
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    stage = Stage(slurm, image, tmp_path / "run")
+    stage.plan()
+    yield stage
+    for job in getattr(stage, "jobs", []):
+        slurm.run("scancel", job)
+    wait_until(lambda: not stage.left_behind(), 20, lambda: str(stage.left_behind()))
+
+
+@BOTH_ROUTES
+def test_a_job_runs_its_stage_in_the_container_and_nothing_of_the_users_environment_gets_in(
+    stage: Stage, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONSTARTUP", "/nowhere")
+    stage.submit(route, container={"environment": {"GREETING": 'a "b", c=d $HOME'}})
+
+    stage.finish()
+
+    (started,) = stage.events("started")
+    environment = started["environment"]
+    assert environment["APPTAINER_NAME"] == stage.image.name
+    assert environment["GREETING"] == 'a "b", c=d $HOME'
+    assert environment["CUDA_VISIBLE_DEVICES"] in ("0", "1")
+    assert environment["SLURM_JOB_ID"] == stage.job
+    assert environment["PYTHONPATH"] == f"{stage.run}/submission/code"
+    assert not {"PYTHONSTARTUP", "SLURM_CONF", "VIRTUAL_ENV"} & environment.keys()
+    assert (stage.run / "submission" / "outcome").read_text() == "0\n"
+
+
+@BOTH_ROUTES
+def test_preemption_without_grace_time_loses_no_step(stage: Stage, route: Route) -> None:
+    stage.plan(save_s=2)  # SIGKILL comes 5 s after SIGTERM
+    stage.submit(route)
+    stage.wait_for_starts(1)
+
+    preempt(stage)
+
+    stage.hurry()
+    stage.finish()
+    assert len(stage.events("started")) == 2
+    assert stage.slurm.job(stage.job)["Restarts"] == "1"
+
+
+@SUBMITIT_IS_LONG
+def test_preemption_with_grace_time_loses_no_step_and_frees_the_node_at_once(stage: Stage, route: Route) -> None:
+    stage.submit(route, partition="grace")
+    stage.wait_for_starts(1)
+    before = time.monotonic()
+
+    preempt(stage)
+
+    assert time.monotonic() - before < 9  # the grace time is 10 s
+    stage.hurry()
+    stage.finish()
+    assert len(stage.events("started")) == 2
+
+
+def preempt(stage: Stage) -> None:
+    """Take the job's node away for a job of the high partition, until that has run."""
+    node = stage.slurm.job(stage.job)["NodeList"]
+    high = stage.slurm.submit("true", "--partition=high", "--exclusive", f"--nodelist={node}")
+    stage.slurm.wait_for_state(high, "COMPLETED")
+
+
+@pytest.mark.parametrize("name", ["USR1", *(pytest.param(name, marks=pytest.mark.long) for name in ("USR2", "TERM"))])
+def test_a_signal_by_scancel_saves_and_requeues(stage: Stage, name: str) -> None:
+    stage.submit()
+    stage.wait_for_starts(1)
+
+    stage.slurm.run("scancel", f"--signal={name}", stage.job)
+
+    stage.hurry()
+    stage.finish()
+    assert {event["name"] for event in stage.events("signal")} == {f"SIG{name}"}
+    assert len(stage.events("started")) == 2
+
+
+def test_a_burst_of_signals_to_everything_is_one_stop(stage: Stage) -> None:
+    stage.plan(save_s=2)
+    stage.submit()
+    stage.wait_for_starts(1)
+
+    # No SIGTERM by --full: it would reach srun itself, which then kills the step.
+    burst = [["scancel", "--full", f"--signal={name}", stage.job] for name in ("USR1", "USR2", "USR1", "USR2")]
+    burst += [["scancel", f"--signal={name}", stage.job] for name in ("TERM", "TERM")]
+    senders = [subprocess.Popen(command, env=stage.slurm.environment) for command in burst]
+    assert [sender.wait(20) for sender in senders] == [0] * len(burst)
+
+    stage.hurry()
+    stage.finish()
+    assert len(stage.events("saved")) == 1
+
+
+def test_a_killed_container_is_started_again_from_its_last_checkpoint(stage: Stage) -> None:
+    stage.plan(step_s=0.2, save_every=5)
+    stage.submit()
+    wait_until(lambda: (stage.run / "state" / "checkpoint-e0001-s000000005-0001.json").exists(), 40, stage.log)
+
+    stage.slurm.run("scancel", "--signal=KILL", f"{stage.job}.0")
+
+    stage.hurry()
+    stage.slurm.wait_for_state(stage.job, "COMPLETED")
+    assert stage.events("started")[1]["step"] >= 5
+    assert "killed, out of memory perhaps" in stage.log()
+
+
+def test_scontrol_requeue_loses_no_step(stage: Stage) -> None:
+    stage.submit()
+    stage.wait_for_starts(1)
+
+    stage.slurm.run("scontrol", "requeue", stage.job)
+
+    stage.hurry()
+    stage.finish()
+
+
+@SUBMITIT_IS_LONG
+def test_a_cancelled_job_saves_and_stays_cancelled_and_submitting_again_goes_on(stage: Stage, route: Route) -> None:
+    stage.submit(route)
+    stage.wait_for_starts(1)
+
+    stage.slurm.run("scancel", stage.job)
+
+    stage.slurm.wait_for_state(stage.job, "CANCELLED")
+    wait_until(lambda: (stage.run / "submission" / "outcome").exists(), 10, stage.log)
+    assert stage.slurm.job(stage.job)["JobState"] == "CANCELLED"
+    assert len(stage.events("saved")) == 1
+    stage.submit(route)
+    stage.finish()
+
+
+@pytest.mark.parametrize("status", [1, 3])
+def test_the_stages_exit_status_is_the_jobs(stage: Stage, status: int) -> None:
+    stage.plan(total=2, status=status)
+    stage.submit()
+
+    job = stage.slurm.wait_for_state(stage.job, "FAILED")
+
+    assert job["ExitCode"] == f"{status}:0"
+    assert job["Restarts"] == "0"
+
+
+@pytest.mark.long
+def test_a_run_that_gets_nowhere_stops_with_a_reason(stage: Stage) -> None:
+    stage.plan(gets_nowhere=True)
+    stage.submit()
+
+    for _ in range(3):
+        stage.hurry()
+    job = stage.slurm.wait_for_state(stage.job, "FAILED")
+
+    assert job["ExitCode"] == "1:0"
+    assert len(stage.events("started")) == 3
+    assert "3 attempts got no further than step 0" in stage.log()
+
+
+def test_an_image_exchanged_after_submission_is_refused_and_a_copied_one_is_not(stage: Stage, tmp_path: Path) -> None:
+    stage.image = host_image(tmp_path)
+    with queue_stopped(stage):
+        stage.submit()
+        os.utime(stage.image, (1, 1))
+    stage.finish()
+    with queue_stopped(stage):
+        stage.submit()
+        stage.image.write_bytes(b"another image")
+
+    job = stage.slurm.wait_for_state(stage.job, "FAILED")
+
+    assert job["ExitCode"] == "2:0"
+    assert f"{stage.image} is not the image that this job was submitted with" in stage.log()
+
+
+def test_edits_after_submission_change_nothing_in_the_job(stage: Stage, tmp_path: Path) -> None:
+    package = tmp_path / "td3_hpc"
+    package.mkdir()
+    for path in STAND_IN.glob("*.py"):
+        (package / path.name).write_text(path.read_text())
+    with queue_stopped(stage):
+        stage.submit(package=package)
+        (package / "__main__.py").write_text("raise SystemExit(1)\n")
+
+    stage.finish()
+
+
+@contextmanager
+def queue_stopped(stage: Stage) -> Iterator[None]:
+    """While entered, no job starts."""
+    stage.slurm.run("scontrol", "update", "partitionname=low", "state=down")
+    try:
+        yield
+    finally:
+        stage.slurm.run("scontrol", "update", "partitionname=low", "state=up")
+
+
+def test_two_jobs_on_one_node_use_the_same_port_in_networks_of_their_own(
+    slurm: SlurmCluster, stage: Stage, image: Path, tmp_path: Path
+) -> None:
+    other = Stage(slurm, image, tmp_path / "other")
+    both = (stage, other)
+    for item in both:
+        item.plan(total=40, step_s=0.1, listen=2000)
+        item.submit(container={"network": "loopback"})
+    for item in both:
+        slurm.wait_for_state(item.job, "COMPLETED")
+
+    assert len({slurm.job(item.job)["NodeList"] for item in both}) == 1
+    times = [(item.events("started")[0]["time"], item.events("finished")[0]["time"]) for item in both]
+    assert max(begin for begin, _ in times) < min(end for _, end in times)
+
+
+def test_a_chain_of_jobs_goes_on_where_requeueing_is_forbidden(stage: Stage) -> None:
+    submission = stage.submit(requeue="chain", chain_length=3)
+    stage.wait_for_starts(1)
+
+    stage.slurm.run("scancel", "--signal=USR1", stage.job)
+
+    for job, state in zip(submission.jobs, ("FAILED", "COMPLETED", "COMPLETED")):
+        stage.slurm.wait_for_state(job, state)
+    assert stage.slurm.job(stage.job)["ExitCode"] == "75:0"
+    assert len(stage.events("started")) == 2
+    assert "the stage ended already" in stage.log()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("deaf_to", [[], ["SIGUSR1"]], ids=["warned", "killed at the limit"])
+def test_a_time_limit_loses_no_step(stage: Stage, deaf_to: list[str]) -> None:
+    stage.plan(step_s=2, deaf_to=deaf_to)
+    stage.submit(walltime_minutes=1, signal_lead_s=20)
+
+    stage.finish(timeout_s=600)
+
+    assert len(stage.events("started")) >= 2
+    assert stage.slurm.job(stage.job)["Restarts"] != "0"
+
+
+@pytest.mark.long
+def test_a_lost_nodes_job_goes_on_elsewhere_from_its_last_checkpoint(stage: Stage) -> None:
+    stage.plan(step_s=1.5, save_every=5)
+    stage.submit()
+    stage.wait_for_starts(1)
+    lost = stage.slurm.job(stage.job)["NodeList"]
+    wait_until(lambda: (stage.run / "state" / "checkpoint-e0001-s000000005-0001.json").exists(), 20)
+    number = lost.rpartition("-")[2]
+
+    assert stage.slurm.manage("kill-node", number).returncode == 0
+
+    try:
+        stage.wait_for_starts(2, timeout_s=90)
+        assert stage.slurm.job(stage.job)["NodeList"] != lost
+        assert stage.events("started")[1]["step"] >= 5
+        stage.slurm.wait_for_state(stage.job, "COMPLETED", timeout_s=120)
+    finally:
+        assert stage.slurm.manage("start-node", number).returncode == 0
+        wait_until(lambda: stage.slurm.run("sinfo", "-hn", lost, "-p", "low", "-o", "%T") == "idle", 60)
