@@ -59,17 +59,19 @@ def find_signal_groups(root: ET.Element, lights: Sequence[TrafficLightSite]) -> 
     are green together.
     """
     controllers = _controllers(root)
-    named: dict[int, list[str]] = {
-        int(junction.attrib["id"]): [c.get("id", "") for c in junction.findall("controller")]
-        for junction in root.findall("junction")
-    }
-    at_junction: dict[int, list[TrafficLightSite]] = defaultdict(list)
-    for light in lights:
-        at_junction[light.junction_id].append(light)
-    return tuple(
-        SignalGroup(junction, _phases(found, [controllers.get(c, []) for c in named.get(junction, [])]))
-        for junction, found in sorted(at_junction.items())
-    )
+    waiting = {light.signal_id: light for light in lights}
+    groups = []
+    for junction in root.findall("junction"):
+        named = [controllers.get(item.get("id", ""), []) for item in junction.findall("controller")]
+        at_junction = int(junction.attrib["id"])
+        found = [waiting[signal] for signals in named for signal in dict.fromkeys(signals) if signal in waiting]
+        found += [light for light in waiting.values() if light.junction_id == at_junction and light not in found]
+        if found:
+            groups.append(SignalGroup(at_junction, _phases(found, named)))
+            for light in found:
+                waiting.pop(light.signal_id, None)
+    alone = [SignalGroup(light.junction_id, ((light.signal_id,),)) for light in waiting.values()]
+    return (*groups, *alone)
 
 
 def _order(signal_id: str) -> tuple[int, str]:
