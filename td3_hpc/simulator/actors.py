@@ -1,98 +1,195 @@
-"""Everything that exists in the world."""
+"""Everything that exists in the world, and its state as the clients' snapshots hold it."""
 
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from td3_hpc.simulator import wire
 from td3_hpc.simulator.blueprints import VehicleModel
 from td3_hpc.simulator.geometry import Pose
+from td3_hpc.simulator.town import Ground
 
-RELEASED = (0.0, 0.0, 0.0, False, False, False, 0)
-"""VehicleControl with nothing pressed: throttle, steer, brake, hand brake, reverse, manual gear shift, gear."""
+Vector = tuple[float, float, float]
+AT_REST: Vector = (0.0, 0.0, 0.0)
+GREEN = 2
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Actor:
-    """An actor: sensors, the spectator, props; vehicles, walkers, lights and signs are kinds of their own."""
+    """An actor: the spectator and props; the other kinds derive from it."""
 
     id: int
     type_id: str
-    uid: int
-    attributes: list[Any]
-    """[id, type, value] of each, as the client sent them."""
     pose: Pose
-    extent: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    uid: int = 0
+    attributes: dict[str, str] = field(default_factory=dict)
+    """Every attribute of its blueprint."""
+    attributes_sent: list[Any] = field(default_factory=list)
+    """[id, type, value] of each, for clients."""
+    extent: Vector = (0.0, 0.0, 0.0)
     """Half sizes of the bounding box, metres."""
-    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    centre: Vector = (0.0, 0.0, 0.0)
     """Centre of the bounding box in the actor's frame, metres."""
+    box_yaw: float = 0.0
+    """Degrees by which the bounding box is turned in the actor's frame."""
     tags: bytes = b""
+    """CityObjectLabels."""
     parent: "Actor | None" = None
     mount: Pose | None = None
     """Pose in the parent's frame, of an attached actor."""
-    stream_id: int = 0
-    velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    velocity: Vector = AT_REST
     """World frame, m/s."""
-    acceleration: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    acceleration: Vector = AT_REST
+    """m/s²; gravity is not in it."""
     yaw_rate: float = 0.0
-    """Degrees a second."""
-
-    def attribute(self, name: str, default: str) -> str:
-        """The value of a blueprint's attribute."""
-        return next((item[2] for item in self.attributes if item[0] == name), default)
+    """Radians a second, clockwise from above."""
 
     @property
     def speed(self) -> float:
         """Horizontal speed, m/s."""
         return math.hypot(self.velocity[0], self.velocity[1])
 
+    def state(self) -> bytes:
+        """Its 119 bytes of a snapshot."""
+        return wire.ACTOR.pack(*self._motion())
 
-@dataclass(eq=False)
+    def bounding_box(self) -> list[Any]:
+        """`BoundingBox` on the wire."""
+        return wire.bounding_box(self.centre, self.extent, self.box_yaw, self.id)
+
+    def _motion(self) -> tuple[float, ...]:
+        return (
+            self.id, wire.ACTIVE, *self.pose, *self.velocity, 0.0, 0.0, math.degrees(self.yaw_rate), *self.acceleration
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class VehicleControl:
+    """What a driver does, in the order of the wire; pedals 0 to 1, steering -1 (left) to 1."""
+
+    throttle: float = 0.0
+    steer: float = 0.0
+    brake: float = 0.0
+    hand_brake: bool = False
+    reverse: bool = False
+    manual_gear_shift: bool = False
+    gear: int = 0
+
+
+@dataclass(slots=True)
+class AckermannTarget:
+    """What a client asks of the Ackermann controller."""
+
+    steer: float
+    """Angle of the front wheels, radians, positive to the right."""
+    steer_speed: float
+    """Radians a second; 0: at once."""
+    speed: float
+    """m/s, negative backwards."""
+    acceleration: float
+    """m/s²; 0: as the controller sees fit."""
+
+
+@dataclass(eq=False, slots=True)
 class Vehicle(Actor):
     """A vehicle; `pose` is the middle of its footprint, on the ground."""
 
     model: VehicleModel = field(default_factory=lambda: VehicleModel(4.79, 2.16, 1.49, 1840, 239))
-    control: tuple[Any, ...] = RELEASED
+    mass: float = 1840.0
+    """Kilograms."""
+    drag_coefficient: float = 0.3
+    steering_lock_deg: float = 70.0
+    """Largest angle of a front wheel."""
+    steering_curve: tuple[tuple[float, float], ...] = ((0.0, 1.0), (20.0, 0.9), (60.0, 0.8), (120.0, 0.7))
+    """Speed in km/h, and how much of the steering remains."""
+    control: VehicleControl = field(default_factory=VehicleControl)
+    ackermann: AckermannTarget | None = None
+    ackermann_gains: tuple[float, ...] = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)
+    """Speed kp ki kd, acceleration kp ki kd."""
     simulates_physics: bool = True
     collides: bool = True
     gravity: bool = True
-    constant_velocity: tuple[float, float, float] | None = None
+    constant_velocity: Vector | None = None
     """Vehicle frame, m/s."""
     lights: int = 0
-    light_state: int = 2
+    """VehicleLightState flags."""
+    light_state: int = GREEN
     """State of the traffic light that it stands at; green where it stands at none."""
     light_id: int = 0
     speed_limit_kmh: float = 30.0
     physics: list[Any] | None = None
-    """VehiclePhysicsControl that the client set."""
+    """VehiclePhysicsControl that a client set."""
+    ground: Ground | None = None
+    """The surface below it after its last step; None after a teleport."""
+    velocity_before: Vector = AT_REST
+    """A step ago."""
     touching: frozenset[int] = frozenset()
-    """Ids that it touched in the last tick; 0 stands for scenery."""
+    """Ids that it touched in the last step; 0 stands for scenery."""
+
+    def state(self) -> bytes:
+        held = self.control
+        return wire.VEHICLE.pack(
+            *self._motion(), held.throttle, held.steer, held.brake, held.hand_brake, held.reverse,
+            held.manual_gear_shift, held.gear, self.speed_limit_kmh, self.light_state, self.light_id != 0,
+            self.light_id, 0,
+        )  # fmt: skip
+
+    def teleport(self, pose: Pose) -> None:
+        """Move it at once; it keeps its velocity."""
+        self.pose, self.ground = pose, None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Walker(Actor):
-    """A pedestrian, moved as its control says."""
+    """A pedestrian, moved as its control says; `pose` is the middle of its body."""
 
-    direction: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    direction: Vector = (1.0, 0.0, 0.0)
     walking_speed: float = 0.0
+    """m/s"""
     jump: bool = False
 
+    def state(self) -> bytes:
+        return wire.WALKER.pack(*self._motion(), *self.direction, self.walking_speed, self.jump)
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, slots=True)
+class Sensor(Actor):
+    """A sensor; it measures only while somebody listens."""
+
+    stream_id: int = 0
+    """0 for a sensor that the client computes."""
+    due_s: float = 0.0
+    """When it measures next, where it has a `sensor_tick`."""
+
+
+@dataclass(eq=False, slots=True)
 class TrafficLight(Actor):
     """A traffic light; its box is its trigger volume."""
 
     signal_id: str = ""
-    state: int = 0
+    colour: int = 0
+    """0 red, 1 yellow, 2 green, 3 off."""
     green_s: float = 10.0
     yellow_s: float = 3.0
     red_s: float = 2.0
+    """How long all lights of the junction stay red after its turn."""
     frozen: bool = False
-    elapsed: float = 0.0
+    elapsed_s: float = 0.0
+    """Since its colour changed."""
     pole_index: int = 0
 
+    def state(self) -> bytes:
+        return wire.TRAFFIC_LIGHT.pack(
+            *self._motion(), self.signal_id.encode()[:31], self.green_s, self.yellow_s, self.red_s, self.elapsed_s,
+            self.pole_index, self.frozen, self.colour,
+        )  # fmt: skip
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, slots=True)
 class TrafficSign(Actor):
-    """A stop, yield or speed-limit sign."""
+    """A stop, yield or speed-limit sign; its box is its trigger volume."""
 
     signal_id: str = ""
+
+    def state(self) -> bytes:
+        return wire.TRAFFIC_SIGN.pack(*self._motion(), self.signal_id.encode()[:31])

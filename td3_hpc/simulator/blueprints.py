@@ -1,5 +1,6 @@
 """The blueprint library: what can be spawned, by CARLA's names, with true dimensions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
@@ -46,7 +47,6 @@ class VehicleModel(NamedTuple):
     doors: bool = False
 
 
-#: Dimensions in metres, mass in kg, power in kW.
 VEHICLES: dict[str, VehicleModel] = {
     "audi.a2": VehicleModel(3.71, 1.79, 1.55, 1030, 66),
     "audi.etron": VehicleModel(4.86, 2.03, 1.65, 2490, 265),
@@ -90,6 +90,7 @@ VEHICLES: dict[str, VehicleModel] = {
     "volkswagen.t2_2021": VehicleModel(4.44, 1.76, 1.98, 1300, 51, "van", 4, "", 2, True),
     "yamaha.yzf": VehicleModel(2.19, 0.86, 1.53, 270, 54, "motorcycle", 2),
 }
+"""Every vehicle of CARLA 0.9.16. Dimensions in metres, mass in kg (riders included), power in kW."""
 
 _LABELS = {
     "truck": CityObjectLabel.TRUCK,
@@ -107,12 +108,43 @@ class Blueprint:
     uid: int
     id: str
     attributes: tuple[Attribute, ...]
-    spawnable: bool = True
 
     def definition(self) -> list[Any]:
         """`ActorDefinition` on the wire."""
-        tags = ",".join(part for part in self.id.split("."))
-        return [self.uid, self.id, tags, [list(attribute) for attribute in self.attributes]]
+        return [self.uid, self.id, self.id.replace(".", ","), [list(attribute) for attribute in self.attributes]]
+
+    def values(self, given: Iterable[Any]) -> dict[str, str]:
+        """Every attribute's value: the given ones ([id, type, value] each), else its default.
+
+        Raises ValueError for one that the blueprint does not have, or of another type, or out of range.
+        """
+        values = {attribute.id: attribute.value for attribute in self.attributes}
+        types = {attribute.id: attribute.type for attribute in self.attributes}
+        for name, _, value in given:
+            if not isinstance(value, str) or name not in values:
+                raise ValueError(f"{self.id} has no attribute {name!r}")
+            _check(name, types[name], value)
+            values[name] = value
+        if int(values.get("image_size_x", "1")) * int(values.get("image_size_y", "1")) > MAX_PIXELS:
+            raise ValueError(f"a picture of more than {MAX_PIXELS} pixels")
+        return values
+
+
+MAX_PIXELS = 4096 * 4096
+_RANGES = {"image_size_x": (1, 8192), "image_size_y": (1, 8192), "fov": (1.0, 179.0)}
+
+
+def _check(name: str, kind: AttributeType, value: str) -> None:
+    """Raises ValueError where a value is not of its type, or out of its range."""
+    if kind in (AttributeType.INT, AttributeType.FLOAT):
+        number = int(value) if kind is AttributeType.INT else float(value)
+        low, high = _RANGES.get(name, (-1e6, 1e6))
+        if not low <= number <= high:
+            raise ValueError(f"{name}={value} is not between {low:g} and {high:g}")
+    elif kind is AttributeType.COLOUR:
+        parts = [int(part) for part in value.split(",")]
+        if len(parts) != 3 or not all(0 <= part <= 255 for part in parts):
+            raise ValueError(f"{name}={value} is not a colour r,g,b")
 
 
 def label_of(model: VehicleModel) -> CityObjectLabel:
@@ -126,47 +158,38 @@ def library() -> dict[str, Blueprint]:
     entries: list[tuple[str, tuple[Attribute, ...]]] = []
     entries += [(f"vehicle.{name}", _vehicle_attributes(name, model)) for name, model in VEHICLES.items()]
     entries += [(f"walker.pedestrian.{number:04}", _walker_attributes()) for number in range(1, 52)]
-    cameras = ("rgb", "depth", "semantic_segmentation", "instance_segmentation")
+    entries += [("sensor.camera.rgb", (*_camera_attributes(), *_exposure_attributes()))]
+    cameras = ("depth", "semantic_segmentation", "instance_segmentation")
     entries += [(f"sensor.camera.{name}", _camera_attributes()) for name in cameras]
-    role, tick = _text("role_name", "sensor"), _number("sensor_tick", "0.0")
-    entries += [("sensor.other.collision", (role,)), ("sensor.other.lane_invasion", (role,))]
-    entries += [
-        (
-            "sensor.other.gnss",
-            (
-                role,
-                tick,
-                *(_number(f"noise_{a}_{b}", "0.0") for a in ("alt", "lat", "lon") for b in ("bias", "stddev")),
-            ),
-        )
-    ]
-    noises = [f"noise_accel_stddev_{axis}" for axis in "xyz"]
-    noises += [f"noise_gyro_{kind}_{axis}" for kind in ("bias", "stddev") for axis in "xyz"]
-    entries += [("sensor.other.imu", (role, tick, *(_number(name, "0.0") for name in noises)))]
-    entries += [
-        (
-            "sensor.other.obstacle",
-            (
-                role,
-                tick,
-                _number("distance", "5"),
-                _number("hit_radius", "0.5"),
-                _flag("only_dynamics", "false"),
-                _flag("debug_linetrace", "false"),
-            ),
-        )
-    ]
+    entries += _other_sensors()
     entries += [(f"static.prop.{name}", (_text("role_name", "prop"), _text("size", "small"))) for name in PROPS]
     return {name: Blueprint(uid, name, attributes) for uid, (name, attributes) in enumerate(entries, 1)}
 
 
-#: Static props: length, width, height in metres.
+def _other_sensors() -> list[tuple[str, tuple[Attribute, ...]]]:
+    role, tick = _text("role_name", "sensor"), _number("sensor_tick", "0.0")
+    seed = Attribute("noise_seed", AttributeType.INT, "0")
+    places = [f"noise_{axis}_{kind}" for axis in ("alt", "lat", "lon") for kind in ("bias", "stddev")]
+    motions = [f"noise_accel_stddev_{axis}" for axis in "xyz"]
+    motions += [f"noise_gyro_{kind}_{axis}" for kind in ("bias", "stddev") for axis in "xyz"]
+    beam = (_number("distance", "5"), _number("hit_radius", "0.5"))
+    beam_flags = (_flag("only_dynamics", "false"), _flag("debug_linetrace", "false"))
+    return [
+        ("sensor.other.collision", (role,)),
+        ("sensor.other.lane_invasion", (role,)),
+        ("sensor.other.gnss", (role, tick, seed, *(_number(name, "0.0") for name in places))),
+        ("sensor.other.imu", (role, tick, seed, *(_number(name, "0.0") for name in motions))),
+        ("sensor.other.obstacle", (role, tick, *beam, *beam_flags)),
+    ]
+
+
 PROPS: dict[str, tuple[float, float, float]] = {
     "trafficcone01": (0.4, 0.4, 0.7),
     "streetbarrier": (1.2, 0.4, 1.1),
     "constructioncone": (0.35, 0.35, 0.6),
     "box01": (0.6, 0.6, 0.6),
 }
+"""Static props: length, width, height in metres."""
 
 
 def _text(name: str, value: str, recommended: tuple[str, ...] = (), modifiable: bool = True) -> Attribute:
@@ -217,11 +240,37 @@ def _camera_attributes() -> tuple[Attribute, ...]:
         Attribute("image_size_y", AttributeType.INT, "600"),
         _number("fov", "90.0"),
         *(_number(name, value) for name, value in _LENS),
-        _flag("enable_postprocess_effects", "true"),
-        _number("gamma", "2.2"),
     )
 
 
+def _exposure_attributes() -> tuple[Attribute, ...]:
+    """What scripts set on a CARLA camera; this simulator's pictures do not depend on it."""
+    mode = _text("exposure_mode", "histogram", ("manual", "histogram"))
+    return (_flag("enable_postprocess_effects", "true"), mode, *(_number(name, value) for name, value in _EXPOSURE))
+
+
+_EXPOSURE = (
+    ("gamma", "2.2"),
+    ("shutter_speed", "200.0"),
+    ("iso", "100.0"),
+    ("fstop", "1.4"),
+    ("min_fstop", "1.2"),
+    ("exposure_compensation", "0.0"),
+    ("exposure_min_bright", "10.0"),
+    ("exposure_max_bright", "12.0"),
+    ("exposure_speed_up", "3.0"),
+    ("exposure_speed_down", "1.0"),
+    ("bloom_intensity", "0.675"),
+    ("lens_flare_intensity", "0.1"),
+    ("motion_blur_intensity", "0.45"),
+    ("motion_blur_max_distortion", "0.35"),
+    ("motion_blur_min_object_screen_size", "0.1"),
+    ("chromatic_aberration_intensity", "0.0"),
+    ("chromatic_aberration_offset", "0.0"),
+    ("focal_distance", "1000.0"),
+    ("temp", "6500.0"),
+    ("tint", "0.0"),
+)
 _LENS = (
     ("lens_circle_falloff", "5.0"),
     ("lens_circle_multiplier", "0.0"),

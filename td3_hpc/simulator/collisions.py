@@ -1,33 +1,42 @@
 """Collisions between vehicles, walkers, props and what stands beside the road: oriented boxes seen from above.
 
 Two boxes overlap unless one of their axes separates them (separating axis theorem; Ericson, Real-Time Collision
-Detection, section 4.4.1). The shallowest overlap is resolved along its axis, shared by mass, and the approach speed is
-turned into an impulse.
+Detection, section 4.4.1). The shallowest overlap is undone along its axis, shared by mass, and the approach at the
+point of contact becomes an impulse with friction that also turns the vehicles (ibid., Baraff 1997, rigid bodies in the
+plane).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from td3_hpc.simulator.actors import Actor, Vehicle
+from td3_hpc.simulator.actors import Actor, Vehicle, Walker
 from td3_hpc.simulator.geometry import OrientedBox
 from td3_hpc.simulator.town import EdgeObject, Town
 
 RESTITUTION = 0.1
+FRICTION = 0.3
+WALKER_MASS, PROP_MASS = 80.0, 20.0
+"""Kilograms."""
 
 
 class Contact(NamedTuple):
-    """A vehicle has touched something."""
+    """A vehicle touches something."""
 
     vehicle: Vehicle
-    other: Actor | None
-    """None for scenery."""
-    scenery: EdgeObject | None
+    other: Actor | EdgeObject
     impulse: tuple[float, float, float]
-    """On the vehicle, N s."""
+    """On the vehicle, N s, world frame."""
+
+    @property
+    def other_id(self) -> int:
+        """0 for scenery."""
+        return self.other.id if isinstance(self.other, Actor) else 0
 
 
 class _Footprint(NamedTuple):
+    """A box seen from above, and its lowest and highest point."""
+
     x: float
     y: float
     cos: float
@@ -37,54 +46,84 @@ class _Footprint(NamedTuple):
     low: float
     high: float
 
+    def reach_along(self, nx: float, ny: float) -> float:
+        """Half of its size along a direction."""
+        return self.length * abs(self.cos * nx + self.sin * ny) + self.width * abs(self.cos * ny - self.sin * nx)
 
-def resolve_collisions(movers: Sequence[Actor], town: Town) -> list[Contact]:
-    """Push apart what overlaps among `movers` (in the order of their ids) and the scenery; the contacts made."""
+    def corners(self) -> Iterator[tuple[float, float]]:
+        for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1)):
+            ahead, right = a * self.length, b * self.width
+            yield self.x + ahead * self.cos - right * self.sin, self.y + ahead * self.sin + right * self.cos
+
+    def contains(self, x: float, y: float) -> bool:
+        dx, dy = x - self.x, y - self.y
+        return (
+            abs(dx * self.cos + dy * self.sin) <= self.length + 1e-9
+            and abs(dy * self.cos - dx * self.sin) <= self.width + 1e-9
+        )
+
+
+class _Overlap(NamedTuple):
+    nx: float
+    ny: float
+    """Unit vector from the first box to the second."""
+    depth: float
+
+
+def resolve_collisions(solid: Sequence[Actor], town: Town) -> list[Contact]:
+    """Push apart what overlaps among solid actors and the scenery; the contacts of vehicles, in a fixed order."""
     contacts: list[Contact] = []
-    vehicles = [actor for actor in movers if isinstance(actor, Vehicle)]
-    for index, first in enumerate(movers):
-        for second in movers[index + 1 :]:
-            reach = first.extent[0] + first.extent[1] + second.extent[0] + second.extent[1]
-            dx, dy = second.pose.x - first.pose.x, second.pose.y - first.pose.y
-            if abs(dx) > reach or abs(dy) > reach:
-                continue
-            if isinstance(first, Vehicle) or isinstance(second, Vehicle):
-                contacts += _resolve_pair(first, second)
-    for vehicle in vehicles:
-        if vehicle.collides and vehicle.simulates_physics:
-            contacts += _resolve_scenery(vehicle, town)
+    for first, second in _near_pairs(solid):
+        contacts += _resolve_pair(first, second)
+    for actor in solid:
+        if isinstance(actor, Vehicle) and actor.collides and actor.simulates_physics:
+            contacts += _resolve_scenery(actor, town)
     return contacts
 
 
-def overlaps(box: OrientedBox, movers: Sequence[Actor]) -> bool:
-    """Whether a box overlaps any of the movers."""
+def overlaps(box: OrientedBox, solid: Sequence[Actor]) -> bool:
+    """Whether a box overlaps any of the solid actors."""
     footprint = _of_box(box)
-    return any(_separation(footprint, _of_actor(actor)) is not None for actor in movers)
+    return any(_overlap(footprint, _of_actor(actor)) is not None for actor in solid)
+
+
+def _near_pairs(solid: Sequence[Actor]) -> Iterator[tuple[Actor, Actor]]:
+    """Pairs whose surrounding circles touch, swept along x."""
+    spans = sorted((actor.pose.x - _radius(actor), actor.id, actor) for actor in solid)
+    for index, (_, _, first) in enumerate(spans):
+        radius = _radius(first)
+        end = first.pose.x + radius
+        for start, _, second in spans[index + 1 :]:
+            if start > end:
+                break
+            if abs(first.pose.y - second.pose.y) <= radius + _radius(second):
+                yield (first, second) if first.id < second.id else (second, first)
+
+
+def _radius(actor: Actor) -> float:
+    return actor.extent[0] + actor.extent[1]
 
 
 def _resolve_pair(first: Actor, second: Actor) -> list[Contact]:
-    for actor in (first, second):
-        if isinstance(actor, Vehicle) and not actor.collides:
-            return []
-    found = _separation(_of_actor(first), _of_actor(second))
-    if found is None:
+    if not (isinstance(first, Vehicle) or isinstance(second, Vehicle)):
         return []
-    (nx, ny), depth = found  # from first to second
-    inverse_1, inverse_2 = _inverse_mass(first), _inverse_mass(second)
-    total = inverse_1 + inverse_2
-    if total == 0:
+    if any(isinstance(actor, Vehicle) and not actor.collides for actor in (first, second)):
         return []
-    _shift(first, -nx * depth * inverse_1 / total, -ny * depth * inverse_1 / total)
-    _shift(second, nx * depth * inverse_2 / total, ny * depth * inverse_2 / total)
-    approach = (first.velocity[0] - second.velocity[0]) * nx + (first.velocity[1] - second.velocity[1]) * ny
-    impulse = max(0.0, (1 + RESTITUTION) * approach / total)
-    _push(first, -nx * impulse, -ny * impulse)
-    _push(second, nx * impulse, ny * impulse)
+    a, b = _of_actor(first), _of_actor(second)
+    found = _overlap(a, b)
+    share_1, share_2 = _inverse_mass(first), _inverse_mass(second)
+    if found is None or share_1 + share_2 == 0.0:
+        return []
+    nx, ny, depth = found
+    part = depth / (share_1 + share_2)
+    _shift(first, -nx * part * share_1, -ny * part * share_1)
+    _shift(second, nx * part * share_2, ny * part * share_2)
+    jx, jy = _impulse(first, second, _contact_point(a, b), nx, ny)
     contacts = []
     if isinstance(first, Vehicle):
-        contacts.append(Contact(first, second, None, (-nx * impulse, -ny * impulse, 0.0)))
+        contacts.append(Contact(first, second, (-jx, -jy, 0.0)))
     if isinstance(second, Vehicle):
-        contacts.append(Contact(second, first, None, (nx * impulse, ny * impulse, 0.0)))
+        contacts.append(Contact(second, first, (jx, jy, 0.0)))
     return contacts
 
 
@@ -92,33 +131,89 @@ def _resolve_scenery(vehicle: Vehicle, town: Town) -> list[Contact]:
     contacts = []
     reach = math.hypot(vehicle.extent[0], vehicle.extent[1])
     for thing in town.edge_objects_near(vehicle.pose.x, vehicle.pose.y, reach):
-        found = _separation(_of_actor(vehicle), _of_box(thing.box))
+        a, b = _of_actor(vehicle), _of_box(thing.box)
+        found = _overlap(a, b)
         if found is None:
             continue
-        (nx, ny), depth = found
+        nx, ny, depth = found
         _shift(vehicle, -nx * depth, -ny * depth)
-        approach = vehicle.velocity[0] * nx + vehicle.velocity[1] * ny
-        impulse = max(0.0, (1 + RESTITUTION) * approach * vehicle.model.mass)
-        _push(vehicle, -nx * impulse, -ny * impulse)
-        contacts.append(Contact(vehicle, None, thing, (-nx * impulse, -ny * impulse, 0.0)))
+        jx, jy = _impulse(vehicle, None, _contact_point(a, b), nx, ny)
+        contacts.append(Contact(vehicle, thing, (-jx, -jy, 0.0)))
     return contacts
+
+
+def _impulse(
+    first: Actor, second: Actor | None, point: tuple[float, float], nx: float, ny: float
+) -> tuple[float, float]:
+    """Apply the impulse of a contact to both; what the second gets, N s. None: something that does not move."""
+    tx, ty = -ny, nx
+    v1x, v1y = _velocity_at(first, point)
+    v2x, v2y = _velocity_at(second, point) if second is not None else (0.0, 0.0)
+    approach = (v1x - v2x) * nx + (v1y - v2y) * ny
+    if approach <= 0.0:
+        return 0.0, 0.0
+    slide = (v1x - v2x) * tx + (v1y - v2y) * ty
+    along = (1.0 + RESTITUTION) * approach / _yielding(first, second, point, nx, ny)
+    across = slide / _yielding(first, second, point, tx, ty)
+    across = max(-FRICTION * along, min(FRICTION * along, across))
+    jx, jy = along * nx + across * tx, along * ny + across * ty
+    _push(first, point, -jx, -jy)
+    if second is not None:
+        _push(second, point, jx, jy)
+    return jx, jy
+
+
+def _velocity_at(actor: Actor, point: tuple[float, float]) -> tuple[float, float]:
+    rx, ry = point[0] - actor.pose.x, point[1] - actor.pose.y
+    return actor.velocity[0] - actor.yaw_rate * ry, actor.velocity[1] + actor.yaw_rate * rx
+
+
+def _yielding(first: Actor, second: Actor | None, point: tuple[float, float], nx: float, ny: float) -> float:
+    """Change of the velocity along (nx, ny) at the point by a unit impulse, 1/kg."""
+    total = 0.0
+    for actor in (first, second):
+        if actor is not None:
+            lever = (point[0] - actor.pose.x) * ny - (point[1] - actor.pose.y) * nx
+            total += _inverse_mass(actor) + lever * lever * _inverse_inertia(actor)
+    return total
+
+
+def _push(actor: Actor, point: tuple[float, float], jx: float, jy: float) -> None:
+    if not isinstance(actor, Vehicle):
+        return
+    share = _inverse_mass(actor)
+    vx, vy, vz = actor.velocity
+    actor.velocity = (vx + jx * share, vy + jy * share, vz)
+    rx, ry = point[0] - actor.pose.x, point[1] - actor.pose.y
+    actor.yaw_rate += (rx * jy - ry * jx) * _inverse_inertia(actor)
 
 
 def _inverse_mass(actor: Actor) -> float:
     if isinstance(actor, Vehicle):
-        return 1 / actor.model.mass if actor.simulates_physics else 0.0
-    return 1 / 80 if actor.type_id.startswith("walker.") else 1 / 20
+        return 1.0 / actor.mass if actor.simulates_physics else 0.0
+    return 1.0 / (WALKER_MASS if isinstance(actor, Walker) else PROP_MASS)
+
+
+def _inverse_inertia(actor: Actor) -> float:
+    """About the vertical, of a box of even density; only vehicles turn."""
+    if not isinstance(actor, Vehicle):
+        return 0.0
+    length, width, _ = actor.extent
+    return _inverse_mass(actor) * 3.0 / (length * length + width * width)
 
 
 def _shift(actor: Actor, dx: float, dy: float) -> None:
     actor.pose = actor.pose._replace(x=actor.pose.x + dx, y=actor.pose.y + dy)
 
 
-def _push(actor: Actor, jx: float, jy: float) -> None:
-    if isinstance(actor, Vehicle):
-        inverse = _inverse_mass(actor)
-        vx, vy, vz = actor.velocity
-        actor.velocity = (vx + jx * inverse, vy + jy * inverse, vz)
+def _contact_point(a: _Footprint, b: _Footprint) -> tuple[float, float]:
+    """The middle of the corners that lie in the other box; of the two boxes where none does."""
+    inside = [corner for corner in a.corners() if b.contains(*corner)]
+    inside += [corner for corner in b.corners() if a.contains(*corner)]
+    if not inside:
+        return (a.x + b.x) / 2.0, (a.y + b.y) / 2.0
+    xs, ys = zip(*inside)
+    return sum(xs) / len(xs), sum(ys) / len(ys)
 
 
 def _of_actor(actor: Actor) -> _Footprint:
@@ -136,22 +231,17 @@ def _of_box(box: OrientedBox) -> _Footprint:
     return _Footprint(box.centre.x, box.centre.y, math.cos(yaw), math.sin(yaw), length, width, z - height, z + height)
 
 
-def _separation(a: _Footprint, b: _Footprint) -> tuple[tuple[float, float], float] | None:
-    """Axis from a to b of the shallowest overlap and its depth, metres; None where they do not overlap."""
+def _overlap(a: _Footprint, b: _Footprint) -> _Overlap | None:
+    """The shallowest overlap; None where the boxes do not overlap."""
     if a.low > b.high or b.low > a.high:
         return None
     dx, dy = b.x - a.x, b.y - a.y
-    best: tuple[tuple[float, float], float] | None = None
+    best: _Overlap | None = None
     for nx, ny in ((a.cos, a.sin), (-a.sin, a.cos), (b.cos, b.sin), (-b.sin, b.cos)):
-        reach = sum(
-            box.length * abs(box.cos * nx + box.sin * ny) + box.width * abs(-box.sin * nx + box.cos * ny)
-            for box in (a, b)
-        )
         distance = dx * nx + dy * ny
-        depth = reach - abs(distance)
-        if depth <= 0:
+        depth = a.reach_along(nx, ny) + b.reach_along(nx, ny) - abs(distance)
+        if depth <= 0.0:
             return None
-        if best is None or depth < best[1]:
-            sign = 1.0 if distance >= 0 else -1.0
-            best = (sign * nx, sign * ny), depth
+        if best is None or depth < best.depth:
+            best = _Overlap(nx, ny, depth) if distance >= 0.0 else _Overlap(-nx, -ny, depth)
     return best

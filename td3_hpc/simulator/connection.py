@@ -1,65 +1,144 @@
 """One client's RPC connection: msgpack-rpc, raw objects back to back (https://github.com/rpclib/rpclib)."""
 
 import asyncio
+import contextlib
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
 REQUEST, RESPONSE, NOTIFY = 0, 1, 2
-#: Largest message taken; an OpenDRIVE file of a large town has a few megabytes.
 MAX_MESSAGE_BYTES = 64 << 20
+"""Largest message taken; the OpenDRIVE text of a large town has a few megabytes."""
+MAX_ITEMS = 1 << 20
+"""Of a list or map in a message: msgpack makes room for as many as the message claims."""
+MAX_WAITING_BYTES = 256 << 20
+"""A client that lets more answers than this wait does not read; it is dropped."""
+MALFORMED = (ValueError, TypeError, MemoryError, RecursionError, msgpack.UnpackException)
 
 Dispatch = Callable[[str, list[Any]], Any]
 
 
-class UnknownFunction(Exception):
-    """The client called something that this server does not have."""
+class Failed(Exception):
+    """An error of the call itself (rpclib's kind); the client shows only the function's name."""
+
+
+class _Call(NamedTuple):
+    number: int | None
+    """None for a notification."""
+    name: str
+    arguments: list[Any]
 
 
 class RpcConnection(asyncio.Protocol):
-    """Decodes requests, calls `dispatch(name, arguments)` and answers. A malformed message ends this connection only."""
+    """Takes requests, calls `dispatch(name, arguments)` and answers; a malformed message ends this connection only."""
 
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
-        self._unpacker = msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=MAX_MESSAGE_BYTES)
+        self._unpacker = msgpack.Unpacker(
+            raw=False, strict_map_key=False, max_buffer_size=MAX_MESSAGE_BYTES, max_array_len=MAX_ITEMS,
+            max_map_len=MAX_ITEMS,
+        )  # fmt: skip
         self._transport: asyncio.WriteTransport | None = None
+        self._traffic_manager = _TrafficManagerCycle()
+        self._held: _Call | None = None
+        self._release_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # the client may have gone
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._held = None
+        if self._release_timer is not None:
+            self._release_timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
         try:
             self._unpacker.feed(data)
             for message in self._unpacker:
-                self._handle(message)
-        except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+                self._take(_call(message))
+        except MALFORMED as error:
             print(f"closing a connection: malformed message ({error})", file=sys.stderr, flush=True)
             self._transport.abort()
 
-    def _handle(self, message: Any) -> None:
-        if not isinstance(message, list) or not message:
-            raise ValueError("not a msgpack-rpc message")
-        if message[0] == REQUEST and len(message) == 4:
-            _, number, name, arguments = message
-        elif message[0] == NOTIFY and len(message) == 3:
-            number, (_, name, arguments) = None, message
-        else:
-            raise ValueError("neither a request nor a notification")
-        if not isinstance(name, str) or not isinstance(arguments, list):
-            raise ValueError("a request needs a name and a list of arguments")
+    def _take(self, call: _Call) -> None:
+        if call.name in _HELD_BACK and self._traffic_manager.is_running and self._held is None:
+            self._held = call
+            self._release_in(_LONGEST_HOLD_S)
+            return
+        self._answer(call)
+        self._traffic_manager.saw(call.name)
+        if self._held is not None and not self._traffic_manager.is_running:
+            self._release_in(_HELD_BACK[self._held.name])
+
+    def _release_in(self, seconds: float) -> None:
+        if self._release_timer is not None:
+            self._release_timer.cancel()
+        self._release_timer = asyncio.get_running_loop().call_later(seconds, self._release)
+
+    def _release(self) -> None:
+        call, self._held = self._held, None
+        self._traffic_manager.is_running = False
+        if call is not None:
+            self._answer(call)
+
+    def _answer(self, call: _Call) -> None:
         failure, result = None, None
         try:
-            result = self._dispatch(name, arguments[1:])  # the first tells whether the client waits
-        except UnknownFunction:
-            failure = f"rpclib: server could not find function '{name}' with argument count {len(arguments)}."
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            print(f"{name}: {error!r}", file=sys.stderr, flush=True)
-            failure = f"rpclib: function '{name}' was called with wrong arguments: {error!r}"
-        if number is not None and self._transport is not None:
-            self._transport.write(msgpack.packb([RESPONSE, number, failure, result]))
+            result = self._dispatch(call.name, call.arguments)
+        except Failed as error:
+            failure = str(error)
+        transport = self._transport
+        if call.number is None or transport is None or transport.is_closing():
+            return
+        transport.write(msgpack.packb([RESPONSE, call.number, failure, result]))
+        if transport.get_write_buffer_size() > MAX_WAITING_BYTES:
+            transport.abort()
+
+
+def _call(message: Any) -> _Call:
+    """Raises ValueError where a message is neither a request nor a notification."""
+    if isinstance(message, list) and len(message) == 4 and message[0] == REQUEST:
+        _, number, name, arguments = message
+        if not isinstance(number, int):
+            raise ValueError("a request's id is not a number")
+    elif isinstance(message, list) and len(message) == 3 and message[0] == NOTIFY:
+        number, (_, name, arguments) = None, message
+    else:
+        raise ValueError("neither a request nor a notification")
+    if not isinstance(name, str) or not isinstance(arguments, list):
+        raise ValueError("a request needs a name and a list of arguments")
+    return _Call(number, name, arguments[1:])  # the first tells whether the client waits
+
+
+_LONGEST_HOLD_S = 0.25
+_HELD_BACK = {"tick_cue": 0.0, "destroy_traffic_manager": 0.003}
+"""Calls that wait for the client's Traffic Manager, and for how many seconds more."""
+
+
+class _TrafficManagerCycle:
+    """Whether the Traffic Manager in a client is between its commands and the end of its cycle, by its calls.
+
+    The client library can lose the wake-up of that thread when the next tick comes before it sleeps, and then hangs for
+    ever. Its last call before it sleeps is `get_episode_settings`; holding back a tick until that one is answered makes
+    the hang rare, though not impossible.
+    """
+
+    def __init__(self) -> None:
+        self.is_running = False
+        self._read_lights = False
+
+    def saw(self, name: str) -> None:
+        """Take note of a call."""
+        if name == "get_vehicle_light_states":
+            self._read_lights = True
+        elif name == "apply_batch" and self._read_lights:
+            self._read_lights, self.is_running = False, True
+        elif name == "get_episode_settings":
+            self.is_running = False

@@ -1,154 +1,195 @@
-"""What sensors send after each step. A sensor that nobody listens to computes nothing."""
+"""What sensors measure after each step. A sensor that nobody listens to computes nothing."""
 
 import math
+import random
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import carla
 import msgpack
 
 from td3_hpc.simulator import wire
-from td3_hpc.simulator.actors import Actor, Vehicle
+from td3_hpc.simulator.actors import Actor, Sensor, Vehicle
 from td3_hpc.simulator.bodies import DynamicBox
-from td3_hpc.simulator.camera import CameraView
+from td3_hpc.simulator.camera import CameraKind, CameraView
 from td3_hpc.simulator.collisions import Contact
 from td3_hpc.simulator.geometry import Pose
+from td3_hpc.simulator.mounting import seen_from
 from td3_hpc.simulator.vehicle import GRAVITY
 
 if TYPE_CHECKING:
     from td3_hpc.simulator.world import World
 
-_CAMERAS = {
+_CAMERAS: dict[str, tuple[wire.SensorType, CameraKind]] = {
     "sensor.camera.rgb": (wire.SensorType.RGB, "rgb"),
     "sensor.camera.depth": (wire.SensorType.DEPTH, "depth"),
     "sensor.camera.semantic_segmentation": (wire.SensorType.SEMANTIC, "semantic_segmentation"),
     "sensor.camera.instance_segmentation": (wire.SensorType.INSTANCE, "instance_segmentation"),
 }
+_BRAKE_LIGHT = 8  # VehicleLightState
+_ROUNDING_S = 1e-6
 
 
-class Sensors:
-    """The sensors of one episode."""
+def send_measurements(world: "World", contacts: list[Contact]) -> None:
+    """Let every sensor that is listened to and due measure, and send what it measured."""
+    picture = _Pictures(world)
+    for sensor in world.population.sensors:
+        if not world.streams.has_subscribers(sensor.stream_id):
+            continue
+        if sensor.type_id == "sensor.other.collision":
+            for body in _collisions(world, sensor, contacts):
+                _send(world, sensor, wire.SensorType.COLLISION, body)
+        elif _is_due(sensor, world.elapsed_s):
+            if sensor.type_id in _CAMERAS:
+                if not world.settings.no_rendering_mode:
+                    _send(world, sensor, _CAMERAS[sensor.type_id][0], picture.of(sensor))
+            else:
+                kind, measure = _MEASUREMENTS[sensor.type_id]
+                measured = measure(world, sensor)
+                if measured is not None:
+                    _send(world, sensor, kind, measured)
+
+
+def _is_due(sensor: Sensor, now_s: float) -> bool:
+    period = float(sensor.attributes["sensor_tick"])
+    if period <= 0.0:
+        return True
+    if now_s < sensor.due_s - _ROUNDING_S:
+        return False
+    following = sensor.due_s + period
+    sensor.due_s = following if following > now_s + _ROUNDING_S else now_s + period
+    return True
+
+
+def _send(world: "World", sensor: Sensor, kind: wire.SensorType, body: bytes) -> None:
+    world.streams.send(sensor.stream_id, wire.HEADER.pack(kind, world.frame, world.elapsed_s, *sensor.pose) + body)
+
+
+def _collisions(world: "World", sensor: Sensor, contacts: Iterable[Contact]) -> Iterator[bytes]:
+    for contact in contacts:
+        if contact.vehicle is sensor.parent:
+            other = contact.other
+            hit = world.describe(other) if isinstance(other, Actor) else _scenery(other.label)
+            yield msgpack.packb([world.describe(contact.vehicle), hit, list(contact.impulse)])
+
+
+def _scenery(label: int) -> list[object]:
+    """`Actor` of something that is none."""
+    name = _SCENERY.get(label, "static.unknown")
+    return [0, 0, [0, name, []], wire.bounding_box((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), bytes([label]), b""]
+
+
+_SCENERY = {3: "static.building", 4: "static.wall", 5: "static.fence", 6: "static.pole", 28: "static.guardrail"}
+
+
+class _Pictures:
+    """Cameras of one step; they share what moves."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._due: dict[int, float] = {}
-        """When a sensor with a `sensor_tick` measures next, seconds."""
+        self._boxes: list[DynamicBox] | None = None
 
-    def send(self, contacts: list[Contact]) -> None:
-        """Measure, and send to whoever listens."""
-        world = self._world
-        drawn: tuple[list[DynamicBox], dict[str, int]] | None = None
-        for sensor in list(world.actors.values()):
-            if not sensor.stream_id or not world.streams.has_subscribers(sensor.stream_id):
-                continue
-            if sensor.type_id == "sensor.other.collision":
-                self._collisions(sensor, contacts)
-            elif self._is_due(sensor):
-                if sensor.type_id in _CAMERAS:
-                    drawn = drawn or (self._boxes(), self._lights())
-                    self._camera(sensor, *drawn)
-                elif sensor.type_id == "sensor.other.imu":
-                    self._imu(sensor)
-                elif sensor.type_id == "sensor.other.gnss":
-                    self._gnss(sensor)
-                elif sensor.type_id == "sensor.other.obstacle":
-                    self._obstacle(sensor)
-
-    def _is_due(self, sensor: Actor) -> bool:
-        period = float(sensor.attribute("sensor_tick", "0"))
-        now = self._world.elapsed
-        if period <= 0:
-            return True
-        if now < self._due.get(sensor.id, 0.0) - 1e-6:
-            return False
-        self._due[sensor.id] = now + period
-        return True
-
-    def _send(self, sensor: Actor, kind: int, body: bytes) -> None:
-        world, pose = self._world, sensor.pose
-        header = wire.HEADER.pack(
-            kind, world.frame, world.elapsed, pose.x, pose.y, pose.z, pose.pitch, pose.yaw, pose.roll
-        )
-        world.streams.send(sensor.stream_id, header + body)
-
-    def _collisions(self, sensor: Actor, contacts: list[Contact]) -> None:
-        for contact in contacts:
-            if contact.vehicle is not sensor.parent:
-                continue
-            own = self._world.describe(contact.vehicle, b"")
-            if contact.other is not None:
-                other = self._world.describe(contact.other, b"")
-            else:
-                label = contact.scenery.label if contact.scenery else 0
-                name = contact.scenery.label.name.lower() if contact.scenery else "unknown"
-                zero = [0.0, 0.0, 0.0]
-                other = [0, 0, [0, f"static.{name}", []], [zero, zero, zero, 0], bytes([label]), b""]
-            self._send(sensor, wire.SensorType.COLLISION, msgpack.packb([own, other, list(contact.impulse)]))
-
-    def _camera(self, sensor: Actor, boxes: list[DynamicBox], lights: dict[str, int]) -> None:
-        kind, name = _CAMERAS[sensor.type_id]
-        width, height = int(sensor.attribute("image_size_x", "800")), int(sensor.attribute("image_size_y", "600"))
-        fov = float(sensor.attribute("fov", "90"))
+    def of(self, sensor: Sensor) -> bytes:
+        """Image header and pixels, B G R A."""
+        world, attributes = self._world, sensor.attributes
+        width, height = int(attributes["image_size_x"]), int(attributes["image_size_y"])
+        fov = float(attributes["fov"])
+        if self._boxes is None:
+            self._boxes = [_box(actor) for actor in world.population.solid]
+        colours = {light.signal_id: light.colour for light in world.lights.values()}
         view = CameraView(sensor.pose, width, height, fov)
-        picture = self._world.renderer.render(view, name, boxes, lights, self._world.weather)  # type: ignore[arg-type]
-        self._send(sensor, kind, wire.IMAGE.pack(width, height, fov) + picture.tobytes())
+        picture = world.renderer.render(view, _CAMERAS[sensor.type_id][1], self._boxes, colours, world.weather)
+        return wire.IMAGE.pack(width, height, fov) + picture.tobytes()
 
-    def _boxes(self) -> list[DynamicBox]:
-        boxes = []
-        for actor in self._world.movers():
-            pose, (ahead, right, up) = actor.pose, actor.centre
-            centre = pose.ahead(ahead, right, up)
-            braking = isinstance(actor, Vehicle) and actor.control[2] > 0.05
-            colour = tuple(int(part) for part in actor.attribute("color", "120,120,120").split(",")[::-1])
-            label = actor.tags[0] if actor.tags else 0
-            boxes.append(DynamicBox(actor.id, centre, *actor.extent, colour, label, braking))  # type: ignore[arg-type]
-        return boxes
 
-    def _lights(self) -> dict[str, int]:
-        return {name: light.state for name, light in self._world.lights.items()}
+def _box(actor: Actor) -> DynamicBox:
+    red, green, blue = (int(part) for part in actor.attributes.get("color", "120,120,120").split(","))
+    braking = isinstance(actor, Vehicle) and (actor.control.brake > 0.05 or bool(actor.lights & _BRAKE_LIGHT))
+    centre = actor.pose.ahead(*actor.centre)
+    return DynamicBox(actor.id, centre, *actor.extent, (blue, green, red), actor.tags[0], braking)
 
-    def _imu(self, sensor: Actor) -> None:
-        parent = sensor.parent or sensor
-        yaw = math.radians(parent.pose.yaw)
-        ax, ay, az = parent.acceleration
-        accelerometer = [ax * math.cos(yaw) + ay * math.sin(yaw), ay * math.cos(yaw) - ax * math.sin(yaw), az + GRAVITY]
-        gyroscope = [0.0, 0.0, math.radians(parent.yaw_rate)]
-        compass = math.radians((sensor.pose.yaw + 90.0) % 360.0)  # north is -y
-        self._send(sensor, wire.SensorType.IMU, msgpack.packb([accelerometer, gyroscope, compass]))
 
-    def _gnss(self, sensor: Actor) -> None:
-        pose = sensor.pose
-        place = self._world.town.map.transform_to_geolocation(carla.Location(pose.x, pose.y, pose.z))
-        self._send(sensor, wire.SensorType.GNSS, msgpack.packb([place.latitude, place.longitude, place.altitude]))
+def _imu(world: "World", sensor: Sensor) -> bytes:
+    """Acceleration with gravity's reaction and rotation in the sensor's frame; compass from north, -y, clockwise."""
+    noise = _noise(world, sensor)
+    body = sensor.parent or sensor
+    ax, ay, az = body.acceleration
+    attributes = sensor.attributes
+    accelerometer = [
+        value + noise(float(attributes[f"noise_accel_stddev_{axis}"]))
+        for axis, value in zip("xyz", seen_from(sensor.pose, (ax, ay, az + GRAVITY)))
+    ]
+    gyroscope = [
+        value + float(attributes[f"noise_gyro_bias_{axis}"]) + noise(float(attributes[f"noise_gyro_stddev_{axis}"]))
+        for axis, value in zip("xyz", seen_from(sensor.pose, (0.0, 0.0, body.yaw_rate)))
+    ]
+    compass = math.radians((sensor.pose.yaw + 90.0) % 360.0)
+    return bytes(msgpack.packb([accelerometer, gyroscope, compass]))
 
-    def _obstacle(self, sensor: Actor) -> None:
-        reach = float(sensor.attribute("distance", "5"))
-        radius = float(sensor.attribute("hit_radius", "0.5"))
-        nearest: tuple[float, Actor] | None = None
-        for actor in self._world.movers():
-            if actor is sensor.parent:
-                continue
-            distance = _distance_ahead(sensor.pose, actor, radius)
-            if distance is not None and distance <= reach and (nearest is None or distance < nearest[0]):
-                nearest = distance, actor
-        if nearest is None or sensor.parent is None:
-            return
-        own, other = self._world.describe(sensor.parent, b""), self._world.describe(nearest[1], b"")
-        self._send(sensor, wire.SensorType.OBSTACLE, msgpack.packb([own, other, nearest[0]]))
+
+def _gnss(world: "World", sensor: Sensor) -> bytes:
+    noise, attributes, pose = _noise(world, sensor), sensor.attributes, sensor.pose
+    place = world.town.map.transform_to_geolocation(carla.Location(pose.x, pose.y, pose.z))
+    values = zip(("lat", "lon", "alt"), (place.latitude, place.longitude, place.altitude))
+    measured = [
+        value + float(attributes[f"noise_{axis}_bias"]) + noise(float(attributes[f"noise_{axis}_stddev"]))
+        for axis, value in values
+    ]
+    return bytes(msgpack.packb(measured))
+
+
+def _noise(world: "World", sensor: Sensor) -> Callable[[float], float]:
+    """Gaussian noise that depends on the sensor's seed and the time since loading only."""
+    source: random.Random | None = None
+
+    def draw(deviation: float) -> float:
+        nonlocal source
+        if deviation == 0.0:
+            return 0.0
+        source = source or random.Random(f"{sensor.attributes['noise_seed']} {sensor.type_id} {world.ticks}")
+        return source.gauss(0.0, deviation)
+
+    return draw
+
+
+def _obstacle(world: "World", sensor: Sensor) -> bytes | None:
+    """The nearest solid actor ahead, within the sensor's distance."""
+    if sensor.parent is None:
+        return None
+    attributes = sensor.attributes
+    reach, radius = float(attributes["distance"]), float(attributes["hit_radius"])
+    found = [
+        (distance, actor)
+        for actor in world.population.solid
+        if actor is not sensor.parent and (distance := _distance_ahead(sensor.pose, actor, radius)) is not None
+    ]
+    distance, nearest = min(found, key=lambda hit: hit[0], default=(math.inf, None))
+    if nearest is None or distance > reach:
+        return None
+    return bytes(msgpack.packb([world.describe(sensor.parent), world.describe(nearest), distance]))
 
 
 def _distance_ahead(eye: Pose, actor: Actor, radius: float) -> float | None:
     """Metres along the sensor's axis to an actor's box widened by `radius`; None where the axis misses it."""
-    cos, sin = math.cos(math.radians(actor.pose.yaw)), math.sin(math.radians(actor.pose.yaw))
-    dx, dy = eye.x - actor.pose.x, eye.y - actor.pose.y
-    ox, oy = dx * cos + dy * sin - actor.centre[0], dy * cos - dx * sin - actor.centre[1]
-    ray = math.radians(eye.yaw - actor.pose.yaw)
+    if abs(eye.z - actor.pose.z - actor.centre[2]) > actor.extent[2] + radius:
+        return None
+    ahead, right = actor.pose.offset_of(eye.x, eye.y)
+    origin = ahead - actor.centre[0], right - actor.centre[1]
+    angle = math.radians(eye.yaw - actor.pose.yaw)
     enter, leave = 0.0, math.inf
-    for origin, direction, half in ((ox, math.cos(ray), actor.extent[0]), (oy, math.sin(ray), actor.extent[1])):
+    for start, direction, half in zip(origin, (math.cos(angle), math.sin(angle)), actor.extent):
         half += radius
         if abs(direction) < 1e-9:
-            if abs(origin) > half:
+            if abs(start) > half:
                 return None
             continue
-        near, far = sorted(((-half - origin) / direction, (half - origin) / direction))
+        near, far = sorted(((-half - start) / direction, (half - start) / direction))
         enter, leave = max(enter, near), min(leave, far)
     return enter if enter <= leave else None
+
+
+_MEASUREMENTS: dict[str, tuple[wire.SensorType, Callable[["World", Sensor], bytes | None]]] = {
+    "sensor.other.imu": (wire.SensorType.IMU, _imu),
+    "sensor.other.gnss": (wire.SensorType.GNSS, _gnss),
+    "sensor.other.obstacle": (wire.SensorType.OBSTACLE, _obstacle),
+}

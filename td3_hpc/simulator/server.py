@@ -2,16 +2,14 @@
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
-from typing import Any
 
 import cv2
 
 from td3_hpc import CARLA_VERSION
 from td3_hpc.errors import BadInput
-from td3_hpc.simulator.connection import RpcConnection, UnknownFunction
-from td3_hpc.simulator.rpc import table
+from td3_hpc.simulator.connection import RpcConnection
+from td3_hpc.simulator.rpc import Table
 from td3_hpc.simulator.rpc.service import Service
 from td3_hpc.simulator.streams import Streams, StreamSession
 from td3_hpc.simulator.towns import load_town
@@ -26,41 +24,41 @@ def serve(host: str, port: int, town: str, maps: Path | None) -> None:
 
 async def _serve(host: str, port: int, town: str, maps: Path | None) -> None:
     world = World(load_town(town, maps), Streams())
-    functions = table(Service(world, host, port, maps))
-    unknown: set[str] = set()
-
-    def dispatch(name: str, arguments: list[Any]) -> Any:
-        if name not in functions:
-            if name not in unknown:
-                unknown.add(name)
-                print(f"unknown function {name}, called with {len(arguments)} arguments", file=sys.stderr, flush=True)
-            raise UnknownFunction(name)
-        return functions[name](*arguments)
-
+    table = Table(Service(world, port, maps))
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        rpc = await loop.create_server(lambda: RpcConnection(dispatch), host, port)
+        rpc = await loop.create_server(lambda: RpcConnection(table.answer), host, port)
         streams = await loop.create_server(lambda: StreamSession(world.streams), host, port + 1)
     except OSError as error:
         raise BadInput(
             f"port {port} or {port + 1} of {host} cannot be used ({error.strerror}); choose another --port"
         ) from None
+    clock = asyncio.create_task(_clock(world, stop))
     print(
         f"td3-hpc simulator ready: CARLA {CARLA_VERSION} protocol on {host}:{port}, town {world.town.name}", flush=True
     )
-    clock = asyncio.create_task(_clock(world))
     await stop.wait()
-    clock.cancel()
     rpc.close()
     streams.close()
+    clock.cancel()
+    await asyncio.gather(clock, return_exceptions=True)
+    failure = None if clock.cancelled() else clock.exception()
+    if failure is not None:
+        raise failure
 
 
-async def _clock(world: World) -> None:
-    """Steps of asynchronous mode, at the pace of real time."""
-    while True:
-        await asyncio.sleep(world.step_seconds)
-        if not world.synchronous:
-            world.step()
+async def _clock(world: World, stop: asyncio.Event) -> None:
+    """Steps of asynchronous mode, at the pace of real time; a server that is late does not catch up."""
+    loop = asyncio.get_running_loop()
+    try:
+        due = loop.time()
+        while True:
+            due = max(due + world.settings.step_seconds, loop.time())
+            await asyncio.sleep(due - loop.time())
+            if not world.settings.synchronous_mode:
+                world.step()
+    finally:
+        stop.set()  # a server whose clock has failed must not seem alive

@@ -5,28 +5,28 @@ import contextlib
 import socket
 import struct
 
-#: A subscriber that has more than this waiting does not read; it is dropped, for it would take all memory.
-MAX_WAITING_BYTES = 256 << 20
+MAX_WAITING_BYTES = 128 << 20
+"""A subscriber that lets more than this wait does not read; it is dropped, for it would take all memory."""
 
 
 class Streams:
     """All streams of a server and their subscribers."""
 
     def __init__(self) -> None:
-        self._sessions: dict[int, set[StreamSession]] = {}
+        self._sessions: dict[int, list[StreamSession]] = {}
         self._last: dict[int, bytes] = {}
-        self._next_id = 1
-        self.synchronous = True
-        """In asynchronous mode a subscriber that still receives the last message misses this one."""
+        self._last_id = 0
+        self.lossless = True
+        """In asynchronous mode not: a subscriber that still receives the last message misses this one."""
 
     def create(self) -> int:
         """A new stream's id."""
-        stream_id, self._next_id = self._next_id, self._next_id + 1
-        self._sessions[stream_id] = set()
-        return stream_id
+        self._last_id += 1
+        self._sessions[self._last_id] = []
+        return self._last_id
 
     def destroy(self, stream_id: int) -> None:
-        """Forget a stream. Its connections stay open and silent: a client whose stream is closed reconnects for ever."""
+        """Forget a stream. Its connections stay open and silent: a client that is cut off reconnects for ever."""
         self._sessions.pop(stream_id, None)
         self._last.pop(stream_id, None)
 
@@ -39,17 +39,19 @@ class Streams:
         if keep:
             self._last[stream_id] = message
         for session in tuple(self._sessions.get(stream_id, ())):
-            session.write(message, self.synchronous)
+            session.send(message, self.lossless)
 
     def subscribe(self, stream_id: int, session: "StreamSession") -> None:
+        """A stream that does not exist, or no longer, is silent."""
         if stream_id in self._sessions:
-            self._sessions[stream_id].add(session)
+            self._sessions[stream_id].append(session)
             if stream_id in self._last:
-                session.write(self._last[stream_id], self.synchronous)
+                session.send(self._last[stream_id], lossless=True)
 
-    def unsubscribe(self, session: "StreamSession") -> None:
-        for sessions in self._sessions.values():
-            sessions.discard(session)
+    def unsubscribe(self, stream_id: int, session: "StreamSession") -> None:
+        sessions = self._sessions.get(stream_id, [])
+        if session in sessions:
+            sessions.remove(session)
 
 
 class StreamSession(asyncio.Protocol):
@@ -58,31 +60,36 @@ class StreamSession(asyncio.Protocol):
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
         self._received = b""
-        self._subscribed = False
+        self._stream_id: int | None = None
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the client may have gone
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
-        if self._subscribed:
+        if self._stream_id is not None:
             return
-        self._received += data
-        if len(self._received) >= 4:
-            self._subscribed = True
-            self._streams.subscribe(struct.unpack("<I", self._received[:4])[0], self)
+        self._received = (self._received + data)[:4]
+        if len(self._received) == 4:
+            (self._stream_id,) = struct.unpack("<I", self._received)
+            self._streams.subscribe(self._stream_id, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._streams.unsubscribe(self)
+        self._leave()
 
-    def write(self, message: bytes, synchronous: bool) -> None:
+    def send(self, message: bytes, lossless: bool) -> None:
+        """Queue a message; where a message still waits and losses are allowed, this one is lost."""
         assert self._transport is not None
         waiting = self._transport.get_write_buffer_size()
         if waiting > MAX_WAITING_BYTES:
-            self._streams.unsubscribe(self)
+            self._leave()
             self._transport.abort()
-        elif synchronous or waiting == 0:
+        elif lossless or waiting == 0:
             self._transport.write(message)
+
+    def _leave(self) -> None:
+        if self._stream_id is not None:
+            self._streams.unsubscribe(self._stream_id, self)

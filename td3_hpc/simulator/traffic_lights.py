@@ -1,49 +1,79 @@
-"""Traffic lights: the phases of each junction, and which light a vehicle stands at."""
+"""Traffic lights: the turns of each junction, and which light a vehicle stands at."""
 
 import math
 from collections.abc import Iterable
 
-from td3_hpc.simulator.actors import TrafficLight, Vehicle
+from td3_hpc.simulator.actors import GREEN, TrafficLight, Vehicle
 from td3_hpc.simulator.geometry import OrientedBox
 from td3_hpc.simulator.town import ALL_RED_S, GREEN_S, YELLOW_S, SignalGroup, Town
 
-RED, YELLOW, GREEN, OFF = 0, 1, 2, 3
+RED, YELLOW = 0, 1
 _CELL_M = 20.0
+_ROUNDING_S = 1e-6  # A sum of steps misses a whole number of seconds by this at most.
 
 
 class LightGroup:
-    """The lights of one junction: its phases take turns, each green, then yellow, then all red."""
+    """The lights of one junction: its phases take turns, each green, then yellow, then all lights are red.
+
+    The times of a phase are those of its lights. A colour that a client sets lasts until the next change.
+    """
 
     def __init__(self, group: SignalGroup, lights: dict[str, TrafficLight]) -> None:
         self.phases = [[lights[signal_id] for signal_id in phase] for phase in group.phases]
         self.lights = [light for phase in self.phases for light in phase]
-        self.green_s, self.yellow_s, self.red_s = GREEN_S, YELLOW_S, ALL_RED_S
+        for light in self.lights:
+            light.green_s, light.yellow_s, light.red_s = GREEN_S, YELLOW_S, ALL_RED_S
+        self.frozen = False
         self.reset()
 
     def reset(self) -> None:
-        """Start the first phase anew."""
-        self._phase, self._elapsed = 0, 0.0
+        """Start with the first phase anew."""
+        self._phase, self._colour, self._elapsed_s = 0, GREEN, 0.0
+        for light in self.lights:
+            _set(light, RED)
         self._show()
 
     def step(self, dt: float) -> None:
         """Advance by `dt` seconds."""
-        self._elapsed += dt
-        # Summed ticks of 0.05 s miss a whole number of seconds by rounding.
-        if self._elapsed >= self.green_s + self.yellow_s + self.red_s - 1e-6:
-            self._phase, self._elapsed = (self._phase + 1) % len(self.phases), 0.0
-        self._show()
+        if self.frozen:
+            return
+        for light in self.lights:
+            light.elapsed_s += dt
+        self._elapsed_s += dt
+        if self._elapsed_s >= self._duration() - _ROUNDING_S:
+            self._elapsed_s = 0.0
+            if self._colour == RED:
+                self._phase, self._colour = (self._phase + 1) % len(self.phases), GREEN
+            else:
+                self._colour = YELLOW if self._colour == GREEN else RED
+            self._show()
+
+    def phase_of(self, light: TrafficLight) -> list[TrafficLight]:
+        """The lights that are green together with this one."""
+        return next(phase for phase in self.phases if light in phase)
+
+    def freeze(self, frozen: bool) -> None:
+        self.frozen = frozen
+        for light in self.lights:
+            light.frozen = frozen
+
+    def _duration(self) -> float:
+        light = self.phases[self._phase][0]
+        return {GREEN: light.green_s, YELLOW: light.yellow_s, RED: light.red_s}[self._colour]
 
     def _show(self) -> None:
-        elapsed = self._elapsed + 1e-6
-        active = GREEN if elapsed < self.green_s else YELLOW if elapsed < self.green_s + self.yellow_s else RED
         for number, phase in enumerate(self.phases):
             for light in phase:
-                light.state = active if number == self._phase else RED
-                light.elapsed = self._elapsed
+                _set(light, self._colour if number == self._phase else RED)
+
+
+def _set(light: TrafficLight, colour: int) -> None:
+    if light.colour != colour:
+        light.colour, light.elapsed_s = colour, 0.0
 
 
 class StopBoxes:
-    """Finds the light whose stop box a point is in."""
+    """Tells vehicles which light they stand at."""
 
     def __init__(self, town: Town, lights: dict[str, TrafficLight]) -> None:
         self._cells: dict[tuple[int, int], list[tuple[OrientedBox, TrafficLight]]] = {}
@@ -52,17 +82,24 @@ class StopBoxes:
                 for cell in _cells(box):
                     self._cells.setdefault(cell, []).append((box, lights[site.signal_id]))
 
-    def light_at(self, x: float, y: float, z: float) -> TrafficLight | None:
-        """The light that a vehicle with its middle here stands at."""
-        here = self._cells.get((math.floor(x / _CELL_M), math.floor(y / _CELL_M)), ())
-        return next((light for box, light in here if box.contains(x, y, z)), None)
-
     def show_to(self, vehicles: Iterable[Vehicle]) -> None:
-        """Tell each vehicle the light that it stands at; green where it stands at none."""
+        """Tell each vehicle the light in whose stop box its front is; green where there is none.
+
+        One that a light has stopped a little late, its front over the line, is held by it as long as its middle is
+        in the box: otherwise it would drive on at red.
+        """
         for vehicle in vehicles:
-            light = self.light_at(vehicle.pose.x, vehicle.pose.y, vehicle.pose.z + 0.5)
+            pose = vehicle.pose
+            light = self._light_at(*pose.ahead(vehicle.extent[0])[:2], pose.z) if self._cells else None
+            if light is None and vehicle.light_id and vehicle.light_state != GREEN:
+                held_by = self._light_at(pose.x, pose.y, pose.z)
+                light = held_by if held_by is not None and held_by.id == vehicle.light_id else None
             vehicle.light_id = light.id if light else 0
-            vehicle.light_state = light.state if light else GREEN
+            vehicle.light_state = light.colour if light else GREEN
+
+    def _light_at(self, x: float, y: float, z: float) -> TrafficLight | None:
+        here = self._cells.get((math.floor(x / _CELL_M), math.floor(y / _CELL_M)), ())
+        return next((light for box, light in here if box.contains(x, y, z + 0.5)), None)
 
 
 def _cells(box: OrientedBox) -> set[tuple[int, int]]:

@@ -1,126 +1,164 @@
 """Vehicle dynamics: a bicycle model with throttle, brake, drag, gradient and tyres of limited grip.
 
-Longitudinal: m dv/dt = traction - brake - drag - m g sin(slope). Lateral: the yaw rate that the steering asks for,
-v tan(delta) / L (Rajamani, Vehicle Dynamics and Control, 2nd ed., section 2.2), as far as the tyres' grip allows:
-|v * yaw rate| <= GRIP * g. A sideways velocity, which only a collision or a client brings, is rubbed off by the tyres.
+Along the vehicle: dv/dt = traction - brakes - drag - g sin(slope). The rear axle follows the vehicle's heading, which
+turns at v tan(angle) / wheelbase (kinematic bicycle model: Rajamani, Vehicle Dynamics and Control, 2nd ed., section
+2.2), as far as the tyres hold: |v * yaw rate| <= GRIP * g. A slip of the rear axle and a spin, which only collisions
+and clients bring about, are rubbed off by the tyres.
 """
 
 import itertools
 import math
 
-from td3_hpc.simulator.actors import Vehicle
+from td3_hpc.simulator.actors import Vehicle, VehicleControl
+from td3_hpc.simulator.blueprints import VehicleModel
 from td3_hpc.simulator.geometry import Pose
-from td3_hpc.simulator.town import Town
+from td3_hpc.simulator.town import Ground, Town
 
 GRAVITY = 9.81
 GRIP = 0.9
 """Largest lateral acceleration, in g."""
-PEAK_ACCELERATION = 5.0
+PEAK_ACCELERATION = {"car": 5.0, "van": 3.5, "truck": 2.5, "bus": 2.0, "motorcycle": 6.0, "bicycle": 1.5}
 """At full throttle from standstill, m/s²; beyond, engine power limits it."""
+DRIVE_EFFICIENCY = 0.85
+"""Share of the engine's power that reaches the road."""
 PEAK_BRAKING = 8.5
-HAND_BRAKING = 6.0
-ENGINE_BRAKING = 0.3
-"""With the throttle released, m/s²."""
-AIR_DENSITY, DRAG_AREA_PER_M2 = 1.2, 0.32
-STEERING_LOCK_DEG = 70.0
-"""CARLA's `max_steer_angle` of the front wheels."""
-STEERING_RATIO = 0.5
-"""Share of the lock that the bicycle model's single front wheel turns by."""
-STEERING_CURVE = ((0.0, 1.0), (20.0, 0.9), (60.0, 0.8), (120.0, 0.7))
-"""Speed, km/h, and how much of the steering remains."""
-STANDSTILL = 0.05
-"""Below this, m/s, friction holds a vehicle whose brake exceeds the slope."""
+"""At full brake, m/s²."""
+HAND_BRAKING = 5.0
+ROLLING_RESISTANCE = 0.12
+"""m/s²"""
+ENGINE_BRAKING = 0.4
+"""With the throttle released above 3 m/s, m/s²."""
+REVERSE_SHARE = 0.6
+"""Traction in reverse, of that ahead."""
+AIR_DENSITY = 1.2
+STEERING_SHARE = 0.5
+"""Of the lock that the bicycle model's one front wheel turns by at full steer: the inner wheel turns farther than the
+outer one, and both slip."""
+YAW_ACCELERATION = 8.0
+"""How fast the tyres turn a vehicle in or stop its spin, rad/s²."""
+WHEELBASE_SHARE = 0.6
+"""Of a vehicle's length; its axles lie symmetrically."""
+_ON_GROUND = 0.05  # Above the surface, m, and still in touch with it.
+_DROP = 0.3  # Steps in the ground that a wheel follows within one step, m.
 
 
 def step_vehicle(vehicle: Vehicle, town: Town, dt: float) -> None:
     """Advance one vehicle by `dt` seconds on the town's ground."""
-    before = vehicle.velocity
+    vehicle.velocity_before = vehicle.velocity
     if vehicle.simulates_physics:
         _drive(vehicle, town, dt)
-    vehicle.acceleration = (
-        (vehicle.velocity[0] - before[0]) / dt,
-        (vehicle.velocity[1] - before[1]) / dt,
-        (vehicle.velocity[2] - before[2]) / dt,
-    )
+    elif vehicle.ground is None:
+        _look_around(vehicle, town, vehicle.pose)
 
 
 def _drive(vehicle: Vehicle, town: Town, dt: float) -> None:
     pose = vehicle.pose
+    ground = vehicle.ground or town.ground(pose.x, pose.y, pose.z)
     yaw = math.radians(pose.yaw)
     cos, sin = math.cos(yaw), math.sin(yaw)
     vx, vy, vz = vehicle.velocity
-    forward, sideways = vx * cos + vy * sin, vy * cos - vx * sin
-    ground = town.ground(pose.x, pose.y, pose.z)
-    grounded = pose.z <= ground.z + 0.05
-    yaw_rate = 0.0
+    arm = 0.5 * WHEELBASE_SHARE * vehicle.model.length  # from the rear axle to the middle
+    spin = vehicle.yaw_rate
+    forward, slip = vx * cos + vy * sin, vy * cos - vx * sin - spin * arm
+    grounded = pose.z <= ground.z + _ON_GROUND
     if vehicle.constant_velocity is not None:
-        forward, sideways, _ = vehicle.constant_velocity
-        yaw_rate = _yaw_rate(vehicle, forward)
+        forward, slip, _ = vehicle.constant_velocity
+        spin = steady_yaw_rate(vehicle, forward)
     elif grounded:
         slope = math.atan(ground.slope_x * cos + ground.slope_y * sin)
-        forward = _longitudinal(vehicle, forward, slope, dt)
-        sideways = _towards_zero(sideways, GRIP * GRAVITY * dt)
-        yaw_rate = _yaw_rate(vehicle, forward)
-    yaw += yaw_rate * dt
-    cos, sin = math.cos(yaw), math.sin(yaw)
+        forward = _speed_after(vehicle, forward, slope, dt)
+        slip = _towards_zero(slip, GRIP * GRAVITY * dt)
+        turn = steady_yaw_rate(vehicle, forward) - spin
+        spin += max(-YAW_ACCELERATION * dt, min(YAW_ACCELERATION * dt, turn))
+
+    middle, after = yaw + 0.5 * spin * dt, yaw + spin * dt
+    ahead, right = forward * dt, slip * dt
+    x = pose.x - arm * cos + ahead * math.cos(middle) - right * math.sin(middle)
+    y = pose.y - arm * sin + ahead * math.sin(middle) + right * math.cos(middle)
+    cos, sin = math.cos(after), math.sin(after)
+    x, y, sideways = x + arm * cos, y + arm * sin, slip + spin * arm
     vx, vy = forward * cos - sideways * sin, forward * sin + sideways * cos
-    x, y = pose.x + vx * dt, pose.y + vy * dt
+
     ground = town.ground(x, y, pose.z)
-    z, vz = _height(vehicle, pose.z, vz, ground.z, grounded, dt)
+    z, vz, grounded = _height(vehicle, ground, (vx, vy, vz), grounded, dt)
     degrees = math.degrees(math.atan2(sin, cos))
     pitch, roll = ground.tilt(degrees) if grounded else (pose.pitch, pose.roll)
-    vehicle.pose = Pose(x, y, z, pitch, degrees, roll)
     vehicle.velocity = (vx, vy, vz)
-    vehicle.yaw_rate = math.degrees(yaw_rate)
+    vehicle.yaw_rate = spin
+    _look_around(vehicle, town, Pose(x, y, z, pitch, degrees, roll), ground)
+
+
+def _look_around(vehicle: Vehicle, town: Town, pose: Pose, ground: Ground | None = None) -> None:
+    ground = ground or town.ground(pose.x, pose.y, pose.z)
+    vehicle.pose, vehicle.ground = pose, ground
     vehicle.speed_limit_kmh = town.speed_limit_kmh(ground.road_id, ground.lane_id, ground.s)
 
 
-def _longitudinal(vehicle: Vehicle, v: float, slope: float, dt: float) -> float:
+def _speed_after(vehicle: Vehicle, v: float, slope: float, dt: float) -> float:
     """The speed after `dt`, m/s, negative backwards; `slope` in radians, positive uphill."""
-    throttle, _, brake, hand_brake, reverse = vehicle.control[:5]
+    control = vehicle.control
+    pull = traction(vehicle, control, v) - drag(vehicle, v) - GRAVITY * math.sin(slope)
+    resistance = PEAK_BRAKING * control.brake + (HAND_BRAKING if control.hand_brake else 0.0)
+    resistance = min(resistance, GRIP * GRAVITY) + ROLLING_RESISTANCE
+    if control.throttle == 0.0:
+        resistance += ENGINE_BRAKING * min(1.0, abs(v) / 3.0)
+    # Brakes slow a vehicle down and hold it on a slope; they never push it.
+    return _towards_zero(v + pull * dt, resistance * dt)
+
+
+def traction(vehicle: Vehicle, control: VehicleControl, v: float) -> float:
+    """Acceleration by the engine at a speed in m/s, m/s², negative in reverse."""
     model = vehicle.model
-    mass = vehicle.physics[11] if vehicle.physics else model.mass
-    drive = throttle * min(PEAK_ACCELERATION, 1000 * model.power_kw / mass / max(abs(v), 0.5))
-    if reverse:
-        drive = -0.6 * drive
-    area = model.width * model.height
-    drag = 0.5 * AIR_DENSITY * DRAG_AREA_PER_M2 * area * v * abs(v) / mass
-    pull = drive - drag - GRAVITY * math.sin(slope)
-    resistance = PEAK_BRAKING * brake + (HAND_BRAKING if hand_brake else 0.0) + 0.1
-    if throttle == 0.0:
-        resistance += ENGINE_BRAKING
-    resistance = min(resistance, 1.1 * GRIP * GRAVITY)
-    free = v + pull * dt
-    held = _towards_zero(free, resistance * dt)
-    # A brake stops a vehicle and holds it; it does not push it backwards.
-    return 0.0 if v * held < 0 and throttle == 0.0 and resistance > abs(GRAVITY * math.sin(slope)) else held
+    power = 1000.0 * DRIVE_EFFICIENCY * model.power_kw / vehicle.mass
+    drive = control.throttle * min(PEAK_ACCELERATION[model.base_type], power / max(abs(v), 0.5))
+    return -REVERSE_SHARE * drive if control.reverse else drive
 
 
-def _yaw_rate(vehicle: Vehicle, v: float) -> float:
-    """Radians a second."""
-    steer = max(-1.0, min(1.0, vehicle.control[1]))
-    angle = math.radians(STEERING_LOCK_DEG * STEERING_RATIO) * steer * _steering_share(abs(v) * 3.6)
-    rate = v * math.tan(angle) / (0.6 * vehicle.model.length)
+def drag(vehicle: Vehicle, v: float) -> float:
+    """Deceleration by the air at a speed in m/s, m/s²: rho/2 Cd A v² / m."""
+    area = vehicle.model.width * vehicle.model.height
+    return 0.5 * AIR_DENSITY * vehicle.drag_coefficient * area * v * abs(v) / vehicle.mass
+
+
+def wheel_angle(vehicle: Vehicle, v: float) -> float:
+    """The bicycle model's front wheel, radians, positive to the right, at a speed in m/s."""
+    share = STEERING_SHARE * _steering_left(vehicle.steering_curve, abs(v) * 3.6)
+    return math.radians(vehicle.steering_lock_deg) * share * vehicle.control.steer
+
+
+def steady_yaw_rate(vehicle: Vehicle, v: float) -> float:
+    """The yaw rate that steering and tyres lead to at a speed in m/s, rad/s."""
+    rate = v * math.tan(wheel_angle(vehicle, v)) / wheelbase(vehicle.model)
     limit = GRIP * GRAVITY / max(abs(v), 0.1)
     return max(-limit, min(limit, rate))
 
 
-def _steering_share(speed_kmh: float) -> float:
-    for (low, high_share), (high, low_share) in itertools.pairwise(STEERING_CURVE):
+def wheelbase(model: VehicleModel) -> float:
+    """Distance of the axles, metres."""
+    return WHEELBASE_SHARE * model.length
+
+
+def _steering_left(curve: tuple[tuple[float, float], ...], speed_kmh: float) -> float:
+    """The curve's value at a speed, between its points linearly."""
+    for (low, share_low), (high, share_high) in itertools.pairwise(curve):
         if speed_kmh <= high:
-            return high_share + (low_share - high_share) * (speed_kmh - low) / (high - low)
-    return STEERING_CURVE[-1][1]
+            return share_low + (share_high - share_low) * max(speed_kmh - low, 0.0) / (high - low)
+    return curve[-1][1] if curve else 1.0
 
 
-def _height(vehicle: Vehicle, z: float, vz: float, ground_z: float, grounded: bool, dt: float) -> tuple[float, float]:
-    """Height and vertical speed: on the ground it follows it, above it falls."""
-    if not vehicle.gravity:
-        return z, 0.0
-    if grounded and ground_z > z - 0.3:
-        return ground_z, (ground_z - z) / dt
+def _height(
+    vehicle: Vehicle, ground: Ground, velocity: tuple[float, float, float], grounded: bool, dt: float
+) -> tuple[float, float, bool]:
+    """Height, vertical speed and whether it stands: on the ground it follows it, above it falls."""
+    vx, vy, vz = velocity
+    z = vehicle.pose.z
+    if not vehicle.gravity and not grounded:
+        return z, 0.0, False
+    if grounded and ground.z > z - _DROP:
+        return ground.z, ground.slope_x * vx + ground.slope_y * vy, True
     vz -= GRAVITY * dt
     z += vz * dt
-    return (ground_z, 0.0) if z <= ground_z else (z, vz)
+    return (ground.z, 0.0, True) if z <= ground.z else (z, vz, False)
 
 
 def _towards_zero(value: float, amount: float) -> float:

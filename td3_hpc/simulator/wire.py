@@ -1,13 +1,14 @@
 """The packed and msgpack shapes of CARLA 0.9.16's wire protocol, little-endian, as its client reads them."""
 
-import socket
 import struct
 from enum import IntEnum
 from typing import Any
 
 from td3_hpc.simulator.geometry import Pose
 
-VERSION = "0.9.16"
+
+class Refused(Exception):
+    """A request that cannot be carried out; its text is what the client's RuntimeError says."""
 
 
 class SensorType(IntEnum):
@@ -24,51 +25,39 @@ class SensorType(IntEnum):
     WORLD = 17
 
 
-#: Sensor type, frame, timestamp, transform (x y z pitch yaw roll).
 HEADER = struct.Struct("<QQd6f")
-#: Episode id, platform timestamp, delta seconds, map origin, simulation state.
+"""Sensor type, frame, seconds, transform (x y z pitch yaw roll)."""
 EPISODE = struct.Struct("<Qdf3iI")
-#: Actor id, state, transform, velocity, angular velocity, acceleration.
-ACTOR = struct.Struct("<IB6f3f3f3f")
-#: Throttle, steer, brake, hand brake, reverse, manual, gear, speed limit, light state, has light, light id, failure.
-VEHICLE = struct.Struct("<3f3BifBBIB")
-#: Sign id, green, yellow, red and elapsed seconds, pole index, frozen, state.
-TRAFFIC_LIGHT = struct.Struct("<32s4fI2B")
-WALKER = struct.Struct("<4fB")
-#: Width, height, field of view.
+"""Episode id, platform seconds, delta seconds, map origin, simulation state."""
 IMAGE = struct.Struct("<IIf")
-ACTOR_STATE_BYTES = 119
+"""Width, height, field of view in degrees; then the pixels."""
+
+_ACTOR = "<IB6f3f3f3f"  # id, state, transform, velocity, angular velocity, acceleration; then 54 bytes by kind
+ACTOR = struct.Struct(_ACTOR + "54x")
+VEHICLE = struct.Struct(_ACTOR + "3f3BifBBIB24x")
+"""... throttle, steer, brake, hand brake, reverse, manual, gear, speed limit; light: state, any, id; failure."""
+WALKER = struct.Struct(_ACTOR + "4fB37x")
+"""... direction, speed, jump."""
+TRAFFIC_LIGHT = struct.Struct(_ACTOR + "32s4fI2B")
+"""... sign id, green, yellow, red and elapsed seconds, pole index, frozen, state."""
+TRAFFIC_SIGN = struct.Struct(_ACTOR + "32s22x")
+"""... sign id."""
 ACTIVE = 1
-
-SUCCESS = [[False]]
-
-
-def value(result: Any) -> list[Any]:
-    """A successful `Response<T>`."""
-    return [[1, result]]
+"""The state of an actor that lives."""
 
 
-def error(message: str) -> list[Any]:
-    """A failed `Response<T>`: RuntimeError(message) in the client."""
-    return [[0, [message]]]
-
-
-def void_error(message: str) -> list[Any]:
-    """A failed `Response<void>`."""
-    return [[True, [message]]]
-
-
-def token(stream_id: int, host: str, port: int) -> bytes:
-    """The 24 bytes that tell a client where to subscribe to a stream."""
-    return struct.pack("<IHBB", stream_id, port, 1, 1) + socket.inet_aton(host) + bytes(12)
-
-
-def pose_of(transform: Any) -> Pose:
-    """A Pose from `[[x, y, z], [pitch, yaw, roll]]`."""
-    (x, y, z), (pitch, yaw, roll) = transform
-    return Pose(float(x), float(y), float(z), float(pitch), float(yaw), float(roll))
+def token(stream_id: int, port: int) -> bytes:
+    """The 24 bytes that tell a client where to subscribe to a stream: at this port of the host that it knows."""
+    return struct.pack("<IHBB16x", stream_id, port, 1, 0)
 
 
 def transform_of(pose: Pose) -> list[list[float]]:
-    """`[[x, y, z], [pitch, yaw, roll]]` from a Pose."""
+    """`[[x, y, z], [pitch, yaw, roll]]`."""
     return [[pose.x, pose.y, pose.z], [pose.pitch, pose.yaw, pose.roll]]
+
+
+def bounding_box(
+    centre: tuple[float, float, float], extent: tuple[float, float, float], yaw: float = 0.0, actor_id: int = 0
+) -> list[Any]:
+    """`BoundingBox`: centre and half sizes in metres, yaw in degrees."""
+    return [list(centre), list(extent), [0.0, yaw, 0.0], actor_id]

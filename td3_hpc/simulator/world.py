@@ -4,104 +4,101 @@ import math
 from typing import Any
 
 from td3_hpc.simulator import wire
-from td3_hpc.simulator.actors import Actor, TrafficLight, TrafficSign, Vehicle, Walker
-from td3_hpc.simulator.blueprints import PROPS, VEHICLES, Blueprint, label_of, library
+from td3_hpc.simulator.ackermann import follow
+from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Walker
 from td3_hpc.simulator.camera import Renderer
 from td3_hpc.simulator.collisions import Contact, overlaps, resolve_collisions
 from td3_hpc.simulator.geometry import OrientedBox, Pose
-from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.sensors import Sensors
+from td3_hpc.simulator.mounting import mounted
+from td3_hpc.simulator.population import Population
+from td3_hpc.simulator.sensors import send_measurements
+from td3_hpc.simulator.settings import EpisodeSettings
+from td3_hpc.simulator.spawning import CLIENT_SIDE, make_actor, make_light, make_sign
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.town import Town
 from td3_hpc.simulator.traffic_lights import LightGroup, StopBoxes
 from td3_hpc.simulator.vehicle import step_vehicle
 from td3_hpc.simulator.weather import Weather
+from td3_hpc.simulator.wire import Refused
 
-DEFAULT_SETTINGS = [True, False, [True, 0.05], True, 0.01, 10, 0.0, True, 3000.0, 2000.0, True]
-"""EpisodeSettings: a fresh server is synchronous, so that no step depends on when a client came."""
-ASYNCHRONOUS_STEP_S = 0.05
-
-
-class SpawnError(Exception):
-    """Why an actor cannot be spawned, in CARLA's words."""
+_SPECTATOR = Pose(0.0, 0.0, 50.0, -90.0, 0.0, 0.0)
 
 
 class World:
-    """One world. Time is counted in ticks since the episode's start; no message holds a wall-clock time."""
+    """One world. Time is counted in steps since the episode's start; no message holds a wall-clock time.
+
+    Attributes:
+        frame: number of the last step; never goes back.
+        episode_id: grows with every `load`.
+        ticks: steps since the episode's start.
+        lights: the town's traffic lights by signal id.
+    """
 
     def __init__(self, town: Town, streams: Streams) -> None:
         self.streams = streams
-        self.settings: list[Any] = [*DEFAULT_SETTINGS]
-        self.weather = Weather()
-        self.frame = 0
-        self.episode_id = 0
         self.stream_id = streams.create()
-        self.actors: dict[int, Actor] = {}
+        self.settings = EpisodeSettings()
+        self.weather = Weather()
+        self.frame = self.episode_id = 0
+        self.population = Population()
+        self.town = town
         self._renderer: Renderer | None = None
         self.load(town)
 
     # ---- episodes -------------------------------------------------------------------------------------------------
     def load(self, town: Town) -> None:
-        """Start a new episode in a town: no actors but its own, ids and clock from the start."""
-        if self.episode_id == 0 or town is not self.town:
-            self.town = town
+        """Start a new episode in a town: no actors but its own; ids, clock and lights from the start."""
+        if town is not self.town:
             self._renderer = None
-        for actor in self.actors.values():
-            self.streams.destroy(actor.stream_id)
-        self.actors = {}
+        for sensor in self.population.sensors:
+            self.streams.destroy(sensor.stream_id)
+        self.town = town
         self.episode_id += 1
-        self._next_id = 1
-        self._ticks = 0
-        self.elapsed = 0.0
-        self.lights_frozen = False
-        self.spectator = self._add(Actor(0, "spectator", 0, [], Pose(0, 0, 50, -90, 0, 0)))
-        lights = {site.signal_id: self._add_light(site, index) for index, site in enumerate(town.traffic_lights)}
-        for site in town.signs:
-            sign = TrafficSign(0, site.kind, 0, [], site.pose, signal_id=site.signal_id)
-            _set_trigger(sign, site.trigger)
-            self._add(sign)
-        self.lights = lights
-        self.light_groups = [LightGroup(group, lights) for group in town.signal_groups]
-        self._stop_boxes = StopBoxes(town, lights)
-        self._sensors = Sensors(self)
+        self.ticks = 0
+        self.population = Population()
+        self.spectator = Actor(0, "spectator", _SPECTATOR)
+        self.population.add(self.spectator)
+        self.lights: dict[str, TrafficLight] = {}
+        for number, site in enumerate(town.traffic_lights):
+            self.lights[site.signal_id] = light = make_light(site, number)
+            self.population.add(light)
+        for sign in town.signs:
+            self.population.add(make_sign(sign))
+        self.light_groups = [LightGroup(group, self.lights) for group in town.signal_groups]
+        self._stop_boxes = StopBoxes(town, self.lights)
         self.publish()
 
-    def _add_light(self, site: Any, index: int) -> TrafficLight:
-        light = TrafficLight(0, "traffic.traffic_light", 0, [], site.pose, signal_id=site.signal_id, pole_index=index)
-        _set_trigger(light, site.trigger)
-        self._add(light)
-        return light
+    def apply_settings(self, settings: EpisodeSettings) -> None:
+        """Settings for the steps to come."""
+        self.settings = settings
+        self.streams.lossless = settings.synchronous_mode
+
+    @property
+    def elapsed_s(self) -> float:
+        """Simulated seconds since the episode's start: no running sum, which would differ from run to run."""
+        return self.ticks * self.settings.step_seconds
 
     # ---- actors ---------------------------------------------------------------------------------------------------
-    def _add(self, actor: Actor) -> Actor:
-        actor.id = self._next_id
-        self._next_id += 1
-        self.actors[actor.id] = actor
-        return actor
-
     def spawn(self, description: list[Any], pose: Pose, parent: Actor | None = None) -> Actor:
-        """Spawn what an ActorDescription says, attached to `parent` where there is one. Raises SpawnError."""
-        uid, type_id, attributes = description[:3]
-        blueprint = library().get(type_id)
-        if blueprint is None:
-            raise SpawnError("Spawn failed because of invalid actor description")
-        actor = _make(blueprint, uid, attributes, pose)
+        """Spawn what an ActorDescription says; `pose` is in the parent's frame where there is one. Raises Refused."""
+        actor = make_actor(description, pose)
         if parent is not None:
             actor.parent, actor.mount = parent, pose
-            actor.pose = _mounted(parent.pose, pose)
-        elif isinstance(actor, Vehicle | Walker) and overlaps(_box_of(actor), self.movers()):
-            raise SpawnError("Spawn failed because of collision at spawn position")
-        self._add(actor)
-        if type_id.startswith("sensor.") and type_id != "sensor.other.lane_invasion":
+            actor.pose = mounted(parent.pose, pose)
+        elif not isinstance(actor, Sensor) and overlaps(_box_of(actor), self.population.solid):
+            raise Refused("Spawn failed because of collision at spawn position")
+        if isinstance(actor, Sensor) and actor.type_id != CLIENT_SIDE:
             actor.stream_id = self.streams.create()
+        self.population.add(actor)
         return actor
 
     def destroy(self, actor: Actor) -> None:
-        """Remove an actor, with all that is attached to it."""
-        for child in [other for other in self.actors.values() if other.parent is actor]:
+        """Remove an actor and, first, what is attached to it."""
+        for child in [other for other in self.population.attached if other.parent is actor]:
             self.destroy(child)
-        self.actors.pop(actor.id, None)
-        self.streams.destroy(actor.stream_id)
+        self.population.remove(actor)
+        if isinstance(actor, Sensor):
+            self.streams.destroy(actor.stream_id)
 
     @property
     def renderer(self) -> Renderer:
@@ -110,156 +107,79 @@ class World:
             self._renderer = Renderer(self.town)
         return self._renderer
 
-    def movers(self) -> list[Actor]:
-        """Vehicles, walkers and props, in the order of their ids."""
-        return [a for a in self.actors.values() if isinstance(a, Vehicle | Walker) or a.type_id.startswith("static.")]
-
-    def vehicles(self) -> list[Vehicle]:
-        return [actor for actor in self.actors.values() if isinstance(actor, Vehicle)]
-
     # ---- time -----------------------------------------------------------------------------------------------------
-    @property
-    def synchronous(self) -> bool:
-        return bool(self.settings[0])
-
-    @property
-    def step_seconds(self) -> float:
-        """Simulated seconds of one step."""
-        fixed = self.settings[2]
-        return float(fixed[1]) if fixed[0] and fixed[1] else ASYNCHRONOUS_STEP_S
-
     def step(self) -> int:
-        """Advance the world by one step, and send everybody what has become of it; the frame's number."""
-        dt = self.step_seconds
+        """Advance the world by one step, and send everybody what has become of it. Returns the frame's number."""
+        dt = self.settings.step_seconds
         self.frame += 1
-        self._ticks += 1
-        self.elapsed = self._ticks * dt
-        vehicles = self.vehicles()
-        for vehicle in vehicles:
+        self.ticks += 1
+        people = self.population
+        for vehicle in people.vehicles:
+            if vehicle.ackermann is not None:
+                vehicle.control = follow(vehicle, vehicle.ackermann, dt)
             step_vehicle(vehicle, self.town, dt)
-        for actor in self.actors.values():
-            if isinstance(actor, Walker):
-                self._walk(actor, dt)
-        contacts = resolve_collisions(self.movers(), self.town)
-        if not self.lights_frozen:
-            for group in self.light_groups:
-                group.step(dt)
-        self._stop_boxes.show_to(vehicles)
-        for actor in self.actors.values():
+        for walker in people.walkers:
+            self._walk(walker, dt)
+        contacts = resolve_collisions(people.solid, self.town)
+        for vehicle in people.vehicles:
+            (vx, vy, vz), (ux, uy, uz) = vehicle.velocity, vehicle.velocity_before
+            vehicle.acceleration = ((vx - ux) / dt, (vy - uy) / dt, (vz - uz) / dt)
+        for group in self.light_groups:
+            group.step(dt)
+        self._stop_boxes.show_to(people.vehicles)
+        for actor in people.attached:
             if actor.parent is not None and actor.mount is not None:
-                actor.pose = _mounted(actor.parent.pose, actor.mount)
-                actor.velocity = actor.parent.velocity
+                actor.pose = mounted(actor.parent.pose, actor.mount)
+                actor.velocity, actor.acceleration = actor.parent.velocity, actor.parent.acceleration
+                actor.yaw_rate = actor.parent.yaw_rate
         self.publish()
-        self._sensors.send(self._new_contacts(contacts))
+        send_measurements(self, self._new_contacts(contacts))
         return self.frame
 
     def _walk(self, walker: Walker, dt: float) -> None:
         dx, dy, _ = walker.direction
-        length = math.hypot(dx, dy) or 1.0
-        speed = walker.walking_speed
-        walker.velocity = (dx / length * speed, dy / length * speed, 0.0)
-        x, y = walker.pose.x + walker.velocity[0] * dt, walker.pose.y + walker.velocity[1] * dt
-        yaw = math.degrees(math.atan2(dy, dx)) if speed else walker.pose.yaw
-        z = self.town.ground(x, y, walker.pose.z).z + walker.extent[2]
-        walker.pose = Pose(x, y, z, 0.0, yaw, 0.0)
+        length = math.hypot(dx, dy)
+        speed = walker.walking_speed if length > 0.0 else 0.0
+        if speed == 0.0:
+            walker.velocity = (0.0, 0.0, 0.0)
+            return
+        vx, vy = dx / length * speed, dy / length * speed
+        x, y = walker.pose.x + vx * dt, walker.pose.y + vy * dt
+        z = self.town.ground(x, y, walker.pose.z - walker.extent[2]).z + walker.extent[2]
+        walker.velocity = (vx, vy, 0.0)
+        walker.pose = Pose(x, y, z, 0.0, math.degrees(math.atan2(dy, dx)), 0.0)
 
     def _new_contacts(self, contacts: list[Contact]) -> list[Contact]:
-        """Those that were not touching a tick ago: a collision is one event, however long the two stay in touch."""
+        """Those that were not there a step ago: a collision is one event, however long the two stay in touch."""
+        if not contacts and not any(vehicle.touching for vehicle in self.population.vehicles):
+            return []
         touching: dict[int, set[int]] = {}
         new = []
         for contact in contacts:
-            other = contact.other.id if contact.other else 0
-            touching.setdefault(contact.vehicle.id, set()).add(other)
-            if other not in contact.vehicle.touching:
+            if contact.other_id not in contact.vehicle.touching:
                 new.append(contact)
-        for vehicle in self.vehicles():
+            touching.setdefault(contact.vehicle.id, set()).add(contact.other_id)
+        for vehicle in self.population.vehicles:
             vehicle.touching = frozenset(touching.get(vehicle.id, ()))
         return new
 
     # ---- what clients see -----------------------------------------------------------------------------------------
     def publish(self) -> None:
-        """Send the world's state to every client."""
+        """Send the world's state to every client, and keep it for those that come before the next step."""
+        elapsed, step_s = self.elapsed_s, self.settings.step_seconds
         parts = [
-            wire.HEADER.pack(wire.SensorType.WORLD, self.frame, self.elapsed, 0, 0, 0, 0, 0, 0),
-            wire.EPISODE.pack(self.episode_id, self.elapsed, self.step_seconds, 0, 0, 0, 0),
+            wire.HEADER.pack(wire.SensorType.WORLD, self.frame, elapsed, 0, 0, 0, 0, 0, 0),
+            wire.EPISODE.pack(self.episode_id, elapsed, step_s, 0, 0, 0, 0),
         ]
-        parts += [_state(actor) for actor in self.actors.values()]
+        parts += [actor.state() for actor in self.population.by_id.values()]
         self.streams.send(self.stream_id, b"".join(parts), keep=True)
 
-    def describe(self, actor: Actor, token: bytes) -> list[Any]:
+    def describe(self, actor: Actor, token: bytes = b"") -> list[Any]:
         """`Actor` on the wire."""
-        box = [list(actor.centre), list(actor.extent), [0.0, 0.0, 0.0], 0]
-        description = [actor.uid, actor.type_id, actor.attributes]
-        return [actor.id, actor.parent.id if actor.parent else 0, description, box, actor.tags, token]
-
-
-def _make(blueprint: Blueprint, uid: int, attributes: list[Any], pose: Pose) -> Actor:
-    family, _, name = blueprint.id.partition(".")
-    if family == "vehicle":
-        model = VEHICLES[name]
-        extent = (model.length / 2, model.width / 2, model.height / 2)
-        tags = bytes([label_of(model)])
-        return Vehicle(0, blueprint.id, uid, attributes, pose, extent, (0.0, 0.0, extent[2]), tags, model=model)
-    if family == "walker":
-        return Walker(
-            0, blueprint.id, uid, attributes, pose, (0.19, 0.19, 0.93), tags=bytes([CityObjectLabel.PEDESTRIANS])
-        )
-    if family == "static":
-        length, width, height = PROPS[name.removeprefix("prop.")]
-        extent = (length / 2, width / 2, height / 2)
-        return Actor(
-            0, blueprint.id, uid, attributes, pose, extent, (0.0, 0.0, extent[2]), bytes([CityObjectLabel.STATIC])
-        )
-    return Actor(0, blueprint.id, uid, attributes, pose)
-
-
-def _set_trigger(actor: Actor, box: OrientedBox) -> None:
-    """The actor's bounding box is its trigger volume, in its own frame."""
-    ahead, right = actor.pose.offset_of(box.centre.x, box.centre.y)
-    actor.centre, actor.extent = (ahead, right, box.centre.z - actor.pose.z), box.extent
+        parent = actor.parent.id if actor.parent else 0
+        description = [actor.uid, actor.type_id, actor.attributes_sent]
+        return [actor.id, parent, description, actor.bounding_box(), actor.tags, token]
 
 
 def _box_of(actor: Actor) -> OrientedBox:
-    centre = actor.pose.ahead(actor.centre[0], actor.centre[1], actor.centre[2])
-    return OrientedBox(centre, actor.extent)
-
-
-def _mounted(parent: Pose, mount: Pose) -> Pose:
-    """The world pose of something mounted on a parent."""
-    cy, sy = math.cos(math.radians(parent.yaw)), math.sin(math.radians(parent.yaw))
-    cp, sp = math.cos(math.radians(parent.pitch)), math.sin(math.radians(parent.pitch))
-    cr, sr = math.cos(math.radians(parent.roll)), math.sin(math.radians(parent.roll))
-    x, y, z = mount.x, mount.y, mount.z
-    world_x = x * cp * cy + y * (cy * sp * sr - sy * cr) - z * (cy * sp * cr + sy * sr)
-    world_y = x * cp * sy + y * (sy * sp * sr + cy * cr) + z * (cy * sr - sy * sp * cr)
-    world_z = x * sp - y * cp * sr + z * cp * cr
-    return Pose(
-        parent.x + world_x,
-        parent.y + world_y,
-        parent.z + world_z,
-        parent.pitch + mount.pitch,
-        parent.yaw + mount.yaw,
-        parent.roll + mount.roll,
-    )
-
-
-def _state(actor: Actor) -> bytes:
-    pose = actor.pose
-    packed = wire.ACTOR.pack(
-        actor.id, wire.ACTIVE, pose.x, pose.y, pose.z, pose.pitch, pose.yaw, pose.roll,
-        *actor.velocity, 0.0, 0.0, actor.yaw_rate, *actor.acceleration,
-    )  # fmt: skip
-    if isinstance(actor, Vehicle):
-        packed += wire.VEHICLE.pack(
-            *actor.control[:7], actor.speed_limit_kmh, actor.light_state, actor.light_id != 0, actor.light_id, 0
-        )
-    elif isinstance(actor, TrafficLight):
-        packed += wire.TRAFFIC_LIGHT.pack(
-            actor.signal_id.encode()[:31], actor.green_s, actor.yellow_s, actor.red_s, actor.elapsed,
-            actor.pole_index, actor.frozen, actor.state,
-        )  # fmt: skip
-    elif isinstance(actor, TrafficSign):
-        packed += actor.signal_id.encode()[:31]
-    elif isinstance(actor, Walker):
-        packed += wire.WALKER.pack(*actor.direction, actor.walking_speed, actor.jump)
-    return packed.ljust(wire.ACTOR_STATE_BYTES, b"\0")
+    return OrientedBox(actor.pose.ahead(*actor.centre), actor.extent)

@@ -1,11 +1,16 @@
 """The RPC table: every function of CARLA 0.9.16's protocol that this server answers, by theme.
 
-Each module has a class whose public methods are functions of the protocol under their own names; `table` joins them.
+Each module has a class whose public methods are functions of the protocol under their own names. A method that is
+annotated to return None answers as the protocol's void functions do.
 """
 
+import inspect
+import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
+from td3_hpc.simulator.connection import Failed
 from td3_hpc.simulator.rpc.actors import ActorCalls
 from td3_hpc.simulator.rpc.batch import BatchCalls
 from td3_hpc.simulator.rpc.lights import LightCalls
@@ -13,26 +18,70 @@ from td3_hpc.simulator.rpc.queries import QueryCalls
 from td3_hpc.simulator.rpc.service import Service
 from td3_hpc.simulator.rpc.session import SessionCalls
 from td3_hpc.simulator.rpc.traffic_manager import TrafficManagerCalls
+from td3_hpc.simulator.rpc.unsupported import VALUES, VOIDS
 from td3_hpc.simulator.rpc.vehicles import VehicleCalls
+from td3_hpc.simulator.wire import Refused
 
-Table = dict[str, Callable[..., Any]]
+_VOID: list[Any] = [[False]]
 
 
-def table(service: Service) -> Table:
-    """Name of each function -> what answers it."""
-    actors, vehicles = ActorCalls(service), VehicleCalls(service)
-    themes: list[Any] = [
-        SessionCalls(service),
-        actors,
-        vehicles,
-        LightCalls(service),
-        QueryCalls(service),
-        TrafficManagerCalls(),
-        BatchCalls(service, actors, vehicles),
-    ]
-    return {
-        name: getattr(theme, name)
-        for theme in themes
-        for name in dir(theme)
-        if not name.startswith("_") and callable(getattr(theme, name))
-    }
+class Table:
+    """Answers calls by name."""
+
+    def __init__(self, service: Service) -> None:
+        actors, vehicles, lights = ActorCalls(service), VehicleCalls(service), LightCalls(service)
+        themes = [SessionCalls(service), actors, vehicles, lights, QueryCalls(service), TrafficManagerCalls()]
+        self._functions = {name: function for theme in themes for name, function in _public(theme).items()}
+        self._voids = {name for name, function in self._functions.items() if _returns_nothing(function)}
+        self._apply_batch = BatchCalls(service, actors, vehicles, lights).apply_batch
+        self._complained: set[str] = set()
+
+    def answer(self, name: str, arguments: list[Any]) -> Any:
+        """The result of a call, wrapped as the protocol wants it.
+
+        Raises Failed for a function that does not exist, and for arguments that it cannot take.
+        """
+        try:
+            if name == "apply_batch":
+                return self._apply_batch(*arguments)  # the only one that is not wrapped
+            if name in self._functions:
+                return self._call(name, arguments)
+        except Exception as error:  # a bug, or nonsense from a client: neither may end the other clients' simulator
+            self._complain(name, f"{name} failed: {error!r}\n{traceback.format_exc()}")
+            raise Failed(f"rpclib: function '{name}' (called with {len(arguments)} arg(s)) threw: {error!r}") from error
+        if name in VOIDS:
+            return _void_error(f"{name}: this simulator has no {VOIDS[name]}")
+        if name in VALUES:
+            return _error(f"{name}: this simulator has no {VALUES[name]}")
+        self._complain(name, f"unknown function {name}, called with {len(arguments)} arguments")
+        raise Failed(f"rpclib: server could not find function '{name}' with argument count {len(arguments)}.")
+
+    def _call(self, name: str, arguments: list[Any]) -> Any:
+        void = name in self._voids
+        try:
+            result = self._functions[name](*arguments)
+        except Refused as refused:
+            return _void_error(str(refused)) if void else _error(str(refused))
+        return _VOID if void else [[1, result]]
+
+    def _complain(self, name: str, text: str) -> None:
+        """Once for each function: a client may repeat a call at every step."""
+        if name not in self._complained and len(self._complained) < 1000:
+            self._complained.add(name)
+            print(text, file=sys.stderr, flush=True)
+
+
+def _public(theme: object) -> dict[str, Callable[..., Any]]:
+    return {name: function for name, function in inspect.getmembers(theme, inspect.ismethod) if name[0] != "_"}
+
+
+def _returns_nothing(function: Callable[..., Any]) -> bool:
+    return inspect.signature(function).return_annotation is None
+
+
+def _error(text: str) -> list[Any]:
+    return [[0, [text]]]
+
+
+def _void_error(text: str) -> list[Any]:
+    return [[True, [text]]]

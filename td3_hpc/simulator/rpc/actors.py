@@ -1,120 +1,121 @@
 """Actors of any kind."""
 
+import math
 from typing import Any
 
-from td3_hpc.simulator import wire
 from td3_hpc.simulator.actors import Actor, Vehicle
-from td3_hpc.simulator.rpc.service import Service
-from td3_hpc.simulator.world import SpawnError
+from td3_hpc.simulator.rpc.service import Service, pose_of, vector
+from td3_hpc.simulator.wire import Refused
 
 
 class ActorCalls:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def get_actors_by_id(self, ids: list[int]) -> Any:
-        actors = self._service.world.actors
-        return wire.value([self._service.describe(actors[number]) for number in ids if number in actors])
+    def get_actors_by_id(self, ids: list[int]) -> list[Any]:
+        known = self._service.world.population.by_id
+        return [self._service.describe(known[number]) for number in ids if number in known]
 
-    def spawn_actor(self, description: list[Any], transform: list[Any]) -> Any:
-        return self._spawn(description, transform, None)
+    def spawn_actor(self, description: list[Any], transform: list[Any]) -> list[Any]:
+        return self._service.describe(self._service.world.spawn(description, pose_of(transform)))
 
     def spawn_actor_with_parent(
         self, description: list[Any], transform: list[Any], parent: int, attachment: int, socket: str = ""
-    ) -> Any:
-        actor = self._service.world.actors.get(parent)
-        if actor is None:
-            return wire.error("unable to attach actor: parent actor not found")
-        return self._spawn(description, transform, actor)
+    ) -> list[Any]:
+        """Every attachment is rigid: in batches the client sends uninitialised memory as its kind."""
+        carrier = self._service.world.population.by_id.get(parent)
+        if carrier is None:
+            raise Refused("unable to attach actor: parent actor not found")
+        return self._service.describe(self._service.world.spawn(description, pose_of(transform), carrier))
 
-    def _spawn(self, description: list[Any], transform: list[Any], parent: Actor | None) -> Any:
-        try:
-            actor = self._service.world.spawn(description, wire.pose_of(transform), parent)
-        except SpawnError as error:
-            return wire.error(str(error))
-        return wire.value(self._service.describe(actor))
-
-    def destroy_actor(self, actor_id: int) -> Any:
-        actor = self._service.world.actors.get(actor_id)
+    def destroy_actor(self, actor_id: int) -> bool:
+        """Signals and the spectator belong to the town and cannot be destroyed."""
+        actor = self._service.world.population.by_id.get(actor_id)
         if actor is None:
-            return wire.error("unable to destroy actor: not found")
+            raise Refused("unable to destroy actor: not found")
+        if actor.type_id.startswith("traffic.") or actor.type_id == "spectator":
+            raise Refused(f"unable to destroy actor: {actor.type_id} belongs to the town")
         self._service.world.destroy(actor)
-        return wire.value(True)
+        return True
 
-    def set_actor_transform(self, actor_id: int, transform: list[Any]) -> Any:
-        pose = wire.pose_of(transform)
+    def set_actor_transform(self, actor_id: int, transform: list[Any]) -> None:
+        self._move(self._service.find(actor_id, Actor), pose_of(transform))
 
-        def move(actor: Actor) -> None:
-            if actor.parent is not None:
-                actor.mount = pose
-            else:
-                actor.pose = pose
+    def set_actor_location(self, actor_id: int, location: list[float]) -> None:
+        actor = self._service.find(actor_id, Actor)
+        x, y, z = vector(location, "a location")
+        self._move(actor, (actor.mount or actor.pose)._replace(x=x, y=y, z=z))
 
-        return self._service.change(actor_id, Actor, move)
+    def set_actor_target_velocity(self, actor_id: int, velocity: list[float]) -> None:
+        self._service.find(actor_id, Actor).velocity = vector(velocity, "a velocity")
 
-    def set_actor_location(self, actor_id: int, location: list[float]) -> Any:
-        def move(actor: Actor) -> None:
-            actor.pose = actor.pose._replace(x=location[0], y=location[1], z=location[2])
+    def set_actor_target_angular_velocity(self, actor_id: int, velocity: list[float]) -> None:
+        """Only the turn about the vertical counts."""
+        self._service.find(actor_id, Actor).yaw_rate = math.radians(vector(velocity, "an angular velocity")[2])
 
-        return self._service.change(actor_id, Actor, move)
+    def enable_actor_constant_velocity(self, actor_id: int, velocity: list[float]) -> None:
+        self._service.find(actor_id, Vehicle).constant_velocity = vector(velocity, "a velocity")
 
-    def set_actor_target_velocity(self, actor_id: int, velocity: list[float]) -> Any:
-        def push(actor: Actor) -> None:
-            actor.velocity = (velocity[0], velocity[1], velocity[2])
+    def disable_actor_constant_velocity(self, actor_id: int) -> None:
+        self._service.find(actor_id, Vehicle).constant_velocity = None
 
-        return self._service.change(actor_id, Actor, push)
+    def add_actor_impulse(self, actor_id: int, impulse: list[float]) -> None:
+        self._accelerate(actor_id, impulse, 1.0)
 
-    def set_actor_target_angular_velocity(self, actor_id: int, velocity: list[float]) -> Any:
-        def turn(actor: Actor) -> None:
-            actor.yaw_rate = velocity[2]
+    def add_actor_force(self, actor_id: int, force: list[float]) -> None:
+        self._accelerate(actor_id, force, self._service.world.settings.step_seconds)
 
-        return self._service.change(actor_id, Actor, turn)
+    def add_actor_angular_impulse(self, actor_id: int, impulse: list[float]) -> None:
+        self._turn(actor_id, impulse, 1.0)
 
-    def enable_actor_constant_velocity(self, actor_id: int, velocity: list[float]) -> Any:
-        def hold(vehicle: Vehicle) -> None:
-            vehicle.constant_velocity = (velocity[0], velocity[1], velocity[2])
+    def add_actor_torque(self, actor_id: int, torque: list[float]) -> None:
+        self._turn(actor_id, torque, self._service.world.settings.step_seconds)
 
-        return self._service.change(actor_id, Vehicle, hold)
+    def set_actor_simulate_physics(self, actor_id: int, enabled: bool) -> None:
+        actor = self._service.find(actor_id, Actor)
+        if isinstance(actor, Vehicle):
+            actor.simulates_physics = bool(enabled)
 
-    def disable_actor_constant_velocity(self, actor_id: int) -> Any:
-        def release(vehicle: Vehicle) -> None:
-            vehicle.constant_velocity = None
+    def set_actor_collisions(self, actor_id: int, enabled: bool) -> None:
+        actor = self._service.find(actor_id, Actor)
+        if isinstance(actor, Vehicle):
+            actor.collides = bool(enabled)
 
-        return self._service.change(actor_id, Vehicle, release)
+    def set_actor_enable_gravity(self, actor_id: int, enabled: bool) -> None:
+        actor = self._service.find(actor_id, Actor)
+        if isinstance(actor, Vehicle):
+            actor.gravity = bool(enabled)
 
-    def add_actor_impulse(self, actor_id: int, impulse: list[float]) -> Any:
-        return self._service.change(actor_id, Vehicle, lambda vehicle: _accelerate(vehicle, impulse, 1.0))
+    def set_actor_dead(self, actor_id: int) -> None:
+        self._service.find(actor_id, Actor)
 
-    def add_actor_force(self, actor_id: int, force: list[float]) -> Any:
-        dt = self._service.world.step_seconds
-        return self._service.change(actor_id, Vehicle, lambda vehicle: _accelerate(vehicle, force, dt))
+    def get_actor_bounding_box(self, actor_id: int) -> list[Any]:
+        return self._service.find(actor_id, Actor).bounding_box()
 
-    def set_actor_simulate_physics(self, actor_id: int, enabled: bool) -> Any:
-        def switch(actor: Actor) -> None:
-            if isinstance(actor, Vehicle):
-                actor.simulates_physics = enabled
+    def get_actor_component_names(self, actor_id: int) -> list[str]:
+        self._service.find(actor_id, Actor)
+        return []
 
-        return self._service.change(actor_id, Actor, switch)
+    get_actor_bone_names = get_actor_socket_names = get_actor_component_names
 
-    def set_actor_collisions(self, actor_id: int, enabled: bool) -> Any:
-        def switch(vehicle: Vehicle) -> None:
-            vehicle.collides = enabled
+    def _move(self, actor: Actor, pose: Any) -> None:
+        if actor.parent is not None:
+            actor.mount = pose
+        elif isinstance(actor, Vehicle):
+            actor.teleport(pose)
+        else:
+            actor.pose = pose
 
-        return self._service.change(actor_id, Vehicle, switch)
+    def _accelerate(self, actor_id: int, momentum: list[float], seconds: float) -> None:
+        """Momentum in N s, or a force in N for one step."""
+        vehicle = self._service.find(actor_id, Vehicle)
+        change = [part * seconds / vehicle.mass for part in momentum]
+        vehicle.velocity = vector([v + dv for v, dv in zip(vehicle.velocity, change)], "the velocity")
 
-    def set_actor_enable_gravity(self, actor_id: int, enabled: bool) -> Any:
-        def switch(vehicle: Vehicle) -> None:
-            vehicle.gravity = enabled
-
-        return self._service.change(actor_id, Vehicle, switch)
-
-    def get_actor_bounding_box(self, actor_id: int) -> Any:
-        return self._service.read(
-            actor_id, Actor, lambda actor: [list(actor.centre), list(actor.extent), [0.0, 0.0, 0.0], 0]
-        )
-
-
-def _accelerate(vehicle: Vehicle, momentum: list[float], seconds: float) -> None:
-    change = [part * seconds / vehicle.model.mass for part in momentum]
-    vx, vy, vz = vehicle.velocity
-    vehicle.velocity = (vx + change[0], vy + change[1], vz + change[2])
+    def _turn(self, actor_id: int, momentum: list[float], seconds: float) -> None:
+        """Angular momentum in N m s, or a torque in N m for one step; about the vertical."""
+        vehicle = self._service.find(actor_id, Vehicle)
+        length, width, _ = vehicle.extent
+        inertia = vehicle.mass * (length * length + width * width) / 3.0
+        spin = vehicle.yaw_rate + momentum[2] * seconds / inertia
+        vehicle.yaw_rate = vector([0.0, 0.0, spin], "the angular velocity")[2]

@@ -1,70 +1,80 @@
-"""Traffic lights and the lights of the map."""
+"""Traffic lights, and the lights of the map, of which there are none."""
 
 from typing import Any
 
-from td3_hpc.simulator import wire
 from td3_hpc.simulator.actors import TrafficLight
-from td3_hpc.simulator.rpc.service import Service
+from td3_hpc.simulator.rpc.service import Service, finite
 from td3_hpc.simulator.traffic_lights import LightGroup
+from td3_hpc.simulator.wire import Refused
+
+_STATES = range(5)  # red, yellow, green, off, unknown
 
 
 class LightCalls:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def set_traffic_light_state(self, actor_id: int, state: int) -> Any:
-        def switch(light: TrafficLight) -> None:
-            light.state = state
+    def set_traffic_light_state(self, actor_id: int, state: int) -> None:
+        light = self._service.find(actor_id, TrafficLight)
+        if state not in _STATES:
+            raise Refused(f"a traffic light has no state {state}")
+        light.colour, light.elapsed_s = int(state), 0.0
 
-        return self._service.change(actor_id, TrafficLight, switch)
+    def set_traffic_light_green_time(self, actor_id: int, seconds: float) -> None:
+        duration = _duration(seconds)
+        for light in self._phase(actor_id):
+            light.green_s = duration
 
-    def set_traffic_light_green_time(self, actor_id: int, seconds: float) -> Any:
-        return self._set_time(actor_id, "green_s", seconds)
+    def set_traffic_light_yellow_time(self, actor_id: int, seconds: float) -> None:
+        duration = _duration(seconds)
+        for light in self._phase(actor_id):
+            light.yellow_s = duration
 
-    def set_traffic_light_yellow_time(self, actor_id: int, seconds: float) -> Any:
-        return self._set_time(actor_id, "yellow_s", seconds)
+    def set_traffic_light_red_time(self, actor_id: int, seconds: float) -> None:
+        duration = _duration(seconds)
+        for light in self._phase(actor_id):
+            light.red_s = duration
 
-    def set_traffic_light_red_time(self, actor_id: int, seconds: float) -> Any:
-        return self._set_time(actor_id, "red_s", seconds)
+    def freeze_traffic_light(self, actor_id: int, frozen: bool) -> None:
+        self._group(actor_id).freeze(bool(frozen))
 
-    def reset_traffic_light_group(self, actor_id: int) -> Any:
-        group = self._group(actor_id)
-        if group is not None:
-            group.reset()
-        return wire.SUCCESS
+    def freeze_all_traffic_lights(self, frozen: bool) -> None:
+        for group in self._service.world.light_groups:
+            group.freeze(bool(frozen))
 
-    def reset_all_traffic_lights(self) -> Any:
+    def reset_traffic_light_group(self, actor_id: int) -> None:
+        self._group(actor_id).reset()
+
+    def reset_all_traffic_lights(self) -> None:
         for group in self._service.world.light_groups:
             group.reset()
-        return wire.SUCCESS
 
-    def freeze_all_traffic_lights(self, frozen: bool) -> Any:
-        self._service.world.lights_frozen = frozen
-        for light in self._service.world.lights.values():
-            light.frozen = frozen
-        return wire.SUCCESS
+    def get_group_traffic_lights(self, actor_id: int) -> list[int]:
+        return [light.id for light in self._group(actor_id).lights]
 
-    def get_group_traffic_lights(self, actor_id: int) -> Any:
-        group = self._group(actor_id)
-        return wire.value([light.id for light in group.lights] if group else [])
+    def get_light_boxes(self, actor_id: int) -> list[Any]:
+        return [self._service.find(actor_id, TrafficLight).bounding_box()]
 
-    def get_light_boxes(self, actor_id: int) -> Any:
-        return wire.value([])
+    def query_lights_state(self, client: str) -> list[Any]:
+        return []
 
-    def query_lights_state(self, client: str) -> Any:
-        return wire.value([])
+    def update_lights_state(self, client: str, lights: list[Any], discard: bool = False) -> None:
+        pass
 
-    def update_lights_state(self, client: str, lights: list[Any], discard: bool) -> Any:
-        return wire.SUCCESS
+    def update_day_night_cycle(self, client: str, active: bool) -> None:
+        pass
 
-    def _set_time(self, actor_id: int, name: str, seconds: float) -> Any:
-        group = self._group(actor_id)
-        if group is None:
-            return wire.void_error(f"traffic light {actor_id} not found")
-        for light in group.lights:
-            setattr(light, name, seconds)
-        return wire.SUCCESS
+    def _phase(self, actor_id: int) -> list[TrafficLight]:
+        """The lights that are green together with this one: they share its times."""
+        return self._group(actor_id).phase_of(self._service.find(actor_id, TrafficLight))
 
-    def _group(self, actor_id: int) -> LightGroup | None:
-        groups = self._service.world.light_groups
-        return next((group for group in groups if any(light.id == actor_id for light in group.lights)), None)
+    def _group(self, actor_id: int) -> LightGroup:
+        light = self._service.find(actor_id, TrafficLight)
+        return next(group for group in self._service.world.light_groups if light in group.lights)
+
+
+def _duration(seconds: float) -> float:
+    (duration,) = finite([seconds], "a traffic light's time")
+    if duration < 0.0:
+        raise Refused(f"a traffic light's time cannot be {seconds} seconds")
+    return duration

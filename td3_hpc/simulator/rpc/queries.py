@@ -1,54 +1,72 @@
-"""Questions about the scenery, drawing for people, and what this simulator does not have."""
+"""Questions about the scenery, and drawing for people, which nobody sees here."""
 
 from typing import Any
 
-from td3_hpc.simulator import wire
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.rpc.service import Service
+from td3_hpc.simulator.rpc.service import Service, vector
+from td3_hpc.simulator.town import EdgeObject
 
-NO_RECORDER = "this simulator has no recorder"
+_ANY = 255
 
 
 class QueryCalls:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def get_all_level_BBs(self, label: int) -> Any:  # noqa: N802 - the protocol's name
-        boxes = [thing.box for thing in self._service.world.town.edge_objects if label in (255, thing.label)]
-        return wire.value([[list(box.centre[:3]), list(box.extent), [0.0, box.centre.yaw, 0.0], 0] for box in boxes])
+    def get_all_level_BBs(self, label: int) -> list[Any]:
+        """World boxes of the scenery of a label."""
+        return [_box(thing) for _, thing in self._scenery(label)]
 
-    def get_environment_objects(self, label: int) -> Any:
-        return wire.value([])
+    def get_environment_objects(self, label: int) -> list[Any]:
+        return [
+            [
+                [list(thing.box.centre[:3]), [0.0, thing.box.centre.yaw, 0.0]],
+                _box(thing),
+                number,
+                _name(number),
+                thing.label,
+            ]
+            for number, thing in self._scenery(label)
+        ]
 
-    def get_names_of_all_objects(self) -> Any:
-        return wire.value([])
+    def enable_environment_objects(self, numbers: list[int], enabled: bool) -> None:
+        pass
 
-    def project_point(self, start: list[float], direction: list[float], distance: float) -> Any:
-        """The road below a place, for a downward direction."""
-        ground = self._service.world.town.ground(*start)
-        hit = direction[2] < 0 and 0 <= start[2] - ground.z <= distance
-        return wire.value([hit, [[start[0], start[1], ground.z], int(CityObjectLabel.ROADS)]])
+    def get_names_of_all_objects(self) -> list[str]:
+        return [_name(number) for number, _ in self._scenery(_ANY)]
 
-    def cast_ray(self, start: list[float], end: list[float]) -> Any:
-        ground = self._service.world.town.ground(end[0], end[1], min(start[2], end[2]))
-        if not min(start[2], end[2]) <= ground.z <= max(start[2], end[2]):
-            return wire.value([])
-        return wire.value([[[end[0], end[1], ground.z], int(CityObjectLabel.ROADS)]])
+    def project_point(self, start: list[float], direction: list[float], distance: float) -> list[Any]:
+        """The road below a place, for a downward direction; nothing in any other."""
+        x, y, z = vector(start, "a location")
+        ground = self._service.world.town.ground(x, y, z)
+        hit = direction[2] < 0 and 0 <= z - ground.z <= distance
+        return [hit, [[x, y, ground.z], int(CityObjectLabel.ROADS)]]
 
-    def draw_debug_shape(self, shape: list[Any]) -> Any:
-        return wire.SUCCESS
+    def cast_ray(self, start: list[float], end: list[float]) -> list[Any]:
+        """Where a ray meets the road at its end's place, if it passes its height there."""
+        (_, _, top), (x, y, z) = vector(start, "a location"), vector(end, "a location")
+        ground = self._service.world.town.ground(x, y, min(top, z))
+        if not min(top, z) <= ground.z <= max(top, z):
+            return []
+        return [[[x, y, ground.z], int(CityObjectLabel.ROADS)]]
 
-    def clear_debug_shape(self) -> Any:
-        return wire.SUCCESS
+    def draw_debug_shape(self, shape: list[Any]) -> None:
+        pass
 
-    def clear_debug_string(self) -> Any:
-        return wire.SUCCESS
+    def clear_debug_shape(self) -> None:
+        pass
 
-    def start_recorder(self, name: str, additional_data: bool) -> Any:
-        return wire.error(NO_RECORDER)
+    def clear_debug_string(self) -> None:
+        pass
 
-    def stop_recorder(self) -> Any:
-        return wire.void_error(NO_RECORDER)
+    def _scenery(self, label: int) -> list[tuple[int, EdgeObject]]:
+        things = enumerate(self._service.world.town.edge_objects, 1)
+        return [(number, thing) for number, thing in things if label in (_ANY, thing.label)]
 
-    def replay_file(self, *arguments: Any) -> Any:
-        return wire.error(NO_RECORDER)
+
+def _box(thing: EdgeObject) -> list[Any]:
+    return [list(thing.box.centre[:3]), list(thing.box.extent), [0.0, thing.box.centre.yaw, 0.0], 0]
+
+
+def _name(number: int) -> str:
+    return f"scenery_{number}"

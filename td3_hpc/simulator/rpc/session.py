@@ -3,12 +3,17 @@
 from dataclasses import astuple
 from typing import Any
 
+from td3_hpc import CARLA_VERSION
 from td3_hpc.errors import BadInput
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.blueprints import library
-from td3_hpc.simulator.rpc.service import Service
+from td3_hpc.simulator.rpc.service import Service, finite
+from td3_hpc.simulator.settings import EpisodeSettings
+from td3_hpc.simulator.town import Town
 from td3_hpc.simulator.towns import available_towns, load_town, parse_town
+from td3_hpc.simulator.vehicle import GRAVITY
 from td3_hpc.simulator.weather import Weather
+from td3_hpc.simulator.wire import Refused
 
 OPENDRIVE_MAP = "OpenDriveMap"
 """The name under which the client loads the text it has just sent."""
@@ -17,91 +22,105 @@ OPENDRIVE_MAP = "OpenDriveMap"
 class SessionCalls:
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._sent_opendrive: str | None = None
+        self._sent: Town | None = None
+        self._gravity = GRAVITY
 
-    def version(self) -> Any:
-        return wire.value(wire.VERSION)
+    def version(self) -> str:
+        return CARLA_VERSION
 
-    def get_episode_info(self) -> Any:
+    def get_episode_info(self) -> list[Any]:
         world = self._service.world
-        return wire.value([world.episode_id, [self._service.token(world.stream_id)]])
+        return [world.episode_id, [self._service.token(world.stream_id)]]
 
-    def get_sensor_token(self, stream_id: int) -> Any:
-        return wire.value([self._service.token(stream_id)])
+    def get_sensor_token(self, stream_id: int) -> list[Any]:
+        return [self._service.token(stream_id)]
 
-    def get_episode_settings(self) -> Any:
-        return wire.value(self._service.world.settings)
+    def get_episode_settings(self) -> list[Any]:
+        return self._service.world.settings.to_wire()
 
-    def set_episode_settings(self, settings: list[Any]) -> Any:
-        world = self._service.world
-        world.settings = settings
-        world.streams.synchronous = world.synchronous
-        return wire.value(world.frame)
+    def set_episode_settings(self, settings: list[Any]) -> int:
+        """The number of the current frame: a later one would make the client wait."""
+        self._service.world.apply_settings(EpisodeSettings.from_wire(settings))
+        return self._service.world.frame
 
-    def get_required_files(self, folder: str = "") -> Any:
-        return wire.value([])
+    def get_required_files(self, folder: str = "") -> list[str]:
+        return []
 
-    def get_map_info(self) -> Any:
+    def get_map_info(self) -> list[Any]:
         town = self._service.world.town
-        return wire.value([town.full_name, [wire.transform_of(pose) for pose in town.spawn_points]])
+        return [town.full_name, [wire.transform_of(pose) for pose in town.spawn_points]]
 
-    def get_map_data(self) -> Any:
-        return wire.value(self._service.world.town.opendrive)
+    def get_map_data(self) -> str:
+        return self._service.world.town.opendrive
 
-    def get_navigation_mesh(self) -> Any:
-        return wire.value(b"")
+    def get_navigation_mesh(self) -> bytes:
+        return b""
 
-    def get_available_maps(self) -> Any:
-        return wire.value([f"/Game/Carla/Maps/{name}" for name in available_towns(self._service.maps)])
+    def get_available_maps(self) -> list[str]:
+        return [f"/Game/Carla/Maps/{name}" for name in available_towns(self._service.maps)]
 
-    def copy_opendrive_to_file(self, text: str, parameters: list[Any]) -> Any:
+    def copy_opendrive_to_file(self, text: str, parameters: list[Any]) -> None:
+        """The first half of `generate_opendrive_world`; the parameters are for meshes, which there are not."""
         try:
-            parse_town(OPENDRIVE_MAP, text)
+            self._sent = parse_town(OPENDRIVE_MAP, text)
         except BadInput as error:
-            return wire.void_error(str(error))
-        self._sent_opendrive = text
-        return wire.SUCCESS
+            raise Refused(str(error)) from None
 
-    def load_new_episode(self, name: str, reset_settings: bool, layers: int = 0) -> Any:
+    def load_new_episode(self, name: str, reset_settings: bool, layers: int = 0) -> None:
+        """Load a town by the last part of its name; '' loads the present one anew."""
         world = self._service.world
-        wanted = name.rstrip("/").rpartition("/")[2]
         try:
-            if not wanted or wanted == world.town.name != OPENDRIVE_MAP:
-                town = world.town
-            elif wanted == OPENDRIVE_MAP and self._sent_opendrive is not None:
-                town = parse_town(OPENDRIVE_MAP, self._sent_opendrive)
-            else:
-                town = load_town(wanted, self._service.maps)
+            town = self._town(name.rstrip("/").rpartition("/")[2])
         except BadInput as error:
-            return wire.void_error(str(error))
+            raise Refused(f"Map '{name}' not found: {error}") from None
         if reset_settings:
-            world.settings = [False, False, [False], *world.settings[3:]]
-            world.streams.synchronous = False
+            world.apply_settings(world.settings.reset())
         world.load(town)
-        return wire.SUCCESS
 
-    def load_map_layer(self, layers: int) -> Any:
-        return wire.SUCCESS
+    def load_map_layer(self, layers: int) -> None:
+        pass
 
-    def unload_map_layer(self, layers: int) -> Any:
-        return wire.SUCCESS
+    def unload_map_layer(self, layers: int) -> None:
+        pass
 
-    def tick_cue(self) -> Any:
+    def tick_cue(self) -> int:
+        """In asynchronous mode nothing: the clock makes the steps."""
         world = self._service.world
-        return wire.value(world.step() if world.synchronous else world.frame)
+        return world.step() if world.settings.synchronous_mode else world.frame
 
-    def get_actor_definitions(self) -> Any:
-        return wire.value([blueprint.definition() for blueprint in library().values()])
+    def get_actor_definitions(self) -> list[Any]:
+        return [blueprint.definition() for blueprint in library().values()]
 
-    def get_spectator(self) -> Any:
-        return wire.value(self._service.describe(self._service.world.spectator))
+    def get_spectator(self) -> list[Any]:
+        return self._service.describe(self._service.world.spectator)
 
-    def get_weather_parameters(self) -> Any:
-        return wire.value(list(astuple(self._service.world.weather)))
+    def get_weather_parameters(self) -> list[float]:
+        return list(astuple(self._service.world.weather))
 
-    def set_weather_parameters(self, parameters: list[float]) -> Any:
-        self._service.world.weather = Weather(*parameters)
-        return wire.SUCCESS
+    def set_weather_parameters(self, parameters: list[float]) -> None:
+        self._service.world.weather = Weather(*finite(parameters, "weather parameters"))
 
-    def is_sensor_enabled_for_ros(self, stream_id: int) -> Any:
-        return wire.value(False)
+    def get_imui_gravity(self) -> float:
+        return self._gravity
+
+    def set_imui_gravity(self, gravity: float) -> None:
+        """Kept for the client; the IMU measures the gravity that vehicles feel."""
+        (self._gravity,) = finite([gravity], "gravity")
+
+    def set_annotations_traverse_translucency(self, enabled: bool) -> None:
+        pass
+
+    def set_ignored_vehicles(self, sensor_id: int, vehicles: list[int]) -> None:
+        raise Refused("this simulator's sensors see every vehicle")
+
+    def are_gbuffers_enabled(self, sensor_id: int) -> bool:
+        return False
+
+    def is_sensor_enabled_for_ros(self, stream_id: int) -> bool:
+        return False
+
+    def _town(self, name: str) -> Town:
+        here = self._service.world.town
+        if name == OPENDRIVE_MAP and self._sent is not None:
+            return self._sent
+        return here if name in ("", here.name) else load_town(name, self._service.maps)

@@ -1,0 +1,43 @@
+"""Who is in the world."""
+
+from td3_hpc.simulator.actors import Actor, Sensor, Vehicle, Walker
+
+
+class Population:
+    """Actors by id, and those of a kind, always in the order of their ids, which start at 1."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, Actor] = {}
+        self.vehicles: list[Vehicle] = []
+        self.walkers: list[Walker] = []
+        self.solid: list[Actor] = []
+        """What may collide: vehicles, walkers and props."""
+        self.sensors: list[Sensor] = []
+        self.attached: list[Actor] = []
+        self._last_id = 0
+
+    def add(self, actor: Actor) -> None:
+        """Give it the next id."""
+        self._last_id += 1
+        actor.id = self._last_id
+        self.by_id[actor.id] = actor
+        for group in self._groups(actor):
+            group.append(actor)
+
+    def remove(self, actor: Actor) -> None:
+        """Take it out."""
+        for group in self._groups(actor):
+            group.remove(actor)
+        del self.by_id[actor.id]
+
+    def _groups(self, actor: Actor) -> list[list[Actor]]:
+        groups: list[list[Actor]] = []
+        if isinstance(actor, Vehicle):
+            groups = [self.vehicles, self.solid]  # type: ignore[list-item]
+        elif isinstance(actor, Walker):
+            groups = [self.walkers, self.solid]  # type: ignore[list-item]
+        elif isinstance(actor, Sensor):
+            groups = [self.sensors]  # type: ignore[list-item]
+        elif actor.type_id.startswith("static."):
+            groups = [self.solid]
+        return [*groups, self.attached] if actor.parent is not None else groups

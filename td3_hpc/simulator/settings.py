@@ -1,0 +1,52 @@
+"""CARLA's world settings."""
+
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+from td3_hpc.simulator.wire import Refused
+
+MAX_STEP_S = 10.0
+ASYNCHRONOUS_STEP_S = 0.05
+"""A step where none is fixed; real time passes between two, but none of it enters a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSettings:
+    """In the order of the wire. A fresh server is synchronous, so that no step depends on when a client came.
+
+    Only the first three change what this simulator does; the others are kept for the client.
+    """
+
+    synchronous_mode: bool = True
+    no_rendering_mode: bool = False
+    fixed_delta_seconds: float | None = 0.05
+    substepping: bool = True
+    max_substep_delta_time: float = 0.01
+    max_substeps: int = 10
+    max_culling_distance: float = 0.0
+    deterministic_ragdolls: bool = True
+    tile_stream_distance: float = 3000.0
+    actor_active_distance: float = 2000.0
+    spectator_as_ego: bool = True
+
+    @property
+    def step_seconds(self) -> float:
+        """Simulated seconds of one step."""
+        return self.fixed_delta_seconds or ASYNCHRONOUS_STEP_S
+
+    def reset(self) -> "EpisodeSettings":
+        """What CARLA leaves of them when it loads a world anew: asynchronous, no fixed step."""
+        return replace(self, synchronous_mode=False, fixed_delta_seconds=None)
+
+    def to_wire(self) -> list[Any]:
+        fields = list(astuple(self))
+        fields[2] = [False] if self.fixed_delta_seconds is None else [True, self.fixed_delta_seconds]
+        return fields
+
+    @staticmethod
+    def from_wire(fields: list[Any]) -> "EpisodeSettings":
+        """Raises Refused for a step that is no time."""
+        fixed = float(fields[2][1]) if fields[2][0] else 0.0
+        if not 0.0 <= fixed <= MAX_STEP_S:
+            raise Refused(f"fixed_delta_seconds must be between 0 and {MAX_STEP_S:g}, not {fixed}")
+        return EpisodeSettings(bool(fields[0]), bool(fields[1]), fixed or None, *fields[3:11])
