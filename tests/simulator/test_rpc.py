@@ -1,0 +1,173 @@
+"""Functions of the RPC table, called by hand: what the client library would never send is refused."""
+
+import math
+import struct
+
+import pytest
+
+from tests.conftest import SimulatorServer
+from tests.simulator.protocol import RawClient
+
+FAR = [[0.0, 0.0, 500.0], [0.0, 0.0, 0.0]]
+
+
+@pytest.fixture
+def client(hamlet_server: SimulatorServer):
+    with RawClient(hamlet_server.port) as client:
+        client.fresh()
+        yield client
+
+
+@pytest.fixture
+def car(client: RawClient) -> int:
+    return client.spawn("vehicle.tesla.model3", client.spawn_points()[0])[0]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e30])
+def test_numbers_that_are_no_numbers_are_refused(client: RawClient, car: int, bad: float):
+    assert "finite" in client.refusal("set_actor_transform", car, [[bad, 0, 0], [0, 0, 0]])
+    assert "finite" in client.refusal("set_actor_transform", car, [[0, 0, 0], [0, bad, 0]])
+    assert "finite" in client.refusal("set_actor_location", car, [0, bad, 0])
+    assert "finite" in client.refusal("set_actor_target_velocity", car, [bad, 0, 0])
+    assert "finite" in client.refusal("set_actor_target_angular_velocity", car, [0, 0, bad])
+    assert "finite" in client.refusal("add_actor_impulse", car, [bad, 0, 0])
+    assert "finite" in client.refusal("enable_actor_constant_velocity", car, [bad, 0, 0])
+    assert "finite" in client.refusal("set_weather_parameters", [bad] * 14)
+    assert "finite" in client.refusal("spawn_actor", [0, "vehicle.audi.tt", []], [[bad, 0, 0], [0, 0, 0]])
+    client.call("tick_cue")
+    with client.world_stream() as stream:
+        state = struct.unpack("<IB15f", stream.actors()[car][:65])
+        assert all(math.isfinite(value) for value in state)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_pedals_that_are_no_numbers_are_refused(client: RawClient, car: int, bad: float):
+    for at in range(3):
+        control = [0.0, 0.0, 0.0, False, False, False, 0]
+        control[at] = bad
+        assert "finite" in client.refusal("apply_control_to_vehicle", car, control)
+
+
+def test_pedals_out_of_range_are_clipped(client: RawClient, car: int):
+    client.call("apply_control_to_vehicle", car, [7.0, -7.0, -1.0, False, False, False, 0])
+    with client.world_stream() as stream:
+        stream.receive()
+        client.call("tick_cue")
+        assert struct.unpack("<3f", stream.actors()[car][65:77]) == (1.0, -1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("type_id", "attributes", "why"),
+    [
+        ("vehicle.trabant", {}, "no blueprint 'vehicle.trabant'"),
+        ("sensor.camera.rgb", {"image_size_x": "1000000000"}, "image_size_x"),
+        ("sensor.camera.rgb", {"image_size_x": "8000", "image_size_y": "8000"}, "pixels"),
+        ("sensor.camera.rgb", {"image_size_x": "wide"}, "invalid"),
+        ("sensor.camera.rgb", {"fov": "nan"}, "fov"),
+        ("sensor.camera.rgb", {"fov": "180"}, "fov"),
+        ("sensor.other.imu", {"colour": "1,2,3"}, "no attribute 'colour'"),
+        ("vehicle.audi.tt", {"color": "red"}, "invalid"),
+    ],
+)
+def test_what_cannot_be_spawned_is_refused_with_the_reason(client: RawClient, type_id, attributes, why):
+    description = [0, type_id, [[name, 4, value] for name, value in attributes.items()]]
+    text = client.refusal("spawn_actor", description, FAR)
+    assert text.startswith("Spawn failed because of invalid actor description")
+    assert why in text
+
+
+def test_a_taken_place_is_refused_in_carlas_words(client: RawClient, car: int):
+    text = client.refusal("spawn_actor", [0, "vehicle.audi.tt", []], client.spawn_points()[0])
+    assert text == "Spawn failed because of collision at spawn position"
+
+
+def test_a_missing_parent_and_a_missing_actor(client: RawClient):
+    description = [0, "sensor.other.imu", []]
+    assert client.refusal("spawn_actor_with_parent", description, FAR, 9999, 0, "") == (
+        "unable to attach actor: parent actor not found"
+    )
+    assert client.refusal("destroy_actor", 9999) == "unable to destroy actor: not found"
+    assert "9999 not found" in client.refusal("apply_control_to_vehicle", 9999, [0, 0, 0, False, False, False, 0])
+    assert "no vehicle" in client.refusal("get_physics_control", client.call("get_spectator")[0])
+
+
+def test_destroying_a_vehicle_destroys_what_is_attached_to_it(client: RawClient, car: int):
+    sensor = client.spawn("sensor.other.imu", [[0, 0, 1], [0, 0, 0]], car)[0]
+    assert client.call("get_actors_by_id", [sensor])[0][1] == car
+    assert client.call("destroy_actor", car) is True
+    assert client.call("get_actors_by_id", [car, sensor]) == []
+
+
+def test_a_batch_answers_each_command_in_its_place(client: RawClient, car: int):
+    control = [1.0, 0.0, 0.0, False, False, False, 0]
+    spawn = [
+        [
+            0,
+            [
+                [0, "vehicle.audi.tt", []],
+                client.spawn_points()[5],
+                [False],
+                128,
+                "",
+                [[[2, [0, control]]], [[1, [9999]]], [[99, [0]]]],
+            ],
+        ]
+    ]
+    unknown, broken, walker_state = [[99, [car]]], [[2, [car, 5]]], [[7, [car, FAR, 1.0]]]
+    commands = [
+        spawn,
+        [[2, [car, control]]],
+        [[1, [9999]]],
+        unknown,
+        broken,
+        walker_state,
+        [[12, [car, [0, 0, 1]]]],
+        [[13, [car, [0, 0, 1]]]],
+        [[20, ["stat fps"]]],
+        [[18, [car, 5]]],
+    ]
+    error, responses = client.request("apply_batch", commands, True)
+    assert error is None
+    assert len(responses) == len(commands)
+    (spawned, second), failed = [response[0][1] for response in responses[:2]], [r[0][0] == 0 for r in responses]
+    assert failed == [False, False, True, True, True, True, False, False, True, False]
+    assert second == car
+    assert spawned > car
+    assert client.call("get_vehicle_light_states") == [[car, 5], [spawned, 0]]
+    assert responses[2][0][1] == ["unable to destroy actor: not found"]
+    with client.world_stream() as stream:  # the command after the spawn was carried out, the batch made a step
+        assert struct.unpack("<f", stream.actors()[spawned][65:69]) == (1.0,)
+
+
+def test_physics_that_is_none_is_refused_and_a_mass_is_taken(client: RawClient, car: int):
+    physics = client.call("get_physics_control", car)
+    assert physics[11] == 1840.0
+    heavy = [*physics]
+    heavy[11] = 4000.0
+    client.call("apply_physics_control", car, heavy)
+    assert client.call("get_physics_control", car)[11] == 4000.0
+    for field, value in ((11, 0.0), (11, math.nan), (12, -1.0), (14, [[0.0, 1.0], [0.0, 1.0]])):
+        worse = [*physics]
+        worse[field] = value
+        client.refusal("apply_physics_control", car, worse)
+    assert client.call("get_physics_control", car)[11] == 4000.0
+
+
+@pytest.mark.parametrize("step", [-0.1, math.nan, math.inf, 1e6])
+def test_a_step_that_is_no_time_is_refused(client: RawClient, step: float):
+    settings = client.call("get_episode_settings")
+    assert "fixed_delta_seconds" in client.refusal("set_episode_settings", [True, False, [True, step], *settings[3:]])
+    assert client.call("get_episode_settings") == settings
+
+
+def test_an_unknown_map_is_refused_and_the_world_goes_on(client: RawClient):
+    episode = client.call("get_episode_info")[0]
+    assert "there are Brookfield, Hamlet" in client.refusal("load_new_episode", "Atlantis", False, 65535)
+    assert client.call("get_episode_info")[0] == episode
+    assert client.call("tick_cue") > 0
+
+
+def test_what_there_is_not_is_said(client: RawClient):
+    assert "no recorder" in client.refusal("start_recorder", "a.log", False)
+    assert "no recorder" in client.refusal("stop_recorder")
+    assert "G-buffers" in client.refusal("get_gbuffer_token", 1, 2)
