@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from td3_hpc.simulator.streams import Streams
+
 REQUEST, RESPONSE, NOTIFY = 0, 1, 2
 MAX_MESSAGE_BYTES = 64 << 20
 """Largest message taken; the OpenDRIVE text of a large town has a few megabytes."""
@@ -35,8 +37,9 @@ class _Call(NamedTuple):
 class RpcConnection(asyncio.Protocol):
     """Takes requests, calls `dispatch(name, arguments)` and answers; a malformed message ends this connection only."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, streams: Streams) -> None:
         self._dispatch = dispatch
+        self._streams = streams
         self._unpacker = msgpack.Unpacker(
             raw=False, strict_map_key=False, max_buffer_size=MAX_MESSAGE_BYTES, max_array_len=MAX_ITEMS,
             max_map_len=MAX_ITEMS,
@@ -68,13 +71,23 @@ class RpcConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _take(self, call: _Call) -> None:
-        if call.name in _HELD_BACK and self._traffic_manager.is_running and self._held is None:
+        if self._held is None and self._must_wait(call.name):
             self._held = call
+            self._streams.when_complete.append(self._proceed)
             self._release_in(_LONGEST_HOLD_S)
             return
         self._answer(call)
         self._traffic_manager.saw(call.name)
-        if self._held is not None and not self._traffic_manager.is_running:
+        self._proceed()
+
+    def _must_wait(self, name: str) -> bool:
+        if name not in _HELD_BACK:
+            return False
+        return self._traffic_manager.is_running or (name == "tick_cue" and self._streams.awaits_subscriber)
+
+    def _proceed(self) -> None:
+        """Answer the call that is held back, if nothing is in its way any more."""
+        if self._held is not None and not self._must_wait(self._held.name):
             self._release_in(_HELD_BACK[self._held.name])
 
     def _release_in(self, seconds: float) -> None:
@@ -85,6 +98,7 @@ class RpcConnection(asyncio.Protocol):
     def _release(self) -> None:
         call, self._held = self._held, None
         self._traffic_manager.is_running = False
+        self._streams.stop_awaiting()
         if call is not None:
             self._answer(call)
 
@@ -117,9 +131,10 @@ def _call(message: Any) -> _Call:
     return _Call(number, name, arguments[1:])  # the first tells whether the client waits
 
 
-_LONGEST_HOLD_S = 0.25
+_LONGEST_HOLD_S = 0.5
 _HELD_BACK = {"tick_cue": 0.0, "destroy_traffic_manager": 0.003}
-"""Calls that wait for the client's Traffic Manager, and for how many seconds more."""
+"""Calls that wait for the client's Traffic Manager, and for how many seconds more; a step also waits for a client that
+is about to subscribe to a stream."""
 
 
 class _TrafficManagerCycle:

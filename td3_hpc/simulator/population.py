@@ -30,6 +30,10 @@ class Population:
             group.remove(actor)
         del self.by_id[actor.id]
 
+    def has_left(self, actor_id: int) -> bool:
+        """Whether there was such an actor in this episode, and is no more."""
+        return 0 < actor_id <= self._last_id and actor_id not in self.by_id
+
     def _groups(self, actor: Actor) -> list[list[Actor]]:
         groups: list[list[Actor]] = []
         if isinstance(actor, Vehicle):

@@ -30,7 +30,7 @@ async def _serve(host: str, port: int, town: str, maps: Path | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        rpc = await loop.create_server(lambda: RpcConnection(table.answer), host, port)
+        rpc = await loop.create_server(lambda: RpcConnection(table.answer, world.streams), host, port)
         streams = await loop.create_server(lambda: StreamSession(world.streams), host, port + 1)
     except OSError as error:
         raise BadInput(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 
 MAX_WAITING_BYTES = 128 << 20
 """A subscriber that lets more than this wait does not read; it is dropped, for it would take all memory."""
@@ -16,6 +17,9 @@ class Streams:
         self._sessions: dict[int, list[StreamSession]] = {}
         self._last: dict[int, bytes] = {}
         self._last_id = 0
+        self._awaited: set[int] = set()
+        self.when_complete: list[Callable[[], None]] = []
+        """Called once, when nobody is awaited any more."""
         self.lossless = True
         """In asynchronous mode not: a subscriber that still receives the last message misses this one."""
 
@@ -28,7 +32,24 @@ class Streams:
     def destroy(self, stream_id: int) -> None:
         """Forget a stream. Its connections stay open and silent: a client that is cut off reconnects for ever."""
         self._sessions.pop(stream_id, None)
+        self._awaited.discard(stream_id)
         self._last.pop(stream_id, None)
+
+    @property
+    def awaits_subscriber(self) -> bool:
+        """Whether a client has asked where to subscribe and has not come yet: a step now would pass it by."""
+        return bool(self._awaited)
+
+    def await_subscriber(self, stream_id: int) -> None:
+        if stream_id in self._sessions:
+            self._awaited.add(stream_id)
+
+    def stop_awaiting(self) -> None:
+        """Nobody is awaited any more."""
+        self._awaited.clear()
+        waiting, self.when_complete = self.when_complete, []
+        for proceed in waiting:
+            proceed()
 
     def has_subscribers(self, stream_id: int) -> bool:
         return bool(self._sessions.get(stream_id))
@@ -47,6 +68,9 @@ class Streams:
             self._sessions[stream_id].append(session)
             if stream_id in self._last:
                 session.send(self._last[stream_id], lossless=True)
+        self._awaited.discard(stream_id)
+        if not self._awaited:
+            self.stop_awaiting()
 
     def unsubscribe(self, stream_id: int, session: "StreamSession") -> None:
         sessions = self._sessions.get(stream_id, [])

@@ -126,20 +126,25 @@ class RawStream:
 
 def run_client(program: str, port: int, *arguments: str, timeout: float = 120) -> Any:
     """Run a program on the real client, as `carla`, `client`, `world`; what it passes to `tell(value)` comes back."""
-    text = PREAMBLE + program
+    text = PREAMBLE + program + "\nos._exit(0)  # streaming threads may outlive the interpreter\n"
     result = subprocess.run(
-        [sys.executable, "-c", text, str(port), *arguments], capture_output=True, text=True, timeout=timeout, check=False,
-        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
-    told = [line for line in result.stdout.splitlines() if line.startswith("TOLD ")]
-    assert result.returncode == 0 and told, (
-        f"exit {result.returncode}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
+        [sys.executable, "-c", text, str(port), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
+    told = [line for line in result.stdout.splitlines() if line.startswith("TOLD ")]
+    said = f"exit {result.returncode}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
+    assert result.returncode == 0, said
+    assert told, said
     return json.loads(told[-1].removeprefix("TOLD "))
 
 
 PREAMBLE = """
-import json, math, queue, random, sys, time
+import json, math, os, queue, random, sys, time
 import carla
 client = carla.Client("127.0.0.1", int(sys.argv[1]))
 client.set_timeout(20.0)

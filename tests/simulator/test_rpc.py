@@ -91,6 +91,14 @@ def test_a_missing_parent_and_a_missing_actor(client: RawClient):
     assert "no vehicle" in client.refusal("get_physics_control", client.call("get_spectator")[0])
 
 
+def test_late_questions_about_a_destroyed_vehicle_are_no_errors(client: RawClient, car: int):
+    client.call("destroy_actor", car)
+    assert client.call("get_actor_bounding_box", car)[1] == [0.0, 0.0, 0.0]
+    client.call("set_actor_simulate_physics", car, True)
+    assert "not found" in client.refusal("get_actor_bounding_box", car + 1000)
+    assert "not found" in client.refusal("set_actor_simulate_physics", car + 1000, True)
+
+
 def test_destroying_a_vehicle_destroys_what_is_attached_to_it(client: RawClient, car: int):
     sensor = client.spawn("sensor.other.imu", [[0, 0, 1], [0, 0, 0]], car)[0]
     assert client.call("get_actors_by_id", [sensor])[0][1] == car

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from td3_hpc.simulator import wire
 from td3_hpc.simulator.actors import Actor, Vehicle
 from td3_hpc.simulator.rpc.service import Service, pose_of, vector
 from td3_hpc.simulator.wire import Refused
@@ -72,6 +73,9 @@ class ActorCalls:
         self._turn(actor_id, torque, self._service.world.settings.step_seconds)
 
     def set_actor_simulate_physics(self, actor_id: int, enabled: bool) -> None:
+        """Of a vehicle that has just been destroyed: see `get_actor_bounding_box`."""
+        if self._service.world.population.has_left(actor_id):
+            return
         actor = self._service.find(actor_id, Actor)
         if isinstance(actor, Vehicle):
             actor.simulates_physics = bool(enabled)
@@ -90,6 +94,13 @@ class ActorCalls:
         self._service.find(actor_id, Actor)
 
     def get_actor_bounding_box(self, actor_id: int) -> list[Any]:
+        """An empty box of an actor that is no more.
+
+        The Traffic Manager asks for the boxes of the last step's vehicles from a thread of its own, and an error there
+        would end the client's process.
+        """
+        if self._service.world.population.has_left(actor_id):
+            return wire.bounding_box((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
         return self._service.find(actor_id, Actor).bounding_box()
 
     def get_actor_component_names(self, actor_id: int) -> list[str]:

@@ -33,6 +33,8 @@ class SessionCalls:
         return [world.episode_id, [self._service.token(world.stream_id)]]
 
     def get_sensor_token(self, stream_id: int) -> list[Any]:
+        """Asked just before the client subscribes; the next step waits for it."""
+        self._service.world.streams.await_subscriber(stream_id)
         return [self._service.token(stream_id)]
 
     def get_episode_settings(self) -> list[Any]:

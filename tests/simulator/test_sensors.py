@@ -1,0 +1,209 @@
+"""Sensors through the real client library."""
+
+import math
+
+import pytest
+
+from tests.conftest import SimulatorServer
+from tests.simulator.protocol import run_client
+
+START = """
+world = client.reload_world(False)
+library = world.get_blueprint_library()
+points = world.get_map().get_spawn_points()
+def sensor(name, parent, transform=carla.Transform(), **attributes):
+    blueprint = library.find(name)
+    for key, value in attributes.items():
+        blueprint.set_attribute(key, str(value))
+    made = world.spawn_actor(blueprint, transform, attach_to=parent)
+    return made, collect(made)
+car = world.spawn_actor(library.find("vehicle.tesla.model3"), points[0])
+world.tick()
+"""
+
+
+def test_a_collision_is_one_event_with_both_actors(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+ahead = points[0].location + 14 * points[0].get_forward_vector()
+other = world.spawn_actor(library.find("vehicle.audi.tt"), carla.Transform(ahead, points[0].rotation))
+made, got = sensor("sensor.other.collision", car)
+for _ in range(20):
+    world.tick()
+car.apply_control(carla.VehicleControl(throttle=1.0))
+for _ in range(50):
+    world.tick()
+event = got.get(timeout=10)
+impulse = event.normal_impulse
+forward = points[0].get_forward_vector()
+tell([event.actor.id == car.id, event.other_actor.id == other.id, event.other_actor.type_id, event.frame > 0,
+      impulse.x * forward.x + impulse.y * forward.y, impulse.length(), got.qsize()])
+made.stop()
+""",
+        hamlet_server.port,
+    )
+    assert told[:4] == [True, True, "vehicle.audi.tt", True]
+    along, length, others = told[4:]
+    assert along < 0.0
+    assert 1e3 < length < 1e5
+    assert others <= 2
+
+
+def test_imu_measures_gravity_acceleration_and_north(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+made, got = sensor("sensor.other.imu", car)
+for _ in range(20):
+    world.tick()
+rest = [got.get(timeout=10) for _ in range(20)][-1]
+car.apply_control(carla.VehicleControl(throttle=1.0))
+before = car.get_velocity().length()
+world.tick(); world.tick()
+moving = [got.get(timeout=10) for _ in range(2)][-1]
+tell([[rest.accelerometer.x, rest.accelerometer.y, rest.accelerometer.z], rest.compass, moving.accelerometer.x,
+      car.get_transform().rotation.yaw, [rest.gyroscope.z]])
+made.stop()
+""",
+        hamlet_server.port,
+    )
+    rest, compass, forward, yaw, gyroscope = told
+    assert rest == pytest.approx([0.0, 0.0, 9.81], abs=0.05)
+    assert compass == pytest.approx(math.radians((yaw + 90.0) % 360.0), abs=0.01)
+    assert 2.0 < forward < 6.0
+    assert gyroscope == pytest.approx([0.0], abs=1e-3)
+
+
+def test_gnss_is_the_maps_geolocation(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+made, got = sensor("sensor.other.gnss", car)
+world.tick()
+fix = got.get(timeout=10)
+place = world.get_map().transform_to_geolocation(made.get_location())
+tell([fix.latitude - place.latitude, fix.longitude - place.longitude, fix.altitude - place.altitude])
+made.stop()
+""",
+        hamlet_server.port,
+    )
+    assert told == pytest.approx([0.0, 0.0, 0.0], abs=1e-4)
+
+
+def test_the_obstacle_sensor_sees_the_car_ahead(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+ahead = points[0].location + 14 * points[0].get_forward_vector()
+other = world.spawn_actor(library.find("vehicle.audi.tt"), carla.Transform(ahead, points[0].rotation))
+made, got = sensor("sensor.other.obstacle", car, carla.Transform(carla.Location(x=2.4, z=0.7)), distance=30)
+world.tick(); world.tick()
+event = got.get(timeout=10)
+backwards = carla.Transform(carla.Location(x=-2.5, z=0.7), carla.Rotation(yaw=180))
+behind, silent = sensor("sensor.other.obstacle", car, backwards, distance=5)
+world.tick(); world.tick()
+tell([event.other_actor.id == other.id, event.distance, silent.qsize()])
+made.stop(); behind.stop()
+""",
+        hamlet_server.port,
+    )
+    seen, distance, behind = told
+    assert seen is True
+    assert distance == pytest.approx(14 - 2.4 - 4.18 / 2, abs=0.6)
+    assert behind == 0
+
+
+def test_crossing_the_middle_line_is_a_lane_invasion(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+made, got = sensor("sensor.other.lane_invasion", car)
+world.tick(); world.tick()
+car.apply_control(carla.VehicleControl(throttle=0.6, steer=-0.25))
+for _ in range(60):
+    world.tick()
+event = got.get(timeout=10)
+tell([str(mark.type) for mark in event.crossed_lane_markings])
+made.stop()
+""",
+        hamlet_server.port,
+    )
+    assert "Broken" in told
+
+
+def test_cameras_deliver_every_step_with_the_steps_frame(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+import numpy
+kinds = ["rgb", "depth", "semantic_segmentation", "instance_segmentation"]
+place = carla.Transform(carla.Location(x=1.5, z=2.4))
+made = [sensor(f"sensor.camera.{kind}", car, place, image_size_x=60, image_size_y=40, fov=100) for kind in kinds]
+frames = [world.tick() for _ in range(10)]
+report = []
+for (camera, got), kind in zip(made, kinds):
+    images = [got.get(timeout=10) for _ in range(10)]
+    pixels = numpy.frombuffer(images[-1].raw_data, numpy.uint8).reshape(40, 60, 4)
+    extra = []
+    if kind == "semantic_segmentation":
+        extra = sorted({int(tag) for tag in pixels[:, :, 2].flat})
+    if kind == "depth":
+        metres = (pixels[:, :, 2] + 256.0 * pixels[:, :, 1] + 65536.0 * pixels[:, :, 0]) / 16777215 * 1000
+        extra = [float(metres[-1, 30]), float(metres[0, 30])]
+    report.append([[image.frame for image in images] == frames, images[-1].width, images[-1].height, images[-1].fov,
+                   extra])
+    camera.stop()
+tell(report)
+""",
+        hamlet_server.port,
+    )
+    assert [row[:4] for row in told] == [[True, 60, 40, 100.0]] * 4
+    near, sky = told[1][4]
+    assert 1.0 < near < 6.0
+    assert sky > 900.0
+    assert {1, 11} <= set(told[2][4])  # road and sky
+
+
+def test_sensor_tick_is_kept_to_the_frame(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+made, got = sensor("sensor.other.gnss", car, sensor_tick=0.1)
+frames = [world.tick() for _ in range(21)]
+time.sleep(0.2)
+seen = [got.get_nowait().frame for _ in range(got.qsize())]
+tell([len(seen), [b - a for a, b in zip(seen, seen[1:])]])
+made.stop()
+""",
+        hamlet_server.port,
+    )
+    count, gaps = told
+    assert count in (10, 11)
+    assert gaps == [2] * (count - 1)
+
+
+def test_without_rendering_cameras_are_silent_and_others_not(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+settings = world.get_settings()
+settings.no_rendering_mode = True
+world.apply_settings(settings)
+camera, pictures = sensor("sensor.camera.rgb", car, image_size_x=20, image_size_y=20)
+imu, motions = sensor("sensor.other.imu", car)
+for _ in range(5):
+    world.tick()
+for _ in range(5):
+    motions.get(timeout=10)
+count = pictures.qsize()
+settings.no_rendering_mode = False
+world.apply_settings(settings)
+world.tick()
+pictures.get(timeout=10)
+tell(count)
+camera.stop(); imu.stop()
+""",
+        hamlet_server.port,
+    )
+    assert told == 0

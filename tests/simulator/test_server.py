@@ -1,0 +1,135 @@
+"""Start, end, asynchronous mode and several clients, with the real client library."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import SimulatorServer, StartServer
+from tests.simulator.opendrive_text import Road, hill, opendrive_text
+from tests.simulator.protocol import REPOSITORY, RawClient, run_client
+
+
+def start(*options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "td3_hpc.simulator", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once_with_status_0_even_with_clients(simulator_server: StartServer, number: signal.Signals):
+    server = simulator_server("Hamlet")
+    with RawClient(server.port) as client, client.world_stream():
+        began = time.monotonic()
+        server.process.send_signal(number)
+        assert server.process.wait(10) == 0
+        assert time.monotonic() - began < 3.0
+    server.stop()
+    assert server.started_in_s < 30.0
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_taken_port_is_one_line_and_a_remedy(hamlet_server: SimulatorServer):
+    result = start("--port", str(hamlet_server.port), "--town", "Hamlet")
+    assert result.returncode == 2
+    assert f"port {hamlet_server.port}" in result.stderr
+    assert "choose another --port" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_town_names_those_there_are():
+    result = start("--town", "Atlantis", "--port", "29999")
+    assert result.returncode == 2
+    assert "Brookfield, Hamlet" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_asynchronous_mode_runs_by_itself_at_the_pace_of_real_time(hamlet_server: SimulatorServer):
+    told = run_client(
+        """
+settings = world.get_settings()
+settings.synchronous_mode, settings.fixed_delta_seconds = False, None
+world.apply_settings(settings)
+first = world.wait_for_tick()
+began = time.monotonic()
+while (last := world.wait_for_tick()).timestamp.elapsed_seconds < first.timestamp.elapsed_seconds + 1.0:
+    pass
+took = time.monotonic() - began
+settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+world.apply_settings(settings)
+frame = world.get_snapshot().frame
+time.sleep(0.3)
+tell([took, last.frame - first.frame, world.get_snapshot().frame - frame, world.tick() - frame])
+""",
+        hamlet_server.port,
+    )
+    took, frames, without_tick, with_tick = told
+    assert 0.85 < took < 3.0
+    assert frames == 20
+    assert without_tick == 0
+    assert with_tick == 1
+
+
+def test_two_clients_share_one_world(hamlet_server: SimulatorServer):
+    told = run_client(
+        """
+client.reload_world(False)
+world = client.get_world()
+other_client = carla.Client("127.0.0.1", int(sys.argv[1]))
+other_client.set_timeout(20.0)
+other = other_client.get_world()
+car = world.spawn_actor(world.get_blueprint_library().find("vehicle.audi.tt"), world.get_map().get_spawn_points()[0])
+by_id = other.get_actor(car.id).type_id
+frames = [world.tick(), other.tick(), world.tick()]
+seen = [other.wait_for_tick(1.0).frame if other.get_snapshot().frame < frames[2] else other.get_snapshot().frame]
+listed = [actor.id for actor in other.get_actors().filter("vehicle.*")] == [car.id]
+other.get_actor(car.id).destroy()
+world.tick()
+tell([by_id, frames[2] - frames[0], seen[0] == frames[2], listed, len(world.get_actors().filter("vehicle.*"))])
+""",
+        hamlet_server.port,
+    )
+    assert told == ["vehicle.audi.tt", 2, True, True, 0]
+
+
+def test_a_world_made_of_opendrive_text(simulator_server: StartServer):
+    text = opendrive_text([Road(0.0, 0.0, 0.3, 400.0, elevation=hill(100.0, 200.0, 300.0, 8.0))])
+    server = simulator_server("Hamlet")
+    told = run_client(
+        f"""
+world = client.generate_opendrive_world({text!r}, carla.OpendriveGenerationParameters(), False)
+town_map = world.get_map()
+car = world.spawn_actor(world.get_blueprint_library().find("vehicle.tesla.model3"), town_map.get_spawn_points()[0])
+world.tick()
+settings = world.get_settings().synchronous_mode
+try:
+    client.generate_opendrive_world("<OpenDRIVE></OpenDRIVE>")
+    refused = ""
+except RuntimeError as error:
+    refused = str(error)
+tell([town_map.name, len(town_map.get_spawn_points()), settings, refused, world.get_map().name])
+""",
+        server.port,
+    )
+    name, points, synchronous, refused, still = told
+    assert name == still == "Carla/Maps/OpenDriveMap"
+    assert points > 10
+    assert synchronous is True
+    assert refused
+    server.stop()
+
+
+def test_loading_with_a_reset_leaves_the_world_asynchronous(simulator_server: StartServer):
+    server = simulator_server("Hamlet")
+    told = run_client(
+        """
+before = world.get_settings().synchronous_mode
+world = client.load_world("Brookfield")
+settings = world.get_settings()
+tell([before, world.get_map().name, settings.synchronous_mode, settings.fixed_delta_seconds])
+""",
+        server.port,
+    )
+    assert told == [True, "Carla/Maps/Brookfield", False, None] or told == [True, "Carla/Maps/Brookfield", False, 0.0]
+    server.stop()

@@ -1,0 +1,131 @@
+"""Traffic Manager cars in every town: they keep their lanes, stop at red, go at green, and all keep moving."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.simulator.protocol import run_client
+
+PROGRAM = """
+from td3_hpc.driving.parked import ParkedWait, thread_ids
+cars, ticks, port = (int(word) for word in sys.argv[2:5])
+world = client.reload_world(False)
+town_map = world.get_map()
+before = thread_ids()
+manager = client.get_trafficmanager(port)
+manager.set_synchronous_mode(True)
+parked = ParkedWait(before)
+def tick():
+    parked.wait(10.0)
+    world.tick()
+    return world.get_snapshot()
+tick()
+manager.set_random_device_seed(3)
+points = town_map.get_spawn_points()
+random.Random(1).shuffle(points)
+library = world.get_blueprint_library()
+kinds = "tesla.model3 audi.tt mini.cooper_s nissan.patrol mercedes.sprinter".split()
+vehicles = [world.spawn_actor(library.find("vehicle." + kinds[number % 5]), points[number]) for number in range(cars)]
+tick()
+extents = {vehicle.id: vehicle.bounding_box.extent for vehicle in vehicles}
+for vehicle in vehicles:
+    vehicle.set_autopilot(True, port)
+
+def corners(transform, extent):
+    forward, right = transform.get_forward_vector(), transform.get_right_vector()
+    return [(transform.location.x + a * extent.x * forward.x + b * extent.y * right.x,
+             transform.location.y + a * extent.x * forward.y + b * extent.y * right.y)
+            for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))]
+
+def overlap(one, other):
+    # Depth in metres by the separating axis theorem; negative: apart.
+    depths = []
+    for shape in (one, other):
+        for (ax, ay), (bx, by) in zip(shape[:2], shape[1:3]):
+            length = math.hypot(bx - ax, by - ay)
+            nx, ny = (bx - ax) / length, (by - ay) / length
+            p, q = ([x * nx + y * ny for x, y in each] for each in (one, other))
+            depths.append(min(max(p), max(q)) - max(min(p), min(q)))
+    return min(depths)
+
+still = {vehicle.id: 0 for vehicle in vehicles}
+distance = {vehicle.id: 0.0 for vehicle in vehicles}
+red_seen, at_red, drove_red, went_at_green = set(), {}, 0, set()
+longest_still, off_lane, deepest, height = 0, -10.0, -100.0, 0.0
+for step in range(ticks):
+    snapshot = tick()
+    shapes = []
+    for vehicle in vehicles:
+        state = snapshot.find(vehicle.id)
+        transform, velocity = state.get_transform(), state.get_velocity()
+        speed = math.hypot(velocity.x, velocity.y)
+        distance[vehicle.id] += speed * 0.05
+        still[vehicle.id] = 0 if speed > 0.3 else still[vehicle.id] + 1
+        longest_still = max(longest_still, still[vehicle.id])
+        if step % 5:
+            continue
+        red = vehicle.is_at_traffic_light() and vehicle.get_traffic_light_state() == carla.TrafficLightState.Red
+        if red and speed < 0.1:
+            red_seen.add(vehicle.id)
+        elif vehicle.id in red_seen and speed > 2.0:
+            went_at_green.add(vehicle.id)
+        waypoint = town_map.get_waypoint(transform.location, lane_type=carla.LaneType.Driving)
+        middle, right = waypoint.transform.location, waypoint.transform.get_right_vector()
+        aside = abs((transform.location.x - middle.x) * right.x + (transform.location.y - middle.y) * right.y)
+        if step > 20:
+            height = max(height, abs(transform.location.z - middle.z))
+            if not waypoint.is_junction:
+                off_lane = max(off_lane, aside - waypoint.lane_width / 2)
+        shapes.append((transform.location, corners(transform, extents[vehicle.id])))
+    if step % 10 == 0:
+        for number, (place, shape) in enumerate(shapes):
+            for other_place, other in shapes[number + 1:]:
+                if place.distance(other_place) < 7.0:
+                    deepest = max(deepest, overlap(shape, other))
+tell({
+    "still_s": longest_still * 0.05, "least_m": min(distance.values()), "off_lane_m": off_lane,
+    "deepest_overlap_m": deepest, "height_m": height, "stopped_at_red": len(red_seen),
+    "went_again": len(went_at_green), "mean_m": sum(distance.values()) / cars,
+})
+parked.wait(10.0)
+manager.shut_down()
+"""
+
+
+def drive(simulator_server: StartServer, town: str, cars: int, ticks: int, maps: Path | None = None) -> dict:
+    server = simulator_server(town, maps)
+    told = run_client(PROGRAM, server.port, str(cars), str(ticks), str(server.port + 2), timeout=400)
+    assert "failed" not in server.log.read_text()
+    server.stop()
+    assert told["off_lane_m"] < 0.0, told  # the middle of a car never leaves its lane
+    assert told["deepest_overlap_m"] < 0.1, told
+    assert told["height_m"] < 0.3, told  # on the road, on slopes too
+    return told
+
+
+def test_hamlet_in_short(simulator_server: StartServer):
+    told = drive(simulator_server, "Hamlet", 10, 600)
+    assert told["still_s"] < 25.0, told
+    assert told["least_m"] > 50.0, told
+    assert told["stopped_at_red"] >= 1, told
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("town", "cars"), [("Brookfield", 30), ("Hamlet", 15)])
+def test_own_towns(simulator_server: StartServer, town: str, cars: int):
+    told = drive(simulator_server, town, cars, 2000)
+    assert told["still_s"] < 60.0, told  # a turn of the lights takes 30 s; a queue may need two
+    assert told["least_m"] > 150.0, told
+    assert told["stopped_at_red"] >= cars // 3, told
+    assert told["went_again"] >= 0.8 * told["stopped_at_red"], told
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("town", ["Town01", "Town04"])
+def test_carlas_towns(simulator_server: StartServer, carla_maps: Path, town: str):
+    told = drive(simulator_server, town, 30, 2000, carla_maps)
+    assert told["still_s"] < 60.0, told
+    assert told["least_m"] > 150.0, told
+    assert told["stopped_at_red"] >= 5, told
+    assert told["went_again"] >= 0.8 * told["stopped_at_red"], told

@@ -1,0 +1,100 @@
+"""Exact repetition: the same commands give the same bytes, in a fresh server and after any reload."""
+
+import struct
+
+import pytest
+
+from td3_hpc.simulator.settings import EpisodeSettings
+from tests.conftest import SimulatorServer, StartServer
+from tests.simulator.protocol import WORLD_HEADER, RawClient, RawStream
+from tests.simulator.worlds import car_at, flat_world
+
+
+def episode(client: RawClient) -> list[bytes]:
+    """Everything that two clients would see of a short episode, less episode id and frame number."""
+    client.fresh()
+    points = client.spawn_points()
+    cars = [client.spawn("vehicle.tesla.model3", points[number])[0] for number in (0, 7, 20)]
+    mount = [[1.5, 0.0, 2.4], [0.0, 0.0, 0.0]]
+    camera = client.spawn("sensor.camera.rgb", mount, cars[0], image_size_x="40", image_size_y="30")
+    imu = client.spawn("sensor.other.imu", mount, cars[0], noise_accel_stddev_x="0.5", noise_seed="7")
+    seen = []
+    with client.world_stream() as world, open_stream(client, camera) as pictures, open_stream(client, imu) as motions:
+        world.receive()
+        client.call("version")
+        for step in range(120):
+            for number, car in enumerate(cars):
+                control = [0.4 + 0.1 * number, 0.3 * ((step // 30) % 3 - 1), 0.0, False, False, False, 0]
+                client.call("apply_control_to_vehicle", car, control)
+            client.call("tick_cue")
+            frame = world.receive()
+            assert len(frame) > WORLD_HEADER.size
+            seen += [frame[16:48] + frame[56 : 56 + 28], frame[WORLD_HEADER.size :]]
+            seen += [pictures.receive()[16:], motions.receive()[16:]]
+    return seen
+
+
+def open_stream(client: RawClient, sensor: list) -> RawStream:
+    return RawStream(client.port + 1, struct.unpack("<I", sensor[5][:4])[0])
+
+
+def test_the_same_episode_twice_and_in_a_fresh_server(hamlet_server: SimulatorServer, simulator_server: StartServer):
+    with RawClient(hamlet_server.port) as client:
+        first = episode(client)
+        client.fresh("Brookfield")
+        client.call("tick_cue")
+        client.fresh("Hamlet")
+        second = episode(client)
+    assert first == second
+    assert len(set(first)) > 300  # it did move
+    other = simulator_server("Hamlet")
+    with RawClient(other.port) as client:
+        assert episode(client) == first
+    other.stop()
+
+
+def test_ids_and_clock_restart_with_the_episode_and_frames_never(hamlet_server: SimulatorServer):
+    with RawClient(hamlet_server.port) as client:
+        client.fresh()
+        ids = [client.spawn("vehicle.audi.tt", client.spawn_points()[number])[0] for number in range(0, 9, 3)]
+        assert ids == sorted(ids)
+        frame = client.call("tick_cue")
+        before = client.call("get_episode_info")[0]
+        client.fresh()
+        assert client.call("get_episode_info")[0] == before + 1
+        assert client.spawn("vehicle.audi.tt", client.spawn_points()[0])[0] == ids[0]
+        with client.world_stream() as stream:
+            stream.receive()
+            assert client.call("tick_cue") == frame + 1
+            header = WORLD_HEADER.unpack(stream.receive()[: WORLD_HEADER.size])
+            assert header[2] == pytest.approx(0.05)
+
+
+def test_no_sum_of_steps_accumulates_an_error():
+    world = flat_world()
+    world.apply_settings(EpisodeSettings(fixed_delta_seconds=0.1))
+    for _ in range(1000):
+        world.step()
+    assert world.elapsed_s == 100.0
+
+
+def test_acceleration_is_the_change_of_velocity():
+    world = flat_world()
+    car = car_at(world, 100.0, throttle=0.8)
+    for _ in range(20):
+        before = car.velocity
+        world.step()
+        assert car.acceleration == pytest.approx([(v - u) / 0.05 for v, u in zip(car.velocity, before)])
+
+
+def test_the_speed_limit_is_the_places(hamlet_server: SimulatorServer):
+    with RawClient(hamlet_server.port) as client:
+        client.fresh()
+        limits = {}
+        for number, point in enumerate(client.spawn_points()[::15]):
+            limits[client.spawn("vehicle.mini.cooper_s", point)[0]] = number
+        client.call("tick_cue")
+        with client.world_stream() as stream:
+            states = stream.actors()
+        shown = {struct.unpack("<f", states[car][84:88])[0] for car in limits}
+        assert shown == {30.0, 40.0}
