@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 from td3_hpc.simulator.actors import GREEN, TrafficLight, Vehicle
 from td3_hpc.simulator.geometry import OrientedBox
 from td3_hpc.simulator.town import ALL_RED_S, GREEN_S, YELLOW_S, SignalGroup, Town
 
 RED, YELLOW = 0, 1
+_GIVE_WAY = ("traffic.stop", "traffic.yield")
 _CELL_M = 20.0
 _ROUNDING_S = 1e-6  # A sum of steps misses a whole number of seconds by this at most.
 
@@ -73,14 +75,21 @@ def _set(light: TrafficLight, colour: int) -> None:
 
 
 class StopBoxes:
-    """Tells vehicles which light they stand at."""
+    """Tells vehicles which light they stand at, and that they come to a stop or yield sign.
+
+    A vehicle at such a sign is shown red without a light, as CARLA does: the Traffic Manager then lets vehicles take
+    turns at the junction. Without that it would let all of them in at once, where they block each other.
+    """
 
     def __init__(self, town: Town, lights: dict[str, TrafficLight]) -> None:
-        self._cells: dict[tuple[int, int], list[tuple[OrientedBox, TrafficLight]]] = {}
+        self._lights = _Boxes[TrafficLight]()
         for site in town.traffic_lights:
             for box in site.stop_boxes:
-                for cell in _cells(box):
-                    self._cells.setdefault(cell, []).append((box, lights[site.signal_id]))
+                self._lights.add(box, lights[site.signal_id])
+        self._signs = _Boxes[str]()
+        for sign in town.signs:
+            if sign.kind in _GIVE_WAY:
+                self._signs.add(sign.trigger, sign.kind)
 
     def show_to(self, vehicles: Iterable[Vehicle]) -> None:
         """Tell each vehicle the light in whose stop box its front is; green where there is none.
@@ -90,16 +99,35 @@ class StopBoxes:
         """
         for vehicle in vehicles:
             pose = vehicle.pose
-            light = self._light_at(*pose.ahead(vehicle.extent[0])[:2], pose.z) if self._cells else None
+            x, y, _, _, _, _ = pose.ahead(vehicle.extent[0])
+            light = self._lights.at(x, y, pose.z)
             if light is None and vehicle.light_id and vehicle.light_state != GREEN:
-                held_by = self._light_at(pose.x, pose.y, pose.z)
+                held_by = self._lights.at(pose.x, pose.y, pose.z)
                 light = held_by if held_by is not None and held_by.id == vehicle.light_id else None
             vehicle.light_id = light.id if light else 0
-            vehicle.light_state = light.colour if light else GREEN
+            if light is not None:
+                vehicle.light_state = light.colour
+            else:
+                vehicle.light_state = GREEN if self._signs.at(x, y, pose.z) is None else RED
 
-    def _light_at(self, x: float, y: float, z: float) -> TrafficLight | None:
+
+_Content = TypeVar("_Content")
+
+
+class _Boxes(Generic[_Content]):
+    """What the boxes around a place hold."""
+
+    def __init__(self) -> None:
+        self._cells: dict[tuple[int, int], list[tuple[OrientedBox, _Content]]] = {}
+
+    def add(self, box: OrientedBox, content: _Content) -> None:
+        for cell in _cells(box):
+            self._cells.setdefault(cell, []).append((box, content))
+
+    def at(self, x: float, y: float, z: float) -> _Content | None:
+        """The content of the first box at a place on the road."""
         here = self._cells.get((math.floor(x / _CELL_M), math.floor(y / _CELL_M)), ())
-        return next((light for box, light in here if box.contains(x, y, z + 0.5)), None)
+        return next((content for box, content in here if box.contains(x, y, z + 0.5)), None)
 
 
 def _cells(box: OrientedBox) -> set[tuple[int, int]]:

@@ -88,3 +88,19 @@ def test_the_clock_of_the_lights_restarts_with_the_episode(world: World):
     world.load(world.town)
     assert colours(world.light_groups[0]) == [{GREEN}, {RED}]
     assert all(light.elapsed_s == 0.0 for light in world.lights.values())
+
+
+def test_a_stop_sign_shows_red_without_a_light_and_only_there(world: World):
+    assert {sign.kind for sign in world.town.signs} == {"traffic.stop", "traffic.yield"}
+    for sign in world.town.signs:
+        centre = sign.trigger.centre._replace(yaw=sign.pose.yaw)
+        ground = world.town.ground(*centre[:3])
+        car = world.spawn([0, "vehicle.mini.cooper_s", []], centre._replace(z=ground.z))
+        assert isinstance(car, Vehicle)
+        car.teleport(car.pose.ahead(-car.extent[0]))
+        world.step()
+        assert (car.light_id, car.light_state) == (0, RED)
+        car.teleport(car.pose.ahead(-25.0))
+        world.step()
+        assert (car.light_id, car.light_state) == (0, GREEN)
+        world.destroy(car)
