@@ -1,14 +1,14 @@
 """The embedded headless simulator: CARLA's wire protocol for the unmodified client, on any OpenDRIVE town.
 
-    server.py          sockets, asynchronous clock, start and end      `python -m td3_hpc.simulator`
-    connection.py      one client's RPC connection
-    rpc/               the RPC table, by theme
-    streams.py         what clients subscribe to
-    wire.py            packed shapes of the protocol
-    world.py           actors, and the order of one step
-    vehicle.py         vehicle dynamics;  collisions.py, traffic_lights.py, sensors.py
-    blueprints.py      what can be spawned
-    town.py, towns.py  roads, signals, spawn points of an OpenDRIVE file; which towns there are
-    camera.py          the picture;  scene*.py what stands in it, bodies.py vehicles, weather.py its look
-    supervisor.py      beside any simulator, CARLA too: starts it, watches it, restarts it
+server.py          sockets, asynchronous clock, start and end      `python -m td3_hpc.simulator`
+connection.py      one client's RPC connection
+rpc/               the RPC table, by theme
+streams.py         what clients subscribe to
+wire.py            packed shapes of the protocol
+world.py           the order of one step;  population.py, spawning.py, actors.py who is in it, mounting.py, settings.py
+vehicle.py         vehicle dynamics;  ackermann.py, collisions.py, traffic_lights.py, sensors.py
+blueprints.py      what can be spawned
+town.py, towns.py  roads, signals, spawn points of an OpenDRIVE file; which towns there are
+camera.py          the picture;  scene*.py what stands in it, bodies.py vehicles, weather.py its look
+supervisor.py      beside any simulator, CARLA too: starts it, watches it, restarts it
 """

@@ -86,7 +86,13 @@ class RawClient:
         self.call("load_new_episode", town, False, 65535)
 
     def world_stream(self) -> "RawStream":
-        return RawStream(self.port + 1, struct.unpack("<I", self.call("get_episode_info")[1][0][:4])[0])
+        return self.subscribe(self.call("get_episode_info")[1][0])
+
+    def subscribe(self, token: bytes) -> "RawStream":
+        """As the client library does: it asks first, so that the next step waits for the subscription."""
+        (stream_id,) = struct.unpack("<I", token[:4])
+        self.call("get_sensor_token", stream_id)
+        return RawStream(self.port + 1, stream_id)
 
 
 class RawStream:

@@ -34,8 +34,7 @@ def test_a_destroyed_sensors_stream_stays_open_and_silent(hamlet_server: Simulat
     with RawClient(hamlet_server.port) as client:
         client.fresh()
         camera = client.spawn("sensor.camera.rgb", [[0, 0, 5], [0, 0, 0]], image_size_x="8", image_size_y="6")
-        with RawStream(hamlet_server.port + 1, struct.unpack("<I", camera[5][:4])[0]) as stream:
-            client.call("version")
+        with client.subscribe(camera[5]) as stream:
             frame = client.call("tick_cue")
             payload = stream.receive()
             assert struct.unpack("<QQ", payload[:16]) == (13, frame)

@@ -6,7 +6,7 @@ import pytest
 
 from td3_hpc.simulator.settings import EpisodeSettings
 from tests.conftest import SimulatorServer, StartServer
-from tests.simulator.protocol import WORLD_HEADER, RawClient, RawStream
+from tests.simulator.protocol import WORLD_HEADER, RawClient
 from tests.simulator.worlds import car_at, flat_world
 
 
@@ -19,9 +19,8 @@ def episode(client: RawClient) -> list[bytes]:
     camera = client.spawn("sensor.camera.rgb", mount, cars[0], image_size_x="40", image_size_y="30")
     imu = client.spawn("sensor.other.imu", mount, cars[0], noise_accel_stddev_x="0.5", noise_seed="7")
     seen = []
-    with client.world_stream() as world, open_stream(client, camera) as pictures, open_stream(client, imu) as motions:
+    with client.world_stream() as world, client.subscribe(camera[5]) as pictures, client.subscribe(imu[5]) as motions:
         world.receive()
-        client.call("version")
         for step in range(120):
             for number, car in enumerate(cars):
                 control = [0.4 + 0.1 * number, 0.3 * ((step // 30) % 3 - 1), 0.0, False, False, False, 0]
@@ -32,10 +31,6 @@ def episode(client: RawClient) -> list[bytes]:
             seen += [frame[16:48] + frame[56 : 56 + 28], frame[WORLD_HEADER.size :]]
             seen += [pictures.receive()[16:], motions.receive()[16:]]
     return seen
-
-
-def open_stream(client: RawClient, sensor: list) -> RawStream:
-    return RawStream(client.port + 1, struct.unpack("<I", sensor[5][:4])[0])
 
 
 def test_the_same_episode_twice_and_in_a_fresh_server(hamlet_server: SimulatorServer, simulator_server: StartServer):
