@@ -26,9 +26,13 @@ class ClipNorms(Section):
     """Largest L2 norm of each parameter group's gradient; larger ones are scaled down to it. `null`: no clipping."""
 
     actor: Positive | None = 1.0
+    """The actor's head."""
     critic: Positive | None = 10.0
+    """Both critics' heads, together."""
     actor_cnn: Positive | None = 1.0
+    """The actor's CNN."""
     critic_cnn: Positive | None = 10.0
+    """The critics' CNN."""
 
 
 class AgentConfig(Section):

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,26 +21,55 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML lets a later key silently replace an earlier one of the same name; a configuration must not."""
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes what the loader reads back."""
+
+
 def _mapping_without_duplicates(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
+    seen: list[Any] = []  # no set: a key may be a list, which is refused later, by its name
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
+        key = loader.construct_object(key_node, deep=True)
         if key in seen:
             line = key_node.start_mark.line + 1
             raise yaml.constructor.ConstructorError(
                 None, None, f"key {key!r} stands twice (again on line {line})", key_node.start_mark
             )
-        seen.add(key)
+        seen.append(key)
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
-# YAML 1.1 reads 1e-4 as a string, for want of a dot; a learning rate written so is meant as a number.
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+
+
+def _number(loader: _UniqueKeyLoader, node: yaml.ScalarNode) -> float:
+    """A float; a whole number written with an exponent, such as 1e6, is an integer."""
+    value: float = loader.construct_yaml_float(node)
+    whole = "e" in node.value.lower() and value.is_integer()
+    return int(value) if whole else value
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:float", _number)
+# YAML 1.1 reads 1e-4 as a string, for want of a dot; a learning rate written so is meant as a number. The dumper has to
+# know, or it would write the string "1e4" without its quotes.
+for _class in (_UniqueKeyLoader, _Dumper):
+    _class.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
+
+
+class _NotYaml(Exception):
+    """Why a text is not YAML, in one line."""
+
+
+def _parse(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader: builds plain data only
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-02-31
+        raise _NotYaml(" ".join(str(error).split())) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -51,11 +81,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read ({error})") from None
     try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader: builds plain data only
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        data = _parse(text)
+    except _NotYaml as error:
+        raise BadInput(f"{path}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
-        raise BadInput(f"{path}: expected `key: value` lines, found {type(data).__name__}")
+        found = type(data).__name__ if text.strip() else "an empty file"
+        raise BadInput(f"{path}: expected `key: value` lines, found {found}")
     return data
 
 
@@ -68,9 +99,9 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
         if not separator or not all(parts):
             raise BadInput(f"override {override!r}: write it as section.key=value, for example agent.tau=0.01")
         try:
-            value = yaml.load(text, Loader=_UniqueKeyLoader) if text.strip() else None
-        except yaml.YAMLError as error:
-            raise BadInput(f"override {override!r}: {' '.join(str(error).split())}") from None
+            value = _parse(text)
+        except _NotYaml as error:
+            raise BadInput(f"override {override!r}: {error}") from None
         target = result
         for part in parts[:-1]:
             nested = target.setdefault(part, {})
@@ -97,7 +128,7 @@ def load_stage(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
 
 def dump_yaml(config: Section) -> str:
     """The resolved configuration, every default written out, as YAML that `load_stage` reads back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _copy(value: Any) -> Any:
@@ -120,7 +151,7 @@ def _explain(schema: type[BaseModel], item: Any) -> str:
         return f"{where}: missing; set it"
     if item["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    return f"{where}: {message[:1].lower()}{message[1:]} (found {item['input']!r})"
+    return f"{where}: {message[:1].lower()}{message[1:]} (found {reprlib.repr(item['input'])})"
 
 
 def _keys_at(schema: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

@@ -22,9 +22,9 @@ class SimulatorConfig(Section):
     """First of three ports (N RPC, N+1 streams, N+2 spare) of the training server; 0 finds a free block."""
     evaluation_port: int = Field(0, ge=0, le=65532)
     """The same for the evaluation server."""
-    maps: Path | None = None
+    maps: Path | None = Field(None, strict=False)
     """A folder of OpenDRIVE files, or a CARLA installation, whose towns the embedded simulator offers by name."""
-    carla_root: Path | None = None
+    carla_root: Path | None = Field(None, strict=False)
     """Folder of the CARLA installation (holds CarlaUE4/Binaries); needed by `kind: carla`."""
     options: list[str] = ["-RenderOffScreen", "-nosound", "-quality-level=Low"]
     """Command-line options of CARLA's binary."""

@@ -69,7 +69,7 @@ def _beside(waypoint: carla.Waypoint, kind: _Kind) -> OrientedBox:
     transform = waypoint.transform
     place, rotation = transform.location, transform.rotation
     here = Pose(place.x, place.y, place.z, 0.0, rotation.yaw, 0.0)
-    length, width, height = kind.extent
+    _, width, height = kind.extent
     return OrientedBox(here.ahead(0.0, aside + kind.gap + width, height), kind.extent)
 
 

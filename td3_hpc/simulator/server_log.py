@@ -5,6 +5,7 @@ block it, and what it said last is kept whatever happens to its supervisor.
 """
 
 import contextlib
+import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,8 +41,7 @@ class ServerLog:
             file.seek(size - self._limit // 2)
             file.readline()
             rest = file.read(self._limit // 2)
-        with self.path.open("r+b") as file:
-            file.truncate(0)  # the server appends: its next line goes to the new end
+        os.truncate(self.path, 0)  # the server appends: its next line goes to the new end
         with self.path.open("ab") as file:
             file.write(b"[earlier lines dropped: the log had reached its limit]\n" + rest)
 

@@ -90,7 +90,7 @@ def _key(waypoint: carla.Waypoint) -> _LaneKey:
 def _pieces(
     key: _LaneKey, start: carla.Waypoint, entry: float | None, signs: list[tuple[float, float]]
 ) -> list[tuple[float, float]]:
-    """(s of its lower end, km/h) of the pieces into which signs cut one lane; s runs against the traffic if the id > 0."""
+    """(s of its lower end, km/h) of the pieces into which signs cut one lane; s runs against traffic if the id > 0."""
     if key[2] < 0:
         before = entry if entry is not None else signs[0][1]
         return [(start.s, before), *signs]

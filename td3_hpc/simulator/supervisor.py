@@ -188,7 +188,7 @@ class Supervisor:
 
     def _watch(self) -> NoReturn:
         """Watch a ready server until a pulse finds that it has ended."""
-        measured, outgrown = time.monotonic(), False
+        measured, outgrown = -_MEMORY_PERIOD_S, False
         while True:
             self._pulse()
             if self._version_call.silent_s > self._config.hang_timeout_s:

@@ -5,11 +5,11 @@ import math
 import carla
 import numpy as np
 import pytest
-from td3_hpc.simulator.towns import load_town
 
 from td3_hpc.config import RouteConfig
 from td3_hpc.driving.route import GOAL_RADIUS_M, Anchor, Route, RoutePlanner, RouteTracker, read_lanes
 from td3_hpc.errors import BadInput
+from td3_hpc.simulator.towns import load_town
 
 CONFIG = RouteConfig(min_length_m=60, max_length_m=200)
 

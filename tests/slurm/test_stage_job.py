@@ -195,7 +195,7 @@ def test_a_burst_of_signals_to_everything_is_one_stop(stage: Stage) -> None:
 
 
 def test_a_killed_container_is_started_again_from_its_last_checkpoint(stage: Stage) -> None:
-    stage.plan(step_s=0.2, save_every=5)
+    stage.plan(step_s=0.1, save_every=5)
     stage.submit()
     wait_until(lambda: (stage.run / "state" / "checkpoint-e0001-s000000005-0001.json").exists(), 40, stage.log)
 

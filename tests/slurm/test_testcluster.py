@@ -76,7 +76,7 @@ def test_a_lost_node_is_noticed_and_comes_back(slurm: SlurmCluster) -> None:
     wait_until(lambda: slurm.run("sinfo", "-hn", slurm.node(3), "-p", "low", "-o", "%T") == "idle", 60)
 
 
-@pytest.mark.parametrize("accounting", ["0", "1"])
+@pytest.mark.parametrize("accounting", ["1", pytest.param("0", marks=pytest.mark.long)])
 def test_down_leaves_nothing_behind(installable: None, tmp_path: Path, accounting: str) -> None:
     directory = tmp_path / "c"
     cluster = SlurmCluster(cluster_environment(directory, NODES="1", ACCOUNTING=accounting), directory)

@@ -39,7 +39,16 @@ class Run:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *options: str) -> None:
-        command = [sys.executable, "-m", "td3_hpc", "train", str(self.config), "--run-dir", str(self.directory), *options]
+        command = [
+            sys.executable,
+            "-m",
+            "td3_hpc",
+            "train",
+            str(self.config),
+            "--run-dir",
+            str(self.directory),
+            *options,
+        ]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "200"}
         )

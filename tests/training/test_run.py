@@ -7,6 +7,7 @@ import pytest
 
 from tests.processes import descendants, wait_until_gone
 
+
 def last_step(run):
     return max((event["step"] for event in run.events()), default=0)
 
@@ -18,9 +19,7 @@ def diff(first, second):
 
 
 def covered_steps(run):
-    return [
-        step for event in run.events("interval") for step in range(event["first_step"], event["last_step"] + 1)
-    ]
+    return [step for event in run.events("interval") for step in range(event["first_step"], event["last_step"] + 1)]
 
 
 def test_a_run_reaches_its_last_step_and_says_so(make_run):
@@ -28,7 +27,12 @@ def test_a_run_reaches_its_last_step_and_says_so(make_run):
     code, output = run.train()
     assert code == 0, output
     finished = run.events("finished")[0]
-    assert (finished["step"], finished["updates"], finished["actor_updates"], finished["evaluations"]) == (40, 20, 10, 2)
+    assert (finished["step"], finished["updates"], finished["actor_updates"], finished["evaluations"]) == (
+        40,
+        20,
+        10,
+        2,
+    )
     assert covered_steps(run) == list(range(1, 41))
     assert sum(event["dimension_errors"] + event["non_finite"] for event in run.events("interval")) == 0
     assert [len(event["episodes"]) for event in run.events("evaluation")] == [1, 1]
