@@ -84,7 +84,8 @@ def values(annotation, metadata):
     if annotation is int:
         return st.integers(lowest, min(highest, 2**63 - 1) if highest is not None else 10**6)
     if annotation is float:
-        return st.floats(lowest, highest, allow_nan=False, allow_infinity=False, exclude_min=True, exclude_max=True)
+        inside = {"exclude_min": lowest is not None, "exclude_max": highest is not None}
+        return st.floats(lowest, highest, allow_nan=False, allow_infinity=False, **inside)
     if annotation is bool:
         return st.booleans()
     if annotation is Path:
