@@ -110,10 +110,13 @@ def evaluate(
 def _mount() -> None:
     """Add the commands that live in their own rooms; importing them is quick, none loads PyTorch or the client."""
     from td3_hpc.checkpoint.cli import app as checkpoint
+    from td3_hpc.launch.cli import container, submit
     from td3_hpc.simulator.__main__ import simulator
 
     app.add_typer(checkpoint, name="checkpoint")
     app.command()(simulator)
+    app.command()(submit)
+    app.add_typer(container, name="container")
 
 
 def main() -> None:
