@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import carla
@@ -12,6 +13,7 @@ from gymnasium import spaces
 
 from td3_hpc.config.environment import EnvironmentConfig
 from td3_hpc.driving.episode import TERMINATIONS, Episode, Outcome
+from td3_hpc.driving.film import Film
 from td3_hpc.driving.observation import Frame, FrameStack, Observation, observation_space, observation_vector
 from td3_hpc.driving.proximity import Box, is_jolt, may_touch
 from td3_hpc.driving.reward import Motion, reward_components
@@ -101,14 +103,19 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode. `options={"route": k}` drives held-out evaluation route k instead of a drawn one.
+        """Start an episode.
 
-        Without a seed the next one of the environment's own sequence is taken; `info["seed"]` tells which. Raises
-        BadInput for a route that does not exist, SimulatorLost.
+        `options` may hold `route` (k: held-out evaluation route k instead of a drawn one), `film` (a .gif or .mp4 file
+        that the episode is filmed into) and `autopilot` (True: CARLA's Traffic Manager drives the ego along the route,
+        whatever the actions). Without a seed the next one of the environment's own sequence is taken; `info["seed"]`
+        tells which. Raises BadInput for a route that does not exist, SimulatorLost.
         """
         super().reset(seed=seed)
         self.episode_seed = seed if seed is not None else int(self.np_random.integers(2**63))
-        number = (options or {}).get("route")
+        options = options or {}
+        number = options.get("route")
+        self._film_path: Path | None = options.get("film")
+        self._autopilot: bool = options.get("autopilot", False)
         if number is not None and not 0 <= number < len(self.planner.evaluation_routes):
             raise BadInput(f"route {number}: there are {len(self.planner.evaluation_routes)} evaluation routes, from 0")
         with self._session.calls():
@@ -135,7 +142,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         steer, pedal = (float(value) for value in np.clip(action, -1.0, 1.0))
         with self._session.calls():
             before = self._ego_state
-            self._ego.apply_control(carla.VehicleControl(max(pedal, 0.0), steer, max(-pedal, 0.0)))
+            if not self._autopilot:
+                self._ego.apply_control(carla.VehicleControl(max(pedal, 0.0), steer, max(-pedal, 0.0)))
             jolted = False
             for _ in range(self._config.ticks_per_action):
                 frame = self._session.tick()
@@ -145,7 +153,12 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             self._stack.push(self._camera.read(frame, self._timeout_s))
             markings = self._lane_invasions.read(frame, self._timeout_s)
             collisions = self._collisions.count(jolted or may_touch(self._ego_box(), self._other_boxes()))
-        return self._judge(before, steer, collisions, markings)
+            if self._autopilot:
+                steer = float(self._ego.get_control().steer)
+            result = self._judge(before, steer, collisions, markings)
+            if self._film is not None:
+                self._take(self._film, frame, finished=result[2] or result[3])
+        return result
 
     def close(self) -> None:
         """Destroy everything spawned, and leave the simulator's settings as they were found; quick where it is dead."""
@@ -163,7 +176,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         weather = self._weathers[int(generator.integers(len(self._weathers)))]
         self._clear()
         session = self._session
-        session.begin_episode(manager_seed)
+        session.begin_episode(manager_seed, self._autopilot)
         world = session.world
         world.set_weather(weather)
         self._spawn_ego(world)
@@ -175,8 +188,13 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._actors += traffic
         session.tick()
         session.drive(traffic)
+        if self._autopilot:
+            session.drive_along(self._ego, self._route.points)
         self._vehicles = [(vehicle.id, *_half_sizes(vehicle)) for vehicle in traffic]
         self._ego_sizes = _half_sizes(self._ego)
+        self._film = None
+        if self._film_path is not None:  # the last actor: a filmed episode is the same as one that is not
+            self._film = self._keep(Film(world, self._ego, self._film_path, self._decision_s))
         frame = session.tick()
         picture = self._camera.read(frame, self._timeout_s)
         self._lane_invasions.read(frame, self._timeout_s)
@@ -229,6 +247,13 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         return carla.Transform(carla.Location(x, y, z + _SPAWN_LIFT_M), carla.Rotation(pitch, yaw, roll))
 
     # --- one decision
+
+    def _take(self, film: Film, frame: int, finished: bool) -> None:
+        progress = 100.0 * self._position.distance / self._route.length
+        caption = f"{3.6 * self._ego_state.speed:3.0f} km/h   {progress:3.0f} % of the route"
+        film.take(frame, self._timeout_s, self._stack.image[-1], caption)
+        if finished:
+            film.write()
 
     def _read_ego(self) -> None:
         self._snapshot = self._session.world.get_snapshot()

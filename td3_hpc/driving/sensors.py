@@ -30,9 +30,29 @@ class Sensor:
     def __init__(self, world: Any, ego: Any, blueprint: Any, mount: Any) -> None:
         self.actor = world.spawn_actor(blueprint, mount, attach_to=ego)
 
+    def images(self) -> "queue.SimpleQueue[Any]":
+        """Start listening; pictures arrive here."""
+        images: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.actor.listen(images.put)
+        return images
+
     def close(self) -> None:
         """Stop listening."""
         self.actor.stop()
+
+
+def picture_of(frame: int, images: "queue.SimpleQueue[Any]", timeout_s: float) -> Any:
+    """A camera's picture of a frame; older ones are dropped. Raises SensorTimeout."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            image = images.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise SensorTimeout(f"no camera picture of frame {frame} within {timeout_s:g} s") from None
+        if image.frame == frame:
+            return image
+        if image.frame > frame:
+            raise SensorTimeout(f"the camera skipped frame {frame}")
 
 
 class Camera(Sensor):
@@ -45,23 +65,14 @@ class Camera(Sensor):
         blueprint.set_attribute("fov", str(config.fov_deg))
         mount = carla.Transform(carla.Location(x=config.x_m, z=config.z_m), carla.Rotation(pitch=config.pitch_deg))
         super().__init__(world, ego, blueprint, mount)
-        self._images: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.actor.listen(self._images.put)
+        self._images = self.images()
 
     def read(self, frame: int, timeout_s: float) -> Frame:
-        """The picture of a frame, (84, 84) uint8; older ones are dropped. Raises SensorTimeout."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                image = self._images.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise SensorTimeout(f"no camera picture of frame {frame} within {timeout_s:g} s") from None
-            if image.frame == frame:
-                pixels = np.frombuffer(image.raw_data, np.uint8).reshape(image.height, image.width, 4)
-                gray: Frame = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), np.uint8)
-                return gray
-            if image.frame > frame:
-                raise SensorTimeout(f"the camera skipped frame {frame}")
+        """The picture of a frame, (84, 84) uint8. Raises SensorTimeout."""
+        image = picture_of(frame, self._images, timeout_s)
+        pixels = np.frombuffer(image.raw_data, np.uint8).reshape(image.height, image.width, 4)
+        gray: Frame = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), np.uint8)
+        return gray
 
 
 class CollisionSensor(Sensor):

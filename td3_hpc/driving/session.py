@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import carla
+import numpy as np
+import numpy.typing as npt
 
 from td3_hpc.config.environment import EnvironmentConfig, TrafficConfig
 from td3_hpc.driving.parked import ParkedWait, thread_ids
@@ -97,8 +99,8 @@ class Session:
             settings.fixed_delta_seconds = self._config.fixed_delta_seconds
             self.world.apply_settings(settings)
 
-    def begin_episode(self, seed: int) -> None:
-        """An empty world, and a new or newly seeded Traffic Manager; ends with one tick.
+    def begin_episode(self, seed: int, needs_manager: bool = False) -> None:
+        """An empty world, and a new or newly seeded Traffic Manager where one is needed; ends with one tick.
 
         With `reset: reload` what follows is a function of the seed and of the calls to come, whatever ran before.
         The first episode of a session always reloads: a killed predecessor may have left its actors.
@@ -110,7 +112,7 @@ class Session:
             self._synchronise()
         else:
             self.world.reset_all_traffic_lights()
-        if self._config.traffic.vehicles and self._manager is None:
+        if (self._config.traffic.vehicles or needs_manager) and self._manager is None:
             self._start_manager()
         self.tick()
         if self._manager is not None:
@@ -126,6 +128,11 @@ class Session:
         """Hand vehicles to the Traffic Manager, in this order."""
         for vehicle in vehicles:
             vehicle.set_autopilot(True, self._tm_port)
+
+    def drive_along(self, vehicle: Any, points: npt.NDArray[np.float64]) -> None:
+        """Hand a vehicle to the Traffic Manager, to follow points (n, 3), in metres."""
+        vehicle.set_autopilot(True, self._tm_port)
+        self._manager.set_path(vehicle, [carla.Location(*(float(value) for value in point)) for point in points])
 
     def destroy(self, actors: list[Any]) -> None:
         """Destroy actors, in this order; an actor that is already gone is no error."""

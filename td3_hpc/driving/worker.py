@@ -21,6 +21,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,9 @@ class Worker:
 
     def _reset(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._env is not None
-        observation, info = self._env.reset(seed=request["seed"], options={"route": request["route"]})
+        film = request["film"]
+        options = {"route": request["route"], "film": Path(film) if film else None, "autopilot": request["autopilot"]}
+        observation, info = self._env.reset(seed=request["seed"], options=options)
         self._publish(observation)
         return info
 

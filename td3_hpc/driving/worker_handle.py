@@ -135,9 +135,11 @@ class EnvironmentWorker:
         )
         self.evaluation_routes = int(self._answer(_START_S + _RESET_CALLS * self._timeout_s)["evaluation_routes"])
 
-    def reset(self, seed: int, route: int | None = None) -> Observation:
+    def reset(
+        self, seed: int, route: int | None = None, film: Path | None = None, autopilot: bool = False
+    ) -> Observation:
         """Start an episode (see `DrivingEnv.reset`); its log is `episode`. Raises WorkerLost."""
-        self._request("reset", seed=seed, route=route)
+        self._request("reset", seed=seed, route=route, film=str(film.absolute()) if film else None, autopilot=autopilot)
         self._answer((_RESET_CALLS + 1) * self._timeout_s)
         observation = self._read()
         self.episode = EpisodeLog(seed, route)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,13 @@ def evaluate(
     routes: int,
     seed: int,
     stop: StopFlag,
+    film: Path | None = None,
+    autopilot: bool = False,
+    on_episode: Callable[[dict[str, Any]], None] = lambda summary: None,
 ) -> EvaluationResult:
     """Drive `episodes` whole episodes on the held-out routes 0, 1, … in turn.
 
+    `film`: a file that the first episode is filmed into. `autopilot`: the Traffic Manager drives, not the policy.
     The traffic's seed depends on the route alone, so that every cycle, policy and run meets the same situations.
     Raises StopRequested as soon as the stop flag is set: the cycle is then repeated from its start on resume.
     """
@@ -65,18 +70,29 @@ def evaluate(
     lost = 0
     while len(summaries) < episodes:
         route = len(summaries) % routes
+        episode_seed = derived_seed(seed, "evaluation", len(summaries))
+        first_film = None if summaries else film
         try:
-            summary = drive_episode(policy, simulation, derived_seed(seed, "evaluation", len(summaries)), route, stop)
+            summary = drive_episode(policy, simulation, episode_seed, route, stop, first_film, autopilot)
         except EpisodeLost:
             lost += 1
             continue
         summaries.append({"route": route, **summary})
+        on_episode(summaries[-1])
     return EvaluationResult(cycle, summaries, lost, time.monotonic() - started)
 
 
-def drive_episode(policy: Policy, simulation: Simulation, seed: int, route: int, stop: StopFlag) -> dict[str, Any]:
+def drive_episode(
+    policy: Policy,
+    simulation: Simulation,
+    seed: int,
+    route: int,
+    stop: StopFlag,
+    film: Path | None = None,
+    autopilot: bool = False,
+) -> dict[str, Any]:
     """One whole episode; returns the environment's summary of it."""
-    observation = simulation.reset(seed, route)
+    observation = simulation.reset(seed, route, film, autopilot)
     while True:
         if stop:
             raise StopRequested

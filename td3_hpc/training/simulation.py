@@ -57,14 +57,19 @@ class Simulation:
         self._note_events()
 
     # ---- the environment ------------------------------------------------------------------------------------------
-    def reset(self, seed: int, route: int | None = None) -> Observation:
-        """Start an episode: a function of its arguments alone. Returns its first observation."""
+    def reset(
+        self, seed: int, route: int | None = None, film: Path | None = None, autopilot: bool = False
+    ) -> Observation:
+        """Start an episode: a function of its arguments alone (see `DrivingEnv.reset`). Returns its first observation.
+
+        An episode that has to be rebuilt goes on without film.
+        """
         if self._supervisor.needs_recycling:
             self._end_worker()
             self._supervisor.recycle()
         for attempt in range(ATTEMPTS_PER_STEP):
             try:
-                observation = self._ready_worker().reset(seed, route)
+                observation = self._ready_worker().reset(seed, route, film, autopilot)
                 self.episode = self._ready_worker().episode
                 return observation
             except WorkerLost as lost:
