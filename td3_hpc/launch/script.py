@@ -9,14 +9,22 @@ import jinja2
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.freeze import FrozenImage
 
+#: What Python's -m takes to train a stage.
+TRAINING = "td3_hpc train"
+
 
 def job_name(stage: str, run_dir: Path) -> str:
     """The job's name in Slurm: the stage and its run directory's name, which a dependency of kind singleton goes by."""
     return f"td3-{stage}" if stage == run_dir.name else f"td3-{stage}-{run_dir.name}"
 
 
-def render(stage: str, profile: ClusterConfig, run_dir: Path, image: FrozenImage | None) -> str:
-    """The script that runs a stage frozen in `run_dir`/submission; `image` is None for a job without a container."""
+def render(
+    stage: str, profile: ClusterConfig, run_dir: Path, image: FrozenImage | None, program: str = TRAINING
+) -> str:
+    """The script that runs a stage frozen in `run_dir`/submission; `image` is None for a job without a container.
+
+    `program` is what Python's -m takes; it is started with the stage's file and --run-dir.
+    """
     loader = jinja2.PackageLoader("td3_hpc.launch", "templates")
     templates = jinja2.Environment(
         loader=loader,
@@ -38,6 +46,7 @@ def render(stage: str, profile: ClusterConfig, run_dir: Path, image: FrozenImage
         image=image,
         environment=environment(profile, run_dir),
         python=container.python if container else sys.executable,
+        program=program,
     )
 
 

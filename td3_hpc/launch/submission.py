@@ -15,7 +15,7 @@ from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput
 from td3_hpc.launch import slurm
 from td3_hpc.launch.freeze import PACKAGE, FrozenImage, freeze_code, freeze_image
-from td3_hpc.launch.script import render
+from td3_hpc.launch.script import TRAINING, render
 
 Route = Literal["sbatch", "submitit"]
 PROFILES = Path("configs/clusters")
@@ -46,7 +46,7 @@ def show(stage_path: Path, profile: ClusterConfig, run_dir: Path | None = None, 
     """The script that `submit` would write, nothing written and nothing queued."""
     stage = load_stage(stage_path, overrides)
     image = freeze_image(profile.container.image) if profile.container else None
-    return render(stage.name, profile, _run_dir(stage, profile, run_dir), image)
+    return render(stage.name, profile, run_directory(stage, profile, run_dir), image)
 
 
 def submit(
@@ -62,13 +62,24 @@ def submit(
     Raises BadInput, with nothing queued, where anything is wrong or the run has a job already.
     """
     stage = load_stage(stage_path, overrides)
-    directory = _run_dir(stage, profile, run_dir)
+    return submit_stage(stage, profile, run_directory(stage, profile, run_dir), route, package)
+
+
+def submit_stage(
+    stage: StageConfig,
+    profile: ClusterConfig,
+    directory: Path,
+    route: Route = "sbatch",
+    package: Path = PACKAGE,
+    program: str = TRAINING,
+) -> Submission:
+    """The same for a stage that is loaded already, and for another program than its training."""
     if profile.scheduler == "slurm":
         slurm.use_configuration(profile.slurm_conf)
         slurm.require()
     _refuse_second_job(directory)
     image = freeze_image(profile.container.image) if profile.container else None
-    script = _freeze(stage, profile, directory, image, package)
+    script = _freeze(stage, profile, directory, image, package, program)
     if profile.scheduler == "local":
         return Submission(directory, script, [], subprocess.call(["bash", str(script)]))
     count = profile.chain_length if profile.requeue == "chain" else 1
@@ -87,7 +98,8 @@ def _queue(stage: str, profile: ClusterConfig, submission: Submission, route: Ro
     return queue(stage, profile, submission.run_dir, submission.script)
 
 
-def _run_dir(stage: StageConfig, profile: ClusterConfig, run_dir: Path | None) -> Path:
+def run_directory(stage: StageConfig, profile: ClusterConfig, run_dir: Path | None) -> Path:
+    """Where a stage's run lives: as given, or named after the stage in the profile's runs. Raises BadInput."""
     directory = (run_dir or profile.runs / stage.name).absolute()
     if any(character in str(directory) for character in ":,%\n "):
         raise BadInput(
@@ -97,7 +109,12 @@ def _run_dir(stage: StageConfig, profile: ClusterConfig, run_dir: Path | None) -
 
 
 def _freeze(
-    stage: StageConfig, profile: ClusterConfig, run_dir: Path, image: FrozenImage | None, package: Path
+    stage: StageConfig,
+    profile: ClusterConfig,
+    run_dir: Path,
+    image: FrozenImage | None,
+    package: Path,
+    program: str,
 ) -> Path:
     """Write <run>/submission anew; returns the script's path."""
     frozen = run_dir / "submission"
@@ -110,7 +127,7 @@ def _freeze(
         code = freeze_code(package, frozen / "code")
         replace_file(frozen / "stage.yaml", dump_yaml(stage).encode())
         replace_file(frozen / "cluster.yaml", dump_yaml(profile).encode())
-        replace_file(script, render(stage.name, profile, run_dir, image).encode())
+        replace_file(script, render(stage.name, profile, run_dir, image, program).encode())
         _note(
             run_dir,
             {
