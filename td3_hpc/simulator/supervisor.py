@@ -35,6 +35,8 @@ from td3_hpc.simulator.version_call import VersionCall
 _PULSE_S = 0.1
 _STOP_GRACE_S = 1.0
 _MEMORY_PERIOD_S = 5.0
+#: CARLA fails about one start in ten; a server that never was ready in so many is not going to be on this machine.
+_FIRST_STARTS = 4
 #: A server that has left a version call unanswered for this long when the learner reports it is said to hang.
 _SILENT_S = 1.0
 
@@ -70,6 +72,8 @@ class Supervisor:
         self._version_call = VersionCall(self._config.host, 0)
         self._policy = RestartPolicy(self._config.restarts_per_hour)
         self._watching = False
+        self._starts = 0
+        self._was_ready = False
         self._block: ports.PortBlock | None = None
         self._port = 0
 
@@ -111,6 +115,7 @@ class Supervisor:
         """Start a server, watch it to its end, and pause as the restart policy says."""
         start = launch(self._config, self._town, self._port, self._directory / f"home-{self._purpose}")
         self._generation += 1
+        self._starts += 1
         began = time.monotonic()
         try:
             self._start_server(start)
@@ -150,6 +155,7 @@ class Supervisor:
         seconds = round(time.monotonic() - began, 2)
         detail = f"version {self._version_call.version} after {seconds:.1f} s"
         pid = self._server.pid if self._server is not None else None
+        self._was_ready = True
         self._publish("ready", detail)
         self._event("ready", detail, seconds=seconds, host=self._config.host, port=self._port, pid=pid)
 
@@ -214,6 +220,8 @@ class Supervisor:
         self._event(end.state, detail, seconds=lived_s, lines=lines)
         if died and code == ExitCode.BAD_INPUT and self._config.kind == "embedded":
             raise BadInput(lines[-1] if lines else f"the simulator refuses to start; see {self._log.path}")
+        if not self._was_ready and self._starts == _FIRST_STARTS:
+            raise UserError(f"{end.state}, {detail}; it was never ready in {_FIRST_STARTS} starts")
         self._publish("restarting", f"{end.state}: {detail}")
         pause_s = self._policy.next_pause_s(lived_s)
         if pause_s is None:

@@ -233,6 +233,14 @@ def test_a_simulator_that_never_answers_is_given_up(supervise, tmp_path):
     assert "loading" in str(error)
 
 
+def test_a_simulator_that_never_was_ready_is_given_up_after_four_starts(supervise, tmp_path):
+    handle = supervise(carla_config(carla_installation(tmp_path / "carla", "exit 1"), restarts_per_hour=100))
+    error = failure(handle)
+    assert isinstance(error, SimulatorFailed)
+    assert "never ready in 4 starts" in str(error)
+    assert [event.state for event in handle.events()] == ["started", "died"] * 4 + ["failed"]
+
+
 def test_a_missing_binary_is_bad_input(supervise, tmp_path):
     error = failure(supervise(carla_config(tmp_path / "nowhere")))
     assert isinstance(error, BadInput)
