@@ -9,19 +9,24 @@ from td3_hpc.config.environment import (
     TrafficConfig,
 )
 from td3_hpc.config.loading import apply_overrides, dump_yaml, load_stage, read_yaml, validate
+from td3_hpc.config.monitors import AlertConfig, GradientLimits, GrowthConfig, MonitorsConfig
 from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.config.stage import StageConfig
 from td3_hpc.config.training import CheckpointConfig, EvaluationConfig, LoggingConfig, TrainingConfig
 
 __all__ = [
     "AgentConfig",
+    "AlertConfig",
     "CameraConfig",
     "CheckpointConfig",
     "ClipNorms",
     "EnvironmentConfig",
     "EvaluationConfig",
+    "GradientLimits",
+    "GrowthConfig",
     "LearningRates",
     "LoggingConfig",
+    "MonitorsConfig",
     "ReplayConfig",
     "RewardConfig",
     "RouteConfig",

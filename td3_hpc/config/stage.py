@@ -5,6 +5,7 @@ from pydantic import Field, model_validator
 from td3_hpc.config.agent import AgentConfig, ReplayConfig
 from td3_hpc.config.base import Section
 from td3_hpc.config.environment import EnvironmentConfig
+from td3_hpc.config.monitors import MonitorsConfig
 from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.config.training import CheckpointConfig, EvaluationConfig, LoggingConfig, TrainingConfig
 
@@ -24,6 +25,7 @@ class StageConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     logging: LoggingConfig = LoggingConfig()
+    monitors: MonitorsConfig = MonitorsConfig()
 
     @model_validator(mode="after")
     def _nothing_that_wastes_the_run(self) -> "StageConfig":

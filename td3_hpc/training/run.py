@@ -34,6 +34,7 @@ CHANGEABLE = (
     "environment.traffic.evaluation_port",
     "checkpoint",
     "logging",
+    "monitors",
 )
 
 

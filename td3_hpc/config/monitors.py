@@ -1,0 +1,75 @@
+"""What is watched while a run goes on, the limits whose crossing is an alert, and who is told."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from td3_hpc.config.base import Section
+
+Positive = Annotated[float, Field(gt=0)]
+AlertLevel = Literal["info", "warning", "critical"]
+
+
+class GradientLimits(Section):
+    """Largest L2 norm of each parameter group's gradient, before clipping. `null`: no limit, and growth is no alert."""
+
+    actor: Positive | None = None
+    """The actor's head."""
+    critic: Positive | None = None
+    """Both critics' heads, together."""
+    actor_cnn: Positive | None = 10_000.0
+    """The actor's CNN: what a stable run stays well below."""
+    critic_cnn: Positive | None = None
+    """The critics' CNN."""
+
+
+class GrowthConfig(Section):
+    """Exponential growth of a gradient norm is called before the norm reaches its limit."""
+
+    window_updates: int = Field(100, ge=20, le=10_000)
+    """Updates over which the growth is fitted; half as many suffice for the first fit."""
+    factor: float = Field(2.0, gt=1)
+    """Least growth that is called, as a factor per 100 updates."""
+    horizon_updates: int = Field(200, ge=1)
+    """Growth is called when it would carry the norm over its limit within so many updates."""
+
+
+class AlertConfig(Section):
+    """Who is told of an alert besides the record, TensorBoard, the log and `td3-hpc status`."""
+
+    command: str | None = None
+    """Run by `sh -c` with the alert as JSON on its standard input; its failure or delay does not touch the run."""
+    webhook: str | None = None
+    """URL that the alert is sent to as JSON, by POST; `text` says it in words, as chat services want it."""
+    from_level: AlertLevel = "warning"
+    """Lowest level that the command and the webhook are told of."""
+    timeout_s: float = Field(10.0, gt=0, le=60)
+    """A command that takes longer is ended, a webhook given up."""
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError(f"{url!r} is no http or https URL")
+        return url
+
+
+class MonitorsConfig(Section):
+    """Monitors and alerts; see docs/monitors-and-alerts.md."""
+
+    gradient_limits: GradientLimits = GradientLimits()
+    growth: GrowthConfig = GrowthConfig()
+    q_factor: Positive = 2.0
+    """The magnitude of Q is too large above this many times r_max / (1 - discount), the most that the reward allows."""
+    twin_disagreement: Positive = 0.25
+    """Mean distance of Q1 and Q2 that is too large, as a share of r_max / (1 - discount)."""
+    td_error: Positive = 0.25
+    """Mean distance of Q1 and its target that is too large, as a share of r_max / (1 - discount)."""
+    action_saturation: float = Field(0.95, gt=0, le=1)
+    """Share of the policy's action components beyond 0.99 of their range that is too large: its gradient vanishes."""
+    reward_share: float = Field(0.9, gt=0, le=1)
+    """Share of one reward component in the magnitude of all that is worth a note."""
+    mechanisms_every_updates: int = Field(100, ge=1)
+    """TD3's mechanisms are recomputed independently at every multiple of this, and at the update after it."""
+    alerts: AlertConfig = AlertConfig()
