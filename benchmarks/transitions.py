@@ -39,7 +39,7 @@ def fill_ours(count: int) -> ReplayBuffer:
     """Our buffer, just large enough."""
     replay = ReplayBuffer(count + count // EPISODE + 1, np.random.default_rng(1))
     for observation, action, reward, following, truncated in transitions(count):
-        if not replay.in_episode:
+        if not replay.in_episode():
             replay.begin(observation)
         replay.add(action, reward, following, False, truncated)
     return replay

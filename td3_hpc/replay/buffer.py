@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.replay.rows import (
-    AGE_SHIFT,
     FINAL,
     KIND,
     PENDING,
@@ -61,6 +60,8 @@ class ReplayBuffer:
     them meanwhile. Checkpoints at most half a capacity apart, which the configuration demands, leave the other half of
     the ring for that. Everything else is for one thread.
 
+    Each environment has a lane, a number of its own, and at most one episode in progress there.
+
     The older frames of an observation must be the newest frames of the ones before it in its episode, and the first
     frame repeated where there is none before: only the newest frame of each observation is looked at.
 
@@ -81,6 +82,7 @@ class ReplayBuffer:
     def _clear(self, first_row: int) -> None:
         self._first_row = self._next_row = first_row
         self._transitions = 0
+        self._pending: dict[int, int] = {}  # lane: row that waits for its action
 
     @property
     def first_row(self) -> int:
@@ -94,13 +96,8 @@ class ReplayBuffer:
 
     @property
     def sealed_row(self) -> int:
-        """Rows below this never change until the ring overwrites them; only a pending newest row is not sealed."""
-        return self._next_row - self.in_episode
-
-    @property
-    def in_episode(self) -> bool:
-        """Whether the newest row waits for its action."""
-        return self._next_row > self._first_row and self._kind(self._next_row - 1) == PENDING
+        """Rows below this never change until the ring overwrites them: the oldest pending row, or `next_row`."""
+        return min((row for row in self._pending.values() if row >= self._first_row), default=self._next_row)
 
     @property
     def nbytes(self) -> int:
@@ -109,23 +106,23 @@ class ReplayBuffer:
 
     def __len__(self) -> int:
         """Transitions that can be sampled."""
-        return self._transitions - sum(
-            1
-            for row in range(self._first_row, min(self._first_row + STACK - 1, self._next_row))
-            if self._kind(row) == TRANSITION and row - self._age(row) < self._first_row
-        )
+        return self._transitions
 
-    def begin(self, observation: Observation) -> None:
-        """Start an episode with its first observation; RuntimeError if the last one has not ended.
+    def in_episode(self, lane: int = 0) -> bool:
+        """Whether an episode is in progress in the lane: its newest observation waits for its action."""
+        return lane in self._pending
+
+    def begin(self, observation: Observation, lane: int = 0) -> None:
+        """Start an episode with its first observation; RuntimeError if the lane's last one has not ended.
 
         ValueError unless its four frames are the same, which is what `sample` rebuilds.
         """
-        if self.in_episode:
+        if self.in_episode(lane):
             raise RuntimeError("begin() while an episode is in progress; end it with add(...) or truncate()")
         image = observation["image"]
         if not (image == image[-1]).all():
             raise ValueError("an episode's first image must be one frame repeated")
-        self._append(observation, PENDING)
+        self._pending[lane] = self._append(observation, PENDING, previous=0)
 
     def add(
         self,
@@ -134,39 +131,46 @@ class ReplayBuffer:
         next_observation: Observation,
         terminated: bool,
         truncated: bool,
+        lane: int = 0,
     ) -> None:
-        """Complete the newest row with its action (2,) and reward, and append the observation that followed.
+        """Complete the lane's pending row with its action (2,) and reward, and append the observation that followed.
 
-        `terminated` outweighs `truncated` where both are set. RuntimeError where no episode is in progress.
+        `terminated` outweighs `truncated` where both are set. RuntimeError where no episode is in progress. Where
+        other lanes have filled the whole ring meanwhile, the pending row is gone, and its transition with it.
         """
-        row = self._pending_row("add")
-        slot, age = row % self.capacity, self._age(row)
+        row = self._pop_pending("add", lane)
+        flags = FINAL | (TERMINATED if terminated else TRUNCATED) if terminated or truncated else PENDING
+        following = self._append(next_observation, flags, previous=self._next_row - row)
+        if flags == PENDING:
+            self._pending[lane] = following
+        if row < self._first_row:
+            return
+        slot = row % self.capacity
         self._rows["action"][slot] = action
         self._rows["reward"][slot] = reward
-        self._rows["flags"][slot] = TRANSITION | age << AGE_SHIFT
-        self._transitions += 1
-        ending = TERMINATED if terminated else TRUNCATED
-        flags = (FINAL | ending) if terminated or truncated else PENDING
-        self._append(next_observation, flags | min(age + 1, STACK - 1) << AGE_SHIFT)
+        self._rows["flags"][slot] = TRANSITION
+        self._rows["next"][slot] = following - row
+        self._transitions += int(self._stacks(np.array([row]))[0, 0] >= self._first_row)
 
-    def truncate(self) -> None:
-        """End the episode in progress where it stands, as truncated; RuntimeError where none is in progress.
+    def truncate(self, lane: int = 0) -> None:
+        """End the lane's episode where it stands, as truncated; RuntimeError where none is in progress.
 
         For an episode that cannot go on (its simulator was lost): the newest transition keeps its next observation.
         """
-        row = self._pending_row("truncate")
-        self._rows["flags"][row % self.capacity] = FINAL | TRUNCATED | self._age(row) << AGE_SHIFT
+        row = self._pop_pending("truncate", lane)
+        if row >= self._first_row:
+            self._rows["flags"][row % self.capacity] = FINAL | TRUNCATED
 
     def sample(self, batch_size: int) -> Batch:
         """`batch_size` transitions, uniformly with replacement; ValueError where none can be sampled."""
         if len(self) == 0:
             raise ValueError("the replay buffer holds no complete transition to sample")
-        rows = self._draw(batch_size)
-        slots, next_slots = rows % self.capacity, (rows + 1) % self.capacity
-        age = self._rows["flags"][slots] >> AGE_SHIFT
-        # The k-th of four frames lies 3 - k rows back, but never before the episode's first frame, which is repeated.
-        back = np.minimum(age[:, None], np.arange(STACK - 1, -1, -1))
-        frame_rows = np.concatenate([rows[:, None] - back, rows[:, None] + 1], axis=1)
+        stacks = self._draw(batch_size)
+        rows = stacks[:, -1]
+        slots = rows % self.capacity
+        next_rows = rows + self._rows["next"][slots]
+        next_slots = next_rows % self.capacity
+        frame_rows = np.concatenate([stacks, next_rows[:, None]], axis=1)
         return Batch(
             frames=self._rows["frame"].take(frame_rows % self.capacity, axis=0),
             vector=self._rows["vector"][slots],
@@ -209,18 +213,21 @@ class ReplayBuffer:
         self._count_transitions()
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the sealed rows: row numbers, the pending row, the generator. Copies."""
+        """What a checkpoint needs beside the sealed rows: row numbers, the rows from the oldest pending one on, which
+        row is pending in which lane, the generator. Copies.
+        """
         pending = self.read_rows(self.sealed_row, self._next_row)
         return {
             "first_row": self._first_row,
             "sealed_row": self.sealed_row,
-            "pending": {name: array.copy() for name, array in pending.items()} if self.in_episode else None,
+            "pending": {name: array.copy() for name, array in pending.items()} if len(pending["flags"]) else None,
+            "lanes": np.array(sorted(self._pending.items()), np.int64).reshape(-1, 2),
             "generator": generator_state(self._generator),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take up `state()` again, after `restore` of the sealed rows; ValueError where the two do not fit."""
-        missing = {"first_row", "sealed_row", "pending", "generator"} - state.keys()
+        missing = {"first_row", "sealed_row", "pending", "lanes", "generator"} - state.keys()
         if missing:
             raise ValueError(f"{min(missing)}: missing")
         if self._next_row != state["sealed_row"]:
@@ -230,35 +237,48 @@ class ReplayBuffer:
             self._write_block(state["pending"])
         # Rows that the saved buffer had already given up must not be drawn, or the sampling sequence would differ.
         self._first_row = max(self._first_row, state["first_row"])
+        self._pending = {int(lane): int(row) for lane, row in state["lanes"]}
         self._count_transitions()
 
-    def _pending_row(self, caller: str) -> int:
-        if not self.in_episode:
+    def _pop_pending(self, caller: str, lane: int) -> int:
+        if not self.in_episode(lane):
             raise RuntimeError(f"{caller}() without an episode in progress; call begin(observation) first")
-        return self._next_row - 1
+        return self._pending.pop(lane)
 
-    def _kind(self, row: int) -> int:
-        return int(self._rows["flags"][row % self.capacity]) & KIND
-
-    def _age(self, row: int) -> int:
-        return int(self._rows["flags"][row % self.capacity]) >> AGE_SHIFT
-
-    def _append(self, observation: Observation, flags: int) -> None:
-        slot = self._next_row % self.capacity
-        if self._next_row - self._first_row == self.capacity:
-            self._transitions -= self._kind(self._first_row) == TRANSITION
-            self._first_row += 1
+    def _append(self, observation: Observation, flags: int, previous: int) -> int:
+        """Write a new row, over the oldest one where the ring is full; returns its number."""
+        row = self._next_row
+        slot = row % self.capacity
+        if row - self._first_row == self.capacity:
+            self._give_up_oldest()
         self._rows["frame"][slot] = observation["image"][-1]
         self._rows["vector"][slot] = observation["vector"]
         # Zeros until add() fills them in, so that equal runs leave equal bytes in every row.
         self._rows["action"][slot] = 0
         self._rows["reward"][slot] = 0
         self._rows["flags"][slot] = flags
+        self._rows["previous"][slot] = previous
+        self._rows["next"][slot] = 0
         self._next_row += 1
+        return row
+
+    def _give_up_oldest(self) -> None:
+        """Forget the oldest row, and with it the transitions whose stack can no longer be rebuilt."""
+        chain = [self._first_row]  # the transitions from the oldest row on, as many as a stack reaches
+        while len(chain) <= STACK and (step := int(self._rows["next"][chain[-1] % self.capacity])):
+            chain.append(chain[-1] + step)
+        transitions = len(chain) - 1
+        # After an episode's first row, the next three need it too. After a later one, those had lost their stack
+        # before, with the row before it, and only the third from here on needs this one as its oldest.
+        starts_episode = self._rows["previous"][self._first_row % self.capacity] == 0
+        self._transitions -= transitions if starts_episode else int(transitions == STACK)
+        self._first_row += 1
 
     def _count_transitions(self) -> None:
-        flags = self.read_rows(self._first_row, self._next_row)["flags"]
-        self._transitions = int(np.count_nonzero((flags & KIND) == TRANSITION))
+        rows = np.arange(self._first_row, self._next_row)
+        kinds = self._rows["flags"][rows % self.capacity] & KIND
+        whole = self._stacks(rows)[:, 0] >= self._first_row
+        self._transitions = int(np.count_nonzero((kinds == TRANSITION) & whole))
 
     def _write_block(self, block: Mapping[str, NDArray[Any]]) -> None:
         missing = SCHEMA.keys() - block.keys()
@@ -275,12 +295,22 @@ class ReplayBuffer:
         self._next_row += count
         self._first_row = max(self._first_row, self._next_row - self.capacity)
 
+    def _stacks(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B, 4): the rows that hold each row's frames, oldest first; an episode's first frame is repeated.
+
+        Where the first column is below `first_row`, a frame is gone, and the column means nothing else.
+        """
+        stack = [rows]
+        for _ in range(STACK - 1):
+            stack.append(stack[-1] - self._rows["previous"][stack[-1] % self.capacity])
+        return np.stack(stack[::-1], axis=1)
+
     def _draw(self, batch_size: int) -> NDArray[np.int64]:
-        """Row numbers of transitions whose whole stack exists; others are drawn again, which keeps it uniform."""
-        drawn = np.empty(0, np.int64)
+        """Stacks of transitions that are whole; rows of no such transition are drawn again, which keeps it uniform."""
+        drawn = np.empty((0, STACK), np.int64)
         while len(drawn) < batch_size:
             rows = self._generator.integers(self._first_row, self._next_row - 1, batch_size - len(drawn))
-            flags = self._rows["flags"][rows % self.capacity]
-            whole = rows - (flags >> AGE_SHIFT) >= self._first_row
-            drawn = np.concatenate([drawn, rows[((flags & KIND) == TRANSITION) & whole]])
+            stacks = self._stacks(rows)
+            kinds = self._rows["flags"][rows % self.capacity] & KIND
+            drawn = np.concatenate([drawn, stacks[(kinds == TRANSITION) & (stacks[:, 0] >= self._first_row)]])
         return drawn

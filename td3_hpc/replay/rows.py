@@ -2,13 +2,13 @@
 
 An episode of T steps takes T + 1 rows. Row t holds observation t (only its newest frame, since the older ones stand
 in the rows before) together with the action taken there and its reward; the last row holds the final observation and
-says how the episode ended. `flags` packs three things:
+says how the episode ended. The rows of episodes that several environments drive at once lie among each other, so each
+row says where the row before it and the row after it in its own episode are. `flags` packs two things:
 
 | bits | meaning |
 |---|---|
 | 0-1 | kind: `TRANSITION`, `FINAL` (an episode's last observation), `PENDING` (newest observation, no action yet) |
 | 2-3 | on a `FINAL` row: `TERMINATED` or `TRUNCATED` |
-| 4-5 | age: steps since the episode's first observation, at most `STACK - 1`; how far back the row's stack reaches |
 """
 
 from typing import Any
@@ -28,14 +28,19 @@ SCHEMA: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
     "action": (np.dtype(np.float32), (ACTION_SIZE,)),
     "reward": (np.dtype(np.float32), ()),
     "flags": (np.dtype(np.uint8), ()),
+    "previous": (np.dtype(np.int32), ()),
+    "next": (np.dtype(np.int32), ()),
 }
-"""Type and shape of each field of a row, in the order in which they are stored."""
+"""Type and shape of each field of a row, in the order in which they are stored.
+
+`previous` and `next` count rows: back to the row before in the episode, 0 on an episode's first row; on to the row
+after, 0 on a row that is no `TRANSITION`.
+"""
 
 KIND = 0b0000_0011
 TRANSITION, FINAL, PENDING = 1, 2, 3
 TERMINATED = 0b0000_0100
 TRUNCATED = 0b0000_1000
-AGE_SHIFT = 4
 
 Rows = dict[str, NDArray[Any]]
 """Consecutive rows: field name to array, the row number along the first axis."""

@@ -30,9 +30,11 @@ def next_observation(observation: Observation, number: int) -> Observation:
 @dataclass
 class _Row:
     observation: Observation
-    age: int
+    episode: list[int]
+    """Numbers of the episode's rows up to this one."""
     action: np.ndarray | None = None
     terminated: bool = False
+    following: Observation | None = None
 
 
 class ReferenceReplay:
@@ -41,39 +43,44 @@ class ReferenceReplay:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.rows: list[_Row] = []
-        self.in_episode = False
+        self.lanes: dict[int, int] = {}
 
     @property
     def first_row(self) -> int:
         return max(0, len(self.rows) - self.capacity)
 
-    def begin(self, observation: Observation) -> None:
-        self.rows.append(_Row(observation, 0))
-        self.in_episode = True
+    @property
+    def sealed_row(self) -> int:
+        return min([row for row in self.lanes.values() if row >= self.first_row], default=len(self.rows))
 
-    def add(self, action: np.ndarray, observation: Observation, terminated: bool, truncated: bool) -> None:
-        newest = self.rows[-1]
-        newest.action, newest.terminated = action, terminated
-        self.rows.append(_Row(observation, newest.age + 1))
-        self.in_episode = not (terminated or truncated)
+    def begin(self, observation: Observation, lane: int) -> None:
+        self.lanes[lane] = len(self.rows)
+        self.rows.append(_Row(observation, [len(self.rows)]))
 
-    def truncate(self) -> None:
-        self.in_episode = False
+    def add(self, action: np.ndarray, observation: Observation, terminated: bool, truncated: bool, lane: int) -> None:
+        newest = self.rows[self.lanes[lane]]
+        newest.action, newest.terminated, newest.following = action, terminated, observation
+        self.lanes[lane] = len(self.rows)
+        self.rows.append(_Row(observation, [*newest.episode, len(self.rows)]))
+        if terminated or truncated:
+            self.truncate(lane)
+
+    def truncate(self, lane: int) -> None:
+        del self.lanes[lane]
 
     def transitions(self) -> dict[int, Transition]:
         """All that may be sampled, by row number, which the tests also use as the reward."""
-        first = self.first_row
         return {
             number: (
                 row.observation["image"],
                 row.observation["vector"],
                 row.action,
-                self.rows[number + 1].observation["image"],
-                self.rows[number + 1].observation["vector"],
+                row.following["image"],
+                row.following["vector"],
                 row.terminated,
             )
             for number, row in enumerate(self.rows)
-            if row.action is not None and number - min(row.age, 3) >= first
+            if row.action is not None and row.following is not None and min(row.episode[-4:]) >= self.first_row
         }
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from td3_hpc.replay import ReplayBuffer
+from td3_hpc.replay import Observation, ReplayBuffer
 from td3_hpc.replay.rows import row_bytes
 from tests.replay.reference import ReferenceReplay, assert_drawn_from, first_observation, next_observation
 
@@ -25,22 +25,23 @@ class Driver:
         self.replay = ReplayBuffer(capacity, seeded())
         self.reference = ReferenceReplay(capacity)
         self._count = 0
+        self.observations: dict[int, Observation] = {}
 
-    def begin(self) -> None:
-        self._observation = first_observation(self._number())
-        self.replay.begin(self._observation)
-        self.reference.begin(self._observation)
+    def begin(self, lane: int = 0) -> None:
+        self.observations[lane] = first_observation(self._number())
+        self.replay.begin(self.observations[lane], lane)
+        self.reference.begin(self.observations[lane], lane)
 
-    def step(self, terminated: bool = False, truncated: bool = False) -> None:
-        row = self.replay.next_row - 1
+    def step(self, terminated: bool = False, truncated: bool = False, lane: int = 0) -> None:
+        row = self.reference.lanes[lane]
         action = np.array([np.sin(row), np.cos(row)], np.float32)
-        self._observation = next_observation(self._observation, self._number())
-        self.replay.add(action, float(row), self._observation, terminated, truncated)
-        self.reference.add(action, self._observation, terminated, truncated)
+        observation = self.observations[lane] = next_observation(self.observations[lane], self._number())
+        self.replay.add(action, float(row), observation, terminated, truncated, lane)
+        self.reference.add(action, observation, terminated, truncated, lane)
 
-    def truncate(self) -> None:
-        self.replay.truncate()
-        self.reference.truncate()
+    def truncate(self, lane: int = 0) -> None:
+        self.replay.truncate(lane)
+        self.reference.truncate(lane)
 
     def episode(self, steps: int, terminated: bool = False) -> None:
         self.begin()
@@ -78,33 +79,43 @@ def assert_same(one: ReplayBuffer, other: ReplayBuffer) -> None:
             assert one.sample(5).frames.tobytes() == other.sample(5).frames.tobytes()
 
 
+lanes = st.integers(0, 2)
+
+
 class ReplayMachine(RuleBasedStateMachine):
-    """Any order of episodes, ends, samples and restarts, at any capacity."""
+    """Any order of episodes, ends, samples and restarts in three lanes, at any capacity."""
 
     @initialize(capacity=st.integers(2, 40))
     def start(self, capacity: int) -> None:
         self.driver = Driver(capacity)
 
-    @precondition(lambda self: not self.driver.reference.in_episode)
-    @rule()
-    def begin(self) -> None:
-        self.driver.begin()
+    def _in_episode(self, lane: int) -> bool:
+        return lane in self.driver.reference.lanes
 
-    @precondition(lambda self: self.driver.reference.in_episode)
-    @rule(steps=st.integers(1, 12))
-    def steps(self, steps: int) -> None:
-        for _ in range(steps):
-            self.driver.step()
+    @rule(lane=lanes)
+    def begin(self, lane: int) -> None:
+        if not self._in_episode(lane):
+            self.driver.begin(lane)
 
-    @precondition(lambda self: self.driver.reference.in_episode)
-    @rule(terminated=st.booleans(), truncated=st.booleans())
-    def last_step(self, terminated: bool, truncated: bool) -> None:
-        self.driver.step(terminated, truncated)
+    @rule(order=st.lists(lanes, min_size=1, max_size=12))
+    def steps(self, order: list[int]) -> None:
+        for lane in filter(self._in_episode, order):
+            self.driver.step(lane=lane)
 
-    @precondition(lambda self: self.driver.reference.in_episode)
-    @rule()
-    def truncate(self) -> None:
-        self.driver.truncate()
+    @rule(lane=lanes, steps=st.integers(1, 12))
+    def steps_while_the_others_wait(self, lane: int, steps: int) -> None:
+        for _ in range(steps if self._in_episode(lane) else 0):
+            self.driver.step(lane=lane)
+
+    @rule(lane=lanes, terminated=st.booleans(), truncated=st.booleans())
+    def last_step(self, lane: int, terminated: bool, truncated: bool) -> None:
+        if self._in_episode(lane):
+            self.driver.step(terminated, truncated, lane)
+
+    @rule(lane=lanes)
+    def truncate(self, lane: int) -> None:
+        if self._in_episode(lane):
+            self.driver.truncate(lane)
 
     @rule(size=st.integers(1, 30))
     def sample(self, size: int) -> None:
@@ -126,13 +137,13 @@ class ReplayMachine(RuleBasedStateMachine):
         replay, reference = self.driver.replay, self.driver.reference
         assert len(replay) == len(reference.transitions())
         assert (replay.first_row, replay.next_row) == (reference.first_row, len(reference.rows))
-        assert replay.sealed_row == len(reference.rows) - reference.in_episode
-        assert replay.in_episode == reference.in_episode
+        assert replay.sealed_row == reference.sealed_row
+        assert [replay.in_episode(lane) for lane in range(3)] == [lane in reference.lanes for lane in range(3)]
 
 
 TestReplayMachine = ReplayMachine.TestCase
 TestReplayMachine.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
@@ -169,6 +180,34 @@ def test_stacks_do_not_reach_into_the_episode_before():
     assert (first == first[:, :1]).all()
 
 
+def test_episodes_driven_at_once_share_no_frame():
+    driver = Driver(capacity=50)
+    for lane in range(3):
+        driver.begin(lane)
+    for _ in range(4):
+        for lane in (2, 0, 1):
+            driver.step(lane=lane)
+    assert len(driver.replay) == 12
+    batch = driver.replay.sample(300)
+    assert_drawn_from(batch, driver.reference.transitions())
+    assert len(set(batch.reward)) == 12
+
+
+def test_a_lane_that_waits_holds_back_the_seal_until_the_ring_takes_its_row():
+    driver = Driver(capacity=20)
+    driver.begin(lane=1)
+    driver.begin(lane=0)
+    while driver.replay.next_row < 20:
+        driver.step(lane=0)
+    assert driver.replay.sealed_row == 0
+    driver.step(lane=0)
+    assert (driver.replay.first_row, driver.replay.sealed_row) == (1, 20)
+    for _ in range(5):
+        driver.step(lane=1)  # the first of these transitions, and the stacks that its frame is in, are gone
+    assert len(driver.replay) == len(driver.reference.transitions())
+    assert_drawn_from(driver.replay.sample(100), driver.reference.transitions())
+
+
 def test_only_a_terminated_step_has_no_next_value():
     replay = ReplayBuffer(50, seeded())
     ends = {0: (True, False), 1: (False, True), 2: (True, True)}
@@ -193,7 +232,7 @@ def test_sampling_goes_on_the_same_after_three_times_round_the_ring():
     copy = restored(driver.replay)
     original = driver.replay
     for replay in (original, copy):
-        replay.add(np.zeros(2, np.float32), 0.5, next_observation(driver._observation, 5), False, True)
+        replay.add(np.zeros(2, np.float32), 0.5, next_observation(driver.observations[0], 5), False, True)
     assert_same(original, copy)
 
 
@@ -221,7 +260,7 @@ def test_rows_older_than_the_saved_buffer_are_left_out():
 
 def test_memory_of_a_transition():
     replay = ReplayBuffer(10_000, seeded())
-    assert row_bytes() == 7281
+    assert row_bytes() == 7289
     assert replay.nbytes / replay.capacity <= 7_700
 
 
