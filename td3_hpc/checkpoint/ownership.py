@@ -122,7 +122,12 @@ def _is_alive(holder: dict[str, Any]) -> bool:
 
 
 def _is_restart_of(holder: dict[str, Any]) -> bool:
-    """Whether this is a later attempt of the holder's Slurm job, which Slurm restarts only after giving it up."""
+    """Whether this is a later attempt of the holder's Slurm job, which Slurm restarts only after giving it up.
+
+    Or the attempt of another job, where the job's script has learned from Slurm that the holder's has ended.
+    """
+    if holder.get("job") and holder["job"] == os.environ.get("TD3_HPC_ENDED_JOB"):
+        return True
     job = os.environ.get("SLURM_JOB_ID", "")
     attempt = int(os.environ.get("SLURM_RESTART_COUNT", "0") or 0)
     return bool(job) and holder.get("job") == job and attempt > int(holder.get("attempt", 0) or 0)
