@@ -5,6 +5,7 @@ manifest.py    the small file that makes a checkpoint: it names every other with
 hdf5_file.py   trees and tables as HDF5 files, written whole, read without trust
 ownership.py   one writer by epoch, and the lock that names it
 compare.py     do two checkpoints hold the same bytes?
+adopt.py       a run that begins with another run's checkpoint
 retention.py   which checkpoints are kept
 cli.py         td3-hpc checkpoint inspect | verify | diff | prune
 """
@@ -15,6 +16,7 @@ import os
 # another name, by one writer. Must be set before h5py is imported anywhere.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
+from td3_hpc.checkpoint.adopt import adopt, has_checkpoint
 from td3_hpc.checkpoint.compare import diff, open_checkpoint
 from td3_hpc.checkpoint.errors import CheckpointDamaged, Superseded
 from td3_hpc.checkpoint.store import Checkpoint, CheckpointInfo, CheckpointStore, RowSource, SaveOutcome
@@ -27,6 +29,8 @@ __all__ = [
     "RowSource",
     "SaveOutcome",
     "Superseded",
+    "adopt",
     "diff",
+    "has_checkpoint",
     "open_checkpoint",
 ]

@@ -3,12 +3,13 @@
 import contextlib
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from td3_hpc.checkpoint import Checkpoint, CheckpointStore
 from td3_hpc.config import StageConfig, dump_yaml, load_stage
+from td3_hpc.config.changes import CHANGEABLE, changes
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.replay import ReplayBuffer
@@ -23,19 +24,6 @@ from td3_hpc.training.simulation import Simulation
 from td3_hpc.training.state import differences, provenance
 from td3_hpc.training.telemetry import Telemetry
 from td3_hpc.training.tensorboard import TensorBoard
-
-#: Keys that may change between two attempts of one run; any other would make it another run.
-CHANGEABLE = (
-    "training.total_steps",
-    "training.device",
-    "training.threads",
-    "simulator",
-    "environment.traffic.port",
-    "environment.traffic.evaluation_port",
-    "checkpoint",
-    "logging",
-    "monitors",
-)
 
 
 def default_run_dir(config_path: Path, overrides: Sequence[str] = ()) -> Path:
@@ -162,33 +150,18 @@ def _check_unchanged(run_dir: Path, config: StageConfig) -> None:
     path = run_dir / CONFIG_FILE
     if not path.exists():
         return
-    old, new = load_stage(path).model_dump(mode="json"), config.model_dump(mode="json")
-    changed = [key for key in _changed_keys(old, new) if not any(f"{key}.".startswith(f"{c}.") for c in CHANGEABLE)]
+    old = load_stage(path)
+    changed = changes(old, config, CHANGEABLE)
     if changed:
-        listed = ", ".join(f"{key} ({_value(old, key)} -> {_value(new, key)})" for key in changed)
         raise BadInput(
-            f"{run_dir}: holds a run of another configuration: {listed}. Undo the change, or give another --run-dir"
+            f"{run_dir}: holds a run of another configuration: {', '.join(changed)}. Undo the change, or give another "
+            "--run-dir"
         )
-    if new["training"]["total_steps"] < old["training"]["total_steps"]:
+    if config.training.total_steps < old.training.total_steps:
         raise BadInput(
             f"{run_dir}: training.total_steps may grow on resume, not shrink "
-            f"({old['training']['total_steps']} -> {new['training']['total_steps']})"
+            f"({old.training.total_steps} -> {config.training.total_steps})"
         )
-
-
-def _changed_keys(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for key in old.keys() | new.keys():
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            yield from _changed_keys(before, after, f"{prefix}{key}.")
-        elif before != after:
-            yield f"{prefix}{key}"
-
-
-def _value(tree: dict[str, Any], key: str) -> Any:
-    for part in key.split("."):
-        tree = tree.get(part, {})
-    return tree
 
 
 def _is_complete(run_dir: Path, config: StageConfig) -> bool:
