@@ -51,15 +51,20 @@ def train(
     """Run one stage in this process, or continue it where the run directory holds a checkpoint.
 
     SIGINT (Ctrl-C), SIGTERM, SIGUSR1 and SIGUSR2 finish the step, save a checkpoint and exit 75; the same command
-    then continues as if nothing had happened.
+    then continues as if nothing had happened. After the last step the run is judged: exit 0 for GO, 3 for NO-GO.
 
     Example: td3-hpc train configs/stages/1k.yaml --run-dir checkpoints/try -o seed=2 -o agent.tau=0.01
     """
     from td3_hpc.campaign.report import write_report
+    from td3_hpc.campaign.verdict import final_verdict
     from td3_hpc.training.run import default_run_dir, train
 
     directory = run_dir or default_run_dir(config, override or [])
     code = train(config, directory, override or [])
+    if code == ExitCode.DONE:
+        verdict = final_verdict(directory)
+        typer.echo(f"{verdict.verdict}: {verdict.reason}")
+        code = verdict.exit_code
     typer.echo(f"report: {write_report(directory)}")
     raise typer.Exit(code)
 

@@ -1,13 +1,12 @@
 """What a job runs is fixed when it is submitted: configuration, code and image. Later edits change nothing in it."""
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from td3_hpc.code import code_digest, file_digest
 from td3_hpc.errors import BadInput
 
-PACKAGE = Path(__file__).parents[1]
 NOT_CODE = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
@@ -40,23 +39,3 @@ def freeze_code(package: Path, target: Path) -> str:
         shutil.rmtree(target)
     shutil.copytree(package, target / package.name, ignore=NOT_CODE)
     return code_digest(target / package.name)
-
-
-def code_digest(package: Path) -> str:
-    """SHA-256 over the names and contents of a package's files, compiled ones left out."""
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(package)}\0{len(content)}\0".encode())
-            digest.update(content)
-    return digest.hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file; raises OSError."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

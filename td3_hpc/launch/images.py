@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from td3_hpc.code import PACKAGE
 from td3_hpc.errors import BadInput, UserError
-from td3_hpc.launch.freeze import NOT_CODE, PACKAGE, FrozenImage, freeze_image
+from td3_hpc.launch.freeze import NOT_CODE, FrozenImage, freeze_image
 
 Kind = Literal["embedded", "carla"]
 CHECKOUT = PACKAGE.parent

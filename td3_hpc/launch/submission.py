@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from td3_hpc import __version__
+from td3_hpc.code import PACKAGE
 from td3_hpc.config import StageConfig, apply_overrides, dump_yaml, load_stage, read_yaml, validate
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput
 from td3_hpc.launch import slurm
-from td3_hpc.launch.freeze import PACKAGE, FrozenImage, freeze_code, freeze_image
+from td3_hpc.launch.freeze import FrozenImage, freeze_code, freeze_image
 from td3_hpc.launch.script import TRAINING, render
 
 Route = Literal["sbatch", "submitit"]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from td3_hpc.code import code_digest
 from td3_hpc.errors import BadInput
-from td3_hpc.launch.freeze import code_digest, freeze_code, freeze_image
+from td3_hpc.launch.freeze import freeze_code, freeze_image
 
 
 @pytest.fixture

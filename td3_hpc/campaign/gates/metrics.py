@@ -1,0 +1,289 @@
+"""The metrics: counts that must agree, and numbers that have a limit."""
+
+from statistics import median
+from typing import Any
+
+from td3_hpc.campaign.gates import remedies
+from td3_hpc.campaign.gates.findings import (
+    Finding,
+    agreement,
+    counted,
+    none_among,
+    not_judged,
+    number,
+    seen,
+    worst,
+)
+from td3_hpc.campaign.gates.registry import gate
+from td3_hpc.campaign.history import Evidence, RunHistory, evidence
+from td3_hpc.config.gates import Gate, LimitGate
+from td3_hpc.driving.reward import COMPONENTS
+
+ACTOR_CNN = "actor_cnn"
+
+
+# ---- counts
+@gate("Total steps", "metric")
+def total_steps(history: RunHistory, settings: Gate) -> Finding:
+    """Every step once: no gap, no repetition."""
+    covered, repeated = history.steps_covered()
+    due = history.config.training.total_steps
+    achieved = number(covered) + (f", {repeated:,} of them twice" if repeated else "")
+    cause = f"the record covers {covered:,} of {due:,} steps" + (f"; {repeated:,} stand twice" if repeated else "")
+    found = evidence("interval", "first_step, last_step", history.of("interval"))
+    return _count(history, covered == due and not repeated, number(due), achieved, cause, found)
+
+
+@gate("TD3 updates", "metric")
+def critic_updates(history: RunHistory, settings: Gate) -> Finding:
+    """One per step after `learning_starts`."""
+    training = history.config.training
+    return _total(history, "updates", training.total_steps - training.learning_starts, "updates")
+
+
+@gate("Actor updates", "metric")
+def actor_updates(history: RunHistory, settings: Gate) -> Finding:
+    """Critic updates / `policy_freq`."""
+    training = history.config.training
+    due = (training.total_steps - training.learning_starts) // history.config.agent.policy_freq
+    return _total(history, "actor_updates", due, "actor updates")
+
+
+@gate("Evaluation cycles", "metric")
+def evaluations(history: RunHistory, settings: Gate) -> Finding:
+    """Cycles with all their episodes."""
+    config = history.config
+    due = config.training.total_steps // config.evaluation.every_steps
+    cycles = history.of("evaluation")
+    whole = sum(len(event["episodes"]) >= config.evaluation.episodes for event in cycles)
+    cause = f"{whole:,} of {due:,} cycles have all their {config.evaluation.episodes:,} episodes"
+    return _count(history, whole == due, number(due), number(whole), cause, evidence("evaluation", "episodes", cycles))
+
+
+def _total(history: RunHistory, name: str, due: int, what: str) -> Finding:
+    done = history.total(name)
+    cause = f"{done:,} {what} in the record where {due:,} were due"
+    return _count(
+        history,
+        done == due,
+        number(due),
+        number(done),
+        cause,
+        evidence("interval", name, history.having("interval", name)),
+    )
+
+
+def _count(history: RunHistory, met: bool, target: str, achieved: str, cause: str, found: Evidence) -> Finding:
+    remedy = "" if history.finished else "`td3-hpc train` continues the run"
+    finding = Finding(met, target, achieved, counted(history), (found,))
+    return finding if met else Finding(met, target, achieved, finding.confidence, finding.evidence, cause, remedy)
+
+
+# ---- limits
+@gate("NaN or infinity", "metric")
+def finite(history: RunHistory, settings: Gate) -> Finding:
+    """Looked for in every observation, reward, loss and gradient norm; a run ends at the first in an update."""
+    bad = history.total("non_finite")
+    ends = [event for event in history.of("failed") if "NaN" in event.get("reason", "")]
+    found: tuple[Evidence, ...] = (evidence("interval", "non_finite", history.having("interval", "non_finite")),)
+    if not bad and not ends:
+        covered, _ = history.steps_covered()
+        return Finding(True, "0", "0", none_among(covered, "steps", history), found)
+    cause = f"{bad:,} steps or updates held NaN or infinity"
+    if ends:
+        found += (evidence("failed", "reason", ends),)
+        cause = ends[-1]["reason"].split("; the run stops")[0]
+    change: dict[str, Any] = {}
+    for group in ("critic", "critic_cnn", "actor", ACTOR_CNN):
+        change |= remedies.calmer(history.config, group)
+    achieved = number(bad) if bad else f"the run ended by it at step {ends[-1]['step']:,}"
+    return Finding(False, "0", achieved, seen(cause), found, cause, change=change)
+
+
+@gate("Actor CNN gradient norm", "metric")
+def actor_cnn_gradient(history: RunHistory, settings: LimitGate) -> Finding:
+    """The largest of all updates, before clipping: clipping hides an explosion, it does not end it."""
+    name = f"gradient/{ACTOR_CNN}_max"
+    intervals = history.having("interval", name)
+    found = evidence("interval", name, intervals)
+    highest = worst(intervals, name)
+    target = f"≤ {number(settings.limit)}"
+    if highest is None:
+        return not_judged(target, "no actor update is in the record", found)
+    value, event = highest
+    if value <= settings.limit:
+        updates = history.total("actor_updates")
+        return Finding(True, target, number(value), none_among(updates, "actor updates above it", history), (found,))
+    over = [other for other in intervals if not other[name] <= settings.limit]
+    where = f"steps {event['first_step']:,}–{event['last_step']:,}"
+    return Finding(
+        False,
+        target,
+        number(value),
+        seen(f"above the limit in {len(over):,} of {len(intervals):,} intervals"),
+        (found,),
+        cause=f"the actor CNN's gradient reached {number(value)} in {where}, {number(value / settings.limit)} "
+        f"times the limit: the policy's loss is -Q, so that large Q values drive it ({_loudest(history)})",
+        change=remedies.calmer(history.config, ACTOR_CNN),
+    )
+
+
+@gate("Actor CNN gradient growth", "metric")
+def actor_cnn_growth(history: RunHistory, settings: LimitGate) -> Finding:
+    """The factor per 100 updates that the monitor fitted last, where it is heading for the limit."""
+    target = f"≤ {number(settings.limit)}× per 100 updates"
+    events = [event for event in history.having("gradients", "growth") if event["growth"].get(ACTOR_CNN) is not None]
+    found = evidence("gradients", f"growth.{ACTOR_CNN}, updates_to_limit", events)
+    if not events:
+        readings = len(history.of("gradients"))
+        return not_judged(target, f"{readings} gradient readings, none with a growth rate: too few to fit one", found)
+    factors = [event["growth"][ACTOR_CNN] for event in events]
+    last, ahead = factors[-1], _updates_to_limit(events[-1])
+    horizon = history.config.training.total_steps - history.config.training.learning_starts
+    heading = ahead is not None and ahead <= horizon
+    achieved = f"{last:.3g}×" + (f", limit in {ahead:,.0f} updates" if heading and ahead is not None else "")
+    if last <= settings.limit or not heading:
+        calm = sum(factor <= settings.limit for factor in factors)
+        why = agreement(calm, len(factors), "fitted rates")
+        return Finding(True, target, achieved, why, (found,))
+    grown = sum(factor > settings.limit for factor in factors)
+    return Finding(
+        False,
+        target,
+        achieved,
+        agreement(grown, len(factors), "fitted rates"),
+        (found,),
+        cause=f"the actor CNN's gradient norm grows {last:.3g} times per 100 updates: exponential growth, which "
+        f"reaches the limit in about {ahead:,.0f} updates ({_loudest(history)})",
+        change=remedies.calmer(history.config, ACTOR_CNN),
+    )
+
+
+def _updates_to_limit(event: dict[str, object]) -> float | None:
+    """Updates until the limit at the fitted rate; None where it is not heading there."""
+    ahead = event.get("updates_to_limit")
+    if isinstance(ahead, dict):
+        ahead = ahead.get(ACTOR_CNN)
+    return float(ahead) if isinstance(ahead, int | float) else None
+
+
+def _loudest(history: RunHistory) -> str:
+    q = worst(history.of("interval"), "q_abs_max")
+    scale = history.config.environment.reward.scale
+    rate = history.config.agent.learning_rates.actor_cnn
+    return f"largest |Q| {number(q[0]) if q else 'unknown'}, reward scale {scale:g}, learning rate {rate:g}"
+
+
+@gate("Q magnitude", "metric")
+def q_magnitude(history: RunHistory, settings: LimitGate) -> Finding:
+    """No policy can earn more than r_max / (1 - γ); the limit leaves room for an untrained critic's overestimation."""
+    config = history.config
+    most = config.environment.reward.bound / (1 - config.agent.discount)
+    limit = settings.limit * most
+    intervals = history.having("interval", "q_abs_max")
+    found = evidence("interval", "q_abs_max", intervals)
+    highest = worst(intervals, "q_abs_max")
+    target = f"≤ {number(limit)} ({settings.limit:g} · r_max / (1 - γ))"
+    if highest is None:
+        return not_judged(target, "no update is in the record", found)
+    value, event = highest
+    if value <= limit:
+        return Finding(
+            True, target, number(value), none_among(history.total("updates"), "updates above it", history), (found,)
+        )
+    return Finding(
+        False,
+        target,
+        number(value),
+        seen(f"|Q| = {number(value)} by step {event['last_step']:,}"),
+        (found,),
+        cause=f"|Q| reached {number(value)}, {number(value / most)} times what the reward allows: the critic "
+        "diverges, it does not estimate",
+        change=remedies.calmer(config, "critic") | remedies.calmer(config, "critic_cnn"),
+    )
+
+
+@gate("Checkpoints saved", "metric")
+def checkpoints_saved(history: RunHistory, settings: Gate) -> Finding:
+    """Checkpoints written, and those that could not be."""
+    written, failed = history.of("checkpoint"), history.of("checkpoint_failed")
+    found = (evidence("checkpoint", "name, bytes", written), evidence("checkpoint_failed", "error", failed))
+    target = "every one that was due"
+    achieved = f"{len(written):,} written, {len(failed):,} failed"
+    if written and not failed:
+        return Finding(True, target, achieved, none_among(len(written), "checkpoints that failed", history), found)
+    cause = f"{len(failed):,} could not be written: {failed[-1].get('error')}" if failed else "none was written"
+    full = "No space" in cause or "quota" in cause.lower()
+    remedy = "free disk space, or set a budget" if full else "see `td3-hpc checkpoint verify`"
+    change = {"checkpoint.compression": "blosc-lz4"} if full else {}
+    return Finding(False, target, achieved, seen(achieved), found, cause, remedy, change)
+
+
+@gate("Progress dominance", "metric")
+def progress_dominance(history: RunHistory, settings: LimitGate) -> Finding:
+    """The share of the progress reward in the magnitude of all five; large early on, and watched."""
+    intervals = history.having("interval", "reward_magnitude/progress")
+    found = evidence("interval", "reward_magnitude/*", intervals)
+    target = f"≤ {settings.limit:.0%} of the reward's magnitude"
+    shares = [_share(event, "progress") for event in intervals]
+    if not shares:
+        return not_judged(target, "no interval is complete", found)
+    share = sum(shares) / len(shares)
+    met = share <= settings.limit
+    same = sum((other <= settings.limit) == met for other in shares)
+    finding = Finding(met, target, f"{share:.0%}", agreement(same, len(shares), "intervals"), (found,))
+    if met:
+        return finding
+    weight = history.config.environment.reward.progress
+    cause = f"progress makes up {share:.0%} of the reward's magnitude: the policy may learn to rush, and nothing else"
+    change = {"environment.reward.progress": float(f"{weight / 2:.3g}")}
+    remedy = "expected early; change it only where it is still so after 100,000 steps"
+    return Finding(met, target, finding.achieved, finding.confidence, finding.evidence, cause, remedy, change)
+
+
+def _share(event: dict[str, float], component: str) -> float:
+    total = sum(event.get(f"reward_magnitude/{name}", 0.0) for name in COMPONENTS)
+    return event[f"reward_magnitude/{component}"] / total if total else 0.0
+
+
+@gate("Action saturation", "metric")
+def action_saturation(history: RunHistory, settings: LimitGate) -> Finding:
+    """Share of actions at the end of their range: tanh's gradient vanishes there, and the policy stops learning."""
+    learning = [event for event in history.having("interval", "action_saturation") if event.get("policy_actions")]
+    last = learning[-max(1, len(learning) // 4) :]
+    found = evidence("interval", "action_saturation", last)
+    target = f"≤ {settings.limit:.0%} of the policy's actions"
+    if not last:
+        return not_judged(target, "the policy has not acted yet", found)
+    values = [event["action_saturation"] for event in last]
+    mean = sum(values) / len(values)
+    met = mean <= settings.limit
+    same = sum((value <= settings.limit) == met for value in values)
+    confidence = agreement(same, len(values), "of the last intervals")
+    if met:
+        return Finding(met, target, f"{mean:.0%}", confidence, (found,))
+    cause = f"{mean:.0%} of the policy's actions are at the end of their range: its gradient vanishes there"
+    change = remedies.calmer(history.config, "actor")
+    return Finding(met, target, f"{mean:.0%}", confidence, (found,), cause, change=change)
+
+
+@gate("Speed of training", "metric")
+def steps_per_second(history: RunHistory, settings: LimitGate) -> Finding:
+    """Median over the intervals in which the policy learnt."""
+    learning = [event for event in history.having("interval", "steps_per_second") if event.get("updates")]
+    found = evidence("interval", "steps_per_second", learning)
+    target = f"≥ {settings.limit:g} steps/s"
+    if not learning:
+        return not_judged(target, "no interval with updates is complete", found)
+    values = [event["steps_per_second"] for event in learning]
+    middle = median(values)
+    met = middle >= settings.limit
+    same = sum((value >= settings.limit) == met for value in values)
+    finding = Finding(met, target, f"{middle:.3g} steps/s", agreement(same, len(values), "intervals"), (found,))
+    if met:
+        return finding
+    steps = history.config.training.total_steps
+    cause = f"{middle:.3g} steps/s: {steps:,} steps would take {steps / max(middle, 1e-9) / 3600:.1f} hours"
+    change = {} if history.config.agent.precision == "bfloat16" else {"agent.precision": "bfloat16"}
+    remedy = "a GPU, or more threads"
+    return Finding(met, target, finding.achieved, finding.confidence, (found,), cause, remedy, change)

@@ -1,0 +1,29 @@
+"""The changes that failed gates suggest: keys of the configuration and their new values."""
+
+from typing import Any
+
+from td3_hpc.config import ClipNorms, LearningRates, RewardConfig, StageConfig
+
+
+def calmer(config: StageConfig, group: str) -> dict[str, Any]:
+    """Against gradients or values of a parameter group that grow: what makes them smaller, the likely cause first.
+
+    A reward scale of 1, the default clipping norm where there is none, and the group's default learning rate, or, where
+    that is in use or below, a tenth of it.
+    """
+    change: dict[str, Any] = {}
+    if config.environment.reward.scale != 1:
+        change["environment.reward.scale"] = 1.0
+    if getattr(config.agent.clip_norms, group) is None:
+        change[f"agent.clip_norms.{group}"] = getattr(ClipNorms(), group)
+    rate, default = getattr(config.agent.learning_rates, group), getattr(LearningRates(), group)
+    if rate > default:
+        change[f"agent.learning_rates.{group}"] = default
+    elif not change:
+        change[f"agent.learning_rates.{group}"] = float(f"{rate / 10:.3g}")
+    return change
+
+
+def restored(config: StageConfig, component: str) -> dict[str, Any]:
+    """A reward component that is switched off gets its default weight."""
+    return {f"environment.reward.{component}": getattr(RewardConfig(), component)}
