@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import td3_hpc
+from td3_hpc.code import code_digest
 from td3_hpc.driving.worker_handle import EpisodeLog
 
 #: What exactness rests on: with any of these different, a resumed run goes on, but not with the same bytes.
@@ -31,6 +32,7 @@ def provenance(device: torch.device, threads: int) -> dict[str, Any]:
         "opencv": cv2.__version__,
         "carla": td3_hpc.CARLA_VERSION,
         "td3_hpc": td3_hpc.__version__,
+        "code_sha256": code_digest(),
         "gymnasium": gymnasium.__version__,
         "h5py": h5py.version.version,
         "hdf5": h5py.version.hdf5_version,
