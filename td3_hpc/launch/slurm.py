@@ -24,9 +24,9 @@ def require() -> None:
 
 def sbatch(script: Path) -> str:
     """Submit a script; returns the job's id. Raises BadInput with Slurm's reason where it refuses."""
-    result = _run("sbatch", "--parsable", str(script))
+    result = run("sbatch", "--parsable", str(script))
     if result.returncode != 0:
-        raise BadInput(f"Slurm refused the job: {_reason(result.stderr)}; correct the profile. Nothing was queued")
+        raise BadInput(f"Slurm refused the job: {reason(result.stderr)}; correct the profile. Nothing was queued")
     return result.stdout.strip().split(";")[0]
 
 
@@ -34,12 +34,13 @@ def live_jobs(jobs: list[str]) -> dict[str, str]:
     """Which of the jobs are queued or running, with their states."""
     if not jobs or shutil.which("squeue") is None:
         return {}
-    result = _run("squeue", "-h", "-o", "%i %T", "--jobs", ",".join(jobs))
+    result = run("squeue", "-h", "-o", "%i %T", "--jobs", ",".join(jobs))
     lines = [line.split() for line in result.stdout.splitlines()]
     return {job: state for job, state in lines if state not in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")}
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run one of Slurm's commands; raises UserError where it does not answer."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
@@ -48,7 +49,7 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
         ) from None
 
 
-def _reason(stderr: str) -> str:
+def reason(stderr: str) -> str:
     """The line that says most: Slurm puts the particular error first and the general one last."""
     lines = [line.split("error: ", 1)[-1].strip() for line in stderr.splitlines() if "error:" in line]
     return lines[0] if lines else " ".join(stderr.split()) or "without a reason"
