@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.durable import replace_file
@@ -59,10 +59,11 @@ class Supervisor:
 
     def __init__(self, specification: dict[str, Any]) -> None:
         self._config = SimulatorConfig.model_validate(specification["config"])
-        self._purpose: Literal["training", "evaluation"] = specification["purpose"]
+        self._name: str = specification["name"]
+        self._wanted_port: int = specification["port"]
         self._town: str = specification["town"]
         self._directory = Path(specification["directory"])
-        self._log = ServerLog(Path(specification["log_dir"]) / f"simulator-{self._purpose}.log")
+        self._log = ServerLog(Path(specification["log_dir"]) / f"simulator-{self._name}.log")
         self._generation: int = specification["generation"]
         self._learner = os.getppid()
         self._commands = b""
@@ -99,7 +100,7 @@ class Supervisor:
     def _choose_port(self) -> None:
         """Reserve the ports; where any will do and somebody has taken ours since, other ones."""
         config = self._config
-        wanted = config.port if self._purpose == "training" else config.evaluation_port
+        wanted = self._wanted_port
         if config.kind == "external":
             self._port = wanted
             return
@@ -113,7 +114,7 @@ class Supervisor:
     # ---- one generation -------------------------------------------------------------------------------------------
     def _run_generation(self) -> None:
         """Start a server, watch it to its end, and pause as the restart policy says."""
-        start = launch(self._config, self._town, self._port, self._directory / f"home-{self._purpose}")
+        start = launch(self._config, self._town, self._port, self._directory / f"home-{self._name}")
         self._generation += 1
         self._starts += 1
         began = time.monotonic()
@@ -220,12 +221,12 @@ class Supervisor:
         self._event(end.state, detail, seconds=lived_s, lines=lines)
         if died and code == ExitCode.BAD_INPUT and self._config.kind == "embedded":
             raise BadInput(lines[-1] if lines else f"the simulator refuses to start; see {self._log.path}")
-        if not self._was_ready and self._starts == _FIRST_STARTS:
-            raise UserError(f"{end.state}, {detail}; it was never ready in {_FIRST_STARTS} starts")
         self._publish("restarting", f"{end.state}: {detail}")
+        restarts = self._policy.recent
         pause_s = self._policy.next_pause_s(lived_s)
-        if pause_s is None:
-            raise UserError(f"{end.state}, {detail}, after {self._policy.recent} restarts within an hour")
+        if pause_s is None or (not self._was_ready and self._starts == _FIRST_STARTS):
+            never = "" if self._was_ready else ", never ready"  # a job's script looks for these words
+            raise UserError(f"{end.state}, {detail}, after {restarts} restarts within an hour{never}")
         resume = time.monotonic() + pause_s
         while time.monotonic() < resume:
             self._pulse()
@@ -303,7 +304,7 @@ class Supervisor:
             "supervisor_pid": os.getpid(),
             "updated": round(time.time(), 3),
         }
-        path = self._directory / f"simulator-{self._purpose}.json"
+        path = self._directory / f"simulator-{self._name}.json"
         try:
             replace_file(path, json.dumps(content, indent=1).encode() + b"\n")
         except OSError as error:  # a full disk must not end the simulator: the learner is told through the pipe

@@ -237,7 +237,7 @@ def test_a_simulator_that_never_was_ready_is_given_up_after_four_starts(supervis
     handle = supervise(carla_config(carla_installation(tmp_path / "carla", "exit 1"), restarts_per_hour=100))
     error = failure(handle)
     assert isinstance(error, SimulatorFailed)
-    assert "never ready in 4 starts" in str(error)
+    assert "after 3 restarts within an hour, never ready" in str(error)
     assert [event.state for event in handle.events()] == ["started", "died"] * 4 + ["failed"]
 
 
