@@ -19,11 +19,17 @@ def job_name(stage: str, run_dir: Path) -> str:
 
 
 def render(
-    stage: str, profile: ClusterConfig, run_dir: Path, image: FrozenImage | None, program: str = TRAINING
+    stage: str,
+    profile: ClusterConfig,
+    run_dir: Path,
+    image: FrozenImage | None,
+    program: str = TRAINING,
+    campaign: str | None = None,
 ) -> str:
     """The script that runs a stage frozen in `run_dir`/submission; `image` is None for a job without a container.
 
-    `program` is what Python's -m takes; it is started with the stage's file and --run-dir.
+    `program` is what Python's -m takes; it is started with the stage's file and --run-dir. For a stage of a campaign,
+    by its name, `run_dir` is the campaign's directory; the run is <stage>/seed-<number of the task in its job array>.
     """
     loader = jinja2.PackageLoader("td3_hpc.launch", "templates")
     templates = jinja2.Environment(
@@ -37,11 +43,12 @@ def render(
     container = profile.container
     return templates.get_template("stage.sbatch.j2").render(
         stage=stage,
-        job_name=job_name(stage, run_dir),
+        job_name=f"td3-{campaign}-{stage}" if campaign else job_name(stage, run_dir),
+        campaign=campaign,
         profile=profile,
         container=container,
         slurm=profile.scheduler == "slurm",
-        sbatch_options=sbatch_options(profile),
+        sbatch_options=[item for item in sbatch_options(profile) if not campaign or item[0] != "dependency"],
         run=run_dir,
         image=image,
         environment=environment(profile, run_dir),
