@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -85,31 +85,46 @@ def report(
 @app.command()
 def evaluate(
     run: Annotated[
-        Path, typer.Argument(help="A run directory, or a state/checkpoint-*.json file.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A run directory, or a state/checkpoint-*.json file; a stage's YAML file for the other policies.",
+            show_default=False,
+        ),
     ],
+    policy: Annotated[
+        Literal["checkpoint", "untrained", "random", "pure-pursuit", "traffic-manager"],
+        typer.Option(help="Who drives. The last three show what the figures are worth."),
+    ] = "checkpoint",
     episodes: Annotated[
         int | None, typer.Option(min=1, help="Whole episodes to drive.", show_default="each held-out route once")
     ] = None,
+    first_route: Annotated[int, typer.Option(min=0, help="The held-out route to begin with.")] = 0,
+    without: Annotated[
+        Literal["image", "vector"] | None, typer.Option(help="Hide this half of the observation from the policy.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Film the first episode into this .gif or .mp4 file.", show_default=False)
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write figures and episodes here, too.", show_default=False)
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change one key of the stage; repeatable."),
+    ] = None,
 ) -> None:
-    """Drive a checkpoint's policy, without noise, on the held-out routes, and print what came of it.
+    """Drive a policy, without noise, on the held-out routes, and print what came of it.
 
-    Example: td3-hpc evaluate checkpoints/1k --episodes 3
+    Example: td3-hpc evaluate checkpoints/1k --episodes 3 --video drive.gif
+
+    Another town: td3-hpc evaluate checkpoints/1k -o environment.town=Town01 -o simulator.maps=MAPS
+
+    For scale: td3-hpc evaluate configs/stages/1k.yaml --policy random
     """
-    from rich.console import Console
-    from rich.table import Table
+    from td3_hpc.training.evaluate_report import print_drive
+    from td3_hpc.training.evaluate_run import Drive
 
-    from td3_hpc.training.evaluate_run import evaluate_run
-    from td3_hpc.training.evaluation import MEASURES
-
-    config, step, result = evaluate_run(run, episodes)
-    headings = ("return", "decisions", "completion", "km/h", "collisions", "lines", "end")
-    table = Table("route", *headings, title=f"{config.name}, step {step}, {config.environment.town}")
-    for episode in result.episodes:
-        figures = [f"{episode[name]:.2f}" for name in MEASURES]
-        table.add_row(str(episode["route"]), *figures, episode["end_reason"].replace("_", " "))
-    table.add_section()
-    table.add_row("mean", *(f"{value:.2f}" for value in result.means().values()), "")
-    Console().print(table)
+    print_drive(Drive(run, policy, without, episodes, first_route, video, override or []), json_file)
 
 
 def _mount() -> None:

@@ -52,7 +52,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Route:
-    """Waypoints every `waypoint_spacing_m` along lanes, from a start to a goal; the last gap may be shorter."""
+    """Waypoints every `waypoint_spacing_m` along lanes, from a start to a goal; only the last gap differs."""
 
     start: Anchor
     goal: Anchor
@@ -259,7 +259,7 @@ def _piece(lane: Lane, start: float, end: float) -> FloatArray:
 
 
 def _resample(start: Anchor, goal: Anchor, pieces: list[FloatArray], spacing: float) -> Route:
-    """The pieces joined and resampled every `spacing` metres."""
+    """The pieces joined and resampled every `spacing` metres; the last gap is whatever is left, 0.1 m at least."""
     joined = np.concatenate(pieces)
     joined[:, 4] = np.unwrap(joined[:, 4], period=360.0)
     along = _distances(joined)

@@ -132,6 +132,7 @@ class Session:
     def drive_along(self, vehicle: Any, points: npt.NDArray[np.float64]) -> None:
         """Hand a vehicle to the Traffic Manager, to follow points (n, 3), in metres."""
         vehicle.set_autopilot(True, self._tm_port)
+        self._manager.auto_lane_change(vehicle, False)
         self._manager.set_path(vehicle, [carla.Location(*(float(value) for value in point)) for point in points])
 
     def destroy(self, actors: list[Any]) -> None:

@@ -1,50 +1,135 @@
-"""`td3-hpc evaluate`: a checkpoint's deterministic policy on the held-out routes."""
+"""`td3-hpc evaluate`: somebody drives the held-out routes, and what came of it in the field's measures."""
 
+import contextlib
+import shutil
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from td3_hpc.checkpoint import open_checkpoint
 from td3_hpc.config import StageConfig, load_stage
-from td3_hpc.errors import BadInput
-from td3_hpc.td3 import TD3Agent
-from td3_hpc.training.device import choose_device
+from td3_hpc.driving.film import check_format
+from td3_hpc.errors import BadInput, UserError
 from td3_hpc.training.evaluation import EvaluationResult, evaluate
+from td3_hpc.training.measures import Estimate, estimates
+from td3_hpc.training.policies import Blank, PolicyName, blinded, make_policy
 from td3_hpc.training.record import CONFIG_FILE, RunRecord
-from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 
 
-def evaluate_run(path: Path, episodes: int | None) -> tuple[StageConfig, int, EvaluationResult]:
-    """Drive a run's newest checkpoint, or the one at a manifest, on as many held-out routes as asked for (all of them).
+@dataclass(frozen=True)
+class Drive:
+    """What to evaluate, and how."""
 
-    Nothing is written into the run directory. Returns the configuration, the checkpoint's step and the result. Raises
-    BadInput where there is no checkpoint, StopRequested on a stop signal.
+    path: Path
+    """A run directory, a checkpoint's manifest or, for policies that need no checkpoint, a stage's YAML file."""
+    policy: PolicyName = "checkpoint"
+    without: Blank | None = None
+    """The half of the observation that the policy is not shown."""
+    episodes: int | None = None
+    """None: each held-out route once."""
+    first_route: int = 0
+    """The held-out route to begin with."""
+    film: Path | None = None
+    """A .gif or .mp4 file for the first episode."""
+    overrides: Sequence[str] = ()
+    """Changes to the stage, such as another town."""
+
+
+@dataclass(frozen=True)
+class Driven:
+    """An evaluation's outcome."""
+
+    config: StageConfig
+    step: int | None
+    """Of the checkpoint; None for other policies."""
+    result: EvaluationResult
+    figures: dict[str, Estimate]
+
+    def as_fields(self, drive: Drive) -> dict[str, Any]:
+        """For a JSON file."""
+        return {
+            "stage": self.config.name,
+            "seed": self.config.seed,
+            "town": self.config.environment.town,
+            "policy": drive.policy,
+            "without": drive.without,
+            "step": self.step,
+            "figures": {name: asdict(figure) for name, figure in self.figures.items()},
+            "episodes": self.result.episodes,
+        }
+
+
+def evaluate_run(drive: Drive, on_episode: Callable[[dict[str, Any]], None] = lambda summary: None) -> Driven:
+    """Drive whole episodes on the held-out routes; `on_episode` is called with each one's summary.
+
+    Nothing is written into a run directory. Raises BadInput where something is missing, StopRequested on a stop signal.
     """
-    checkpoint = open_checkpoint(path)
-    config_path = checkpoint.run_dir / CONFIG_FILE
-    if not config_path.exists():
-        raise BadInput(f"{checkpoint.run_dir}: no {CONFIG_FILE} beside the checkpoint; copy the run directory whole")
-    config = load_stage(config_path)
-    agent = TD3Agent(config.agent, choose_device(config), derived_seed(config.seed, "agent"))
-    agent.load_state(checkpoint.state()["agent"])
+    if drive.film is not None:
+        check_format(drive.film)
+    config, step = _read(drive)
+    policy = make_policy(drive.policy, config, drive.path)
+    if drive.without is not None:
+        policy = blinded(policy, drive.without)
     routes = config.environment.route.evaluation_routes
-    with tempfile.TemporaryDirectory(prefix="td3-hpc-evaluate-") as directory, StopFlag() as stop:
-        record = RunRecord(Path(directory))
+    if drive.first_route >= routes:
+        raise BadInput(f"route {drive.first_route}: there are {routes} held-out routes, from 0")
+    with _workspace() as directory, StopFlag() as stop:
+        record = RunRecord(directory)
         record.open()
-        simulation = Simulation(config, "evaluation", Path(directory), record, stop)
+        simulation = Simulation(config, "evaluation", directory, record, stop)
         try:
             simulation.start()
             result = evaluate(
-                agent.act,
+                policy,
                 simulation,
                 cycle=1,
-                episodes=episodes or routes,
+                episodes=drive.episodes or routes,
+                first=drive.first_route,
                 routes=routes,
-                seed=config.seed,
                 stop=stop,
+                film=drive.film,
+                autopilot=drive.policy == "traffic-manager",
+                on_episode=on_episode,
             )
         finally:
             simulation.close()
             record.close()
-    return config, checkpoint.manifest.step, result
+    if drive.film is not None and not drive.film.exists():
+        raise UserError(f"{drive.film}: not filmed, since the simulator was lost in that episode; try again")
+    environment = config.environment
+    decision_s = environment.ticks_per_action * environment.fixed_delta_seconds
+    return Driven(config, step, result, estimates(result.episodes, decision_s))
+
+
+@contextlib.contextmanager
+def _workspace() -> Iterator[Path]:
+    """A folder for the simulator's logs, kept where the drive fails: the error names a file in it."""
+    directory, keep = Path(tempfile.mkdtemp(prefix="td3-hpc-evaluate-")), False
+    try:
+        yield directory
+    except UserError as error:
+        keep = not isinstance(error, BadInput)
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(directory)
+
+
+def _read(drive: Drive) -> tuple[StageConfig, int | None]:
+    """The configuration, and the checkpoint's step where there is one to drive."""
+    if drive.policy == "checkpoint":
+        checkpoint = open_checkpoint(drive.path)
+        return load_stage(_config_file(checkpoint.run_dir), drive.overrides), checkpoint.manifest.step
+    path = drive.path if drive.path.suffix in (".yaml", ".yml") else _config_file(drive.path)
+    return load_stage(path, drive.overrides), None
+
+
+def _config_file(run_dir: Path) -> Path:
+    path = run_dir / CONFIG_FILE
+    if not path.exists():
+        raise BadInput(f"{run_dir}: no {CONFIG_FILE} there; a run directory is needed, whole")
+    return path

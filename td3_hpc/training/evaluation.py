@@ -53,33 +53,38 @@ def evaluate(
     cycle: int,
     episodes: int,
     routes: int,
-    seed: int,
     stop: StopFlag,
+    first: int = 0,
     film: Path | None = None,
     autopilot: bool = False,
     on_episode: Callable[[dict[str, Any]], None] = lambda summary: None,
 ) -> EvaluationResult:
-    """Drive `episodes` whole episodes on the held-out routes 0, 1, … in turn.
+    """Drive `episodes` whole episodes on the held-out routes first, first + 1, … in turn.
 
     `film`: a file that the first episode is filmed into. `autopilot`: the Traffic Manager drives, not the policy.
-    The traffic's seed depends on the route alone, so that every cycle, policy and run meets the same situations.
+    Weather and traffic depend on the episode's number alone: every cycle, policy and run meets the same situations.
     Raises StopRequested as soon as the stop flag is set: the cycle is then repeated from its start on resume.
     """
     started = time.monotonic()
     summaries: list[dict[str, Any]] = []
     lost = 0
     while len(summaries) < episodes:
-        route = len(summaries) % routes
-        episode_seed = derived_seed(seed, "evaluation", len(summaries))
+        number = first + len(summaries)
+        route, seed = number % routes, situation_seed(number)
         first_film = None if summaries else film
         try:
-            summary = drive_episode(policy, simulation, episode_seed, route, stop, first_film, autopilot)
+            summary = drive_episode(policy, simulation, seed, route, stop, first_film, autopilot)
         except EpisodeLost:
             lost += 1
             continue
         summaries.append({"route": route, **summary})
         on_episode(summaries[-1])
     return EvaluationResult(cycle, summaries, lost, time.monotonic() - started)
+
+
+def situation_seed(number: int) -> int:
+    """The seed of evaluation episode `number`, the same for every run."""
+    return derived_seed(0, "evaluation", number)
 
 
 def drive_episode(

@@ -139,7 +139,7 @@ def test_refuses_what_is_no_action_and_goes_on(make_env, action):
 
 def test_hitting_a_car_terminates(make_env):
     env = make_env(small_config(vehicles=0))
-    env.reset(seed=3)
+    observation, _ = env.reset(seed=3)
     world = env._session.world
     ahead = env._route.points[8], env._route.angles[8]
     (x, y, z), (pitch, yaw, roll) = ahead
@@ -148,7 +148,7 @@ def test_hitting_a_car_terminates(make_env):
         blueprint, carla.Transform(carla.Location(x, y, z + 0.5), carla.Rotation(pitch, yaw, roll))
     )
     try:
-        steps = drive(env, lambda _: AHEAD)
+        steps = drive(env, pure_pursuit, observation)
         _, reward, terminated, truncated, info = steps[-1]
         assert (terminated, truncated, info["termination"]) == (True, False, "collision")
         assert info["reward_components"]["safety"] == -RewardConfig().safety

@@ -1,0 +1,90 @@
+"""How well somebody drives: the measures of the CARLA Leaderboard's kind, with bootstrap intervals over episodes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_RESAMPLES = 2000
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure: a ratio of two sums over episodes, so that a long episode weighs by its length where it should."""
+
+    name: str
+    unit: str
+    numerator: str
+    denominator: str | None = None
+    """None: the number of episodes."""
+
+
+#: Every figure of an evaluation. The columns are those of `columns`.
+MEASURES = (
+    Measure("route completion", "%", "completion_percent"),
+    Measure("success", "%", "success_percent"),
+    Measure("collisions", "per km", "collisions", "km"),
+    Measure("lane departures", "per km", "lane_invasions", "km"),
+    Measure("mean speed", "km/h", "km", "hours"),
+    Measure("comfort", "per decision", "comfort", "decisions"),
+    Measure("return", "", "return"),
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def columns(episodes: Sequence[Mapping[str, Any]], decision_s: float) -> dict[str, np.ndarray]:
+    """What the measures are made of, an entry an episode, from the environment's summaries (`info["episode"]`).
+
+    decision_s: simulated seconds of one decision.
+    """
+
+    def column(name: str) -> np.ndarray:
+        return np.array([episode[name] for episode in episodes], np.float64)
+
+    decisions = column("length")
+    return {
+        "completion_percent": 100.0 * column("route_completion"),
+        "success_percent": 100.0 * np.array([episode["end_reason"] == "route_completed" for episode in episodes]),
+        "collisions": column("collisions"),
+        "lane_invasions": column("lane_invasions"),
+        "km": column("distance_m") / 1000.0,
+        "hours": decisions * decision_s / 3600.0,
+        "comfort": np.array([episode["reward_components"]["comfort"] for episode in episodes]),
+        "decisions": decisions,
+        "return": column("return"),
+    }
+
+
+def estimates(episodes: Sequence[Mapping[str, Any]], decision_s: float) -> dict[str, Estimate]:
+    """Every measure by its name, with a percentile-bootstrap interval (Efron 1979) over whole episodes.
+
+    The resampling is seeded: the same episodes give the same interval. With no distance driven, a figure per
+    kilometre is NaN.
+    """
+    table = columns(episodes, decision_s)
+    generator = np.random.default_rng(0)
+    picks = generator.integers(len(episodes), size=(_RESAMPLES, len(episodes)))
+    result = {}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for measure in MEASURES:
+            top = table[measure.numerator]
+            bottom = table[measure.denominator] if measure.denominator else np.ones(len(episodes))
+            drawn = top[picks].sum(axis=1) / bottom[picks].sum(axis=1)
+            drawn = drawn[np.isfinite(drawn)]
+            tails = (100 * (1 - _LEVEL) / 2, 100 * (1 + _LEVEL) / 2)
+            low, high = np.percentile(drawn, tails) if len(drawn) else (np.nan, np.nan)
+            result[measure.name] = Estimate(float(top.sum() / bottom.sum()), float(low), float(high))
+    return result

@@ -1,0 +1,65 @@
+"""`td3-hpc evaluate`, by the command that users run, on the embedded simulator."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+
+def evaluate(*arguments):
+    command = [sys.executable, "-m", "td3_hpc", "evaluate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_who_drives_makes_a_difference_and_the_drive_is_filmed(make_run, tmp_path):
+    stage = make_run(**{"environment.max_decisions": 150}).config
+    completion = {}
+    for policy in ("pure-pursuit", "traffic-manager", "random"):
+        film, figures = tmp_path / f"{policy}.gif", tmp_path / f"{policy}.json"
+        done = evaluate(stage, "--policy", policy, "--episodes", 2, "--video", film, "--json", figures)
+        assert done.returncode == 0, done.stderr
+        assert "route completion" in done.stdout
+        driven = json.loads(figures.read_text())
+        completion[policy] = driven["figures"]["route completion"]["value"]
+        assert [item["route"] for item in driven["episodes"]] == [0, 1]
+        with Image.open(film) as pictures:
+            assert pictures.size == (480, 270)
+            assert pictures.n_frames >= driven["episodes"][0]["length"] // 4, (
+                "every other decision; equal pictures are one"
+            )
+    assert completion["pure-pursuit"] > 90
+    assert completion["traffic-manager"] > completion["random"]
+
+
+def test_a_checkpoint_drives_the_same_again_and_otherwise_when_blinded(make_run, tmp_path):
+    run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 24})
+    assert run.train()[0] == 0
+    episodes = {}
+    for name, options in {"one": (), "two": (), "blind": ("--without", "vector")}.items():
+        figures = tmp_path / f"{name}.json"
+        done = evaluate(run.directory, "--episodes", 1, "--json", figures, *options)
+        assert done.returncode == 0, done.stderr
+        episodes[name] = json.loads(figures.read_text())["episodes"]
+    assert episodes["one"] == episodes["two"]
+    assert episodes["one"] != episodes["blind"]
+    assert run.events("evaluation")[0]["episodes"] == episodes["one"], "another situation than during the run"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--video", "drive.avi"), "a film is written as .gif or .mp4"),
+        (("--policy", "random", "--first-route", "10"), "there are 10 held-out routes"),
+        ((), "no checkpoint"),
+    ],
+)
+def test_bad_input_is_one_line(make_run, arguments, message):
+    run = make_run()
+    run.directory.mkdir()
+    path = run.config if "random" in arguments else run.directory
+    done = evaluate(path, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
