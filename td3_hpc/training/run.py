@@ -39,7 +39,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
     """
     config = load_stage(config_path, overrides)
     _prepare_directory(run_dir, config)
-    _check_unchanged(run_dir, config)
+    check_unchanged(run_dir, config)
     if _is_complete(run_dir, config):
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
         return ExitCode.DONE
@@ -145,7 +145,7 @@ def _prepare_directory(run_dir: Path, config: StageConfig) -> None:
         ) from error
 
 
-def _check_unchanged(run_dir: Path, config: StageConfig) -> None:
+def check_unchanged(run_dir: Path, config: StageConfig) -> None:
     """Refuse a configuration that would make the run in this directory another run."""
     path = run_dir / CONFIG_FILE
     if not path.exists():
