@@ -133,8 +133,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Hold an action for `ticks_per_action` ticks. Raises ValueError for one that is not two finite numbers.
 
-        `info` holds the weighted `reward_components`, `termination` (the reason or None) and, at the end,
-        `episode` (the summary).
+        `info` holds the weighted `reward_components`, `termination` (the reason or None), the ego's `position` (x, y in
+        metres) and, at the end, `episode` (the summary) and `planned` (points of the route, x and y in metres).
         """
         action = np.asarray(action, np.float32)
         if action.shape != (2,) or not np.isfinite(action).all():
@@ -309,11 +309,22 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         moved = math.hypot(ego.x - before.x, ego.y - before.y)
         self._episode.add(components, moved, position.distance, len(markings))
         reason = self._episode.end(outcome)
-        info: dict[str, Any] = {"reward_components": components, "termination": reason}
+        info: dict[str, Any] = {
+            "reward_components": components,
+            "termination": reason,
+            "position": (ego.x, ego.y),
+        }
         if reason is not None:
             info["episode"] = self._episode.summary(reason)
+            info["planned"] = self._planned()
         terminated = reason in TERMINATIONS
         return self._observation(), sum(components.values()), terminated, reason is not None and not terminated, info
+
+    def _planned(self) -> list[list[float]]:
+        """The route in at most 100 points."""
+        ends = np.linspace(0.0, self._route.length, min(100, len(self._route.distances)))
+        x, y, _ = self._route.place(ends).round(1)
+        return np.stack([x, y], axis=1).tolist()  # type: ignore[no-any-return]
 
     def _off_road(self) -> bool:
         """The ego's centre is farther than `off_road_m` outside the nearest drivable lane."""

@@ -1,5 +1,6 @@
 """Evaluation cycles: the deterministic policy drives whole episodes on held-out routes, on a simulator of its own."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import EpisodeLost, Simulation
+from td3_hpc.training.trace import CycleTrace
 
 Policy = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
@@ -57,11 +59,13 @@ def evaluate(
     first: int = 0,
     film: Path | None = None,
     autopilot: bool = False,
+    trace: CycleTrace | None = None,
     on_episode: Callable[[dict[str, Any]], None] = lambda summary: None,
 ) -> EvaluationResult:
     """Drive `episodes` whole episodes on the held-out routes first, first + 1, … in turn.
 
     `film`: a file that the first episode is filmed into. `autopilot`: the Traffic Manager drives, not the policy.
+    `trace` is given every decision, and written at the end.
     Weather and traffic depend on the episode's number alone: every cycle, policy and run meets the same situations.
     Raises StopRequested as soon as the stop flag is set: the cycle is then repeated from its start on resume.
     """
@@ -73,12 +77,15 @@ def evaluate(
         route, seed = number % routes, situation_seed(number)
         first_film = None if summaries else film
         try:
-            summary = drive_episode(policy, simulation, seed, route, stop, first_film, autopilot)
+            summary = drive_episode(policy, simulation, seed, route, stop, first_film, autopilot, trace)
         except EpisodeLost:
             lost += 1
             continue
         summaries.append({"route": route, **summary})
         on_episode(summaries[-1])
+    if trace is not None:
+        with contextlib.suppress(OSError):  # a full disk costs the pictures, not the run
+            trace.write()
     return EvaluationResult(cycle, summaries, lost, time.monotonic() - started)
 
 
@@ -95,14 +102,21 @@ def drive_episode(
     stop: StopFlag,
     film: Path | None = None,
     autopilot: bool = False,
+    trace: CycleTrace | None = None,
 ) -> dict[str, Any]:
     """One whole episode; returns the environment's summary of it."""
     observation = simulation.reset(seed, route, film, autopilot)
+    if trace is not None:
+        trace.begin()
     while True:
         if stop:
             raise StopRequested
         simulation.send(policy(observation))
         result = simulation.receive()
+        if trace is not None:
+            trace.add(result.observation, result.info)
         if result.terminated or result.truncated:
+            if trace is not None:
+                trace.end(route, result.info)
             return dict(result.info["episode"])
         observation = result.observation

@@ -20,6 +20,7 @@ from td3_hpc.training.simulation import EpisodeLost, Observation, Simulation
 from td3_hpc.training.state import DESCRIPTIONS, episode_from_tree, episode_tree
 from td3_hpc.training.telemetry import Telemetry, non_finite
 from td3_hpc.training.tensorboard import TensorBoard
+from td3_hpc.training.trace import CycleTrace, trace_path
 
 
 @dataclass
@@ -170,8 +171,8 @@ class TrainingLoop:
             cycle=counters.evaluations + 1,
             episodes=config.episodes,
             routes=self._config.environment.route.evaluation_routes,
-            seed=self._config.seed,
             stop=parts.stop,
+            trace=CycleTrace(trace_path(parts.record.path.parent, counters.step)),
         )
         counters.evaluations += 1
         counters.evaluated_at = counters.step
