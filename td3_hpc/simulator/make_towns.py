@@ -1,10 +1,14 @@
-"""Our own towns, made with scenariogeneration: `python -m td3_hpc.simulator.make_towns DIRECTORY` writes them.
+"""Towns made with scenariogeneration: our own two, and one for every seed.
 
-Both are grids of junctions. A node of the grid with four arms is a junction with traffic lights, one with three a
-junction with a stop or yield sign, one with two a bend. The same code gives the same bytes.
+    python -m td3_hpc.simulator.make_towns DIRECTORY          writes Hamlet.xodr and Brookfield.xodr
+    python -m td3_hpc.simulator.make_towns DIRECTORY SEED...  writes Seed<n>.xodr for each seed
+
+All are grids of junctions. A node of the grid with four arms is a junction with traffic lights, one with three a
+junction with a stop or yield sign, one with two a bend. The same seed gives the same bytes.
 """
 
 import math
+import random
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
@@ -19,7 +23,11 @@ RADIUS = 18.0
 """Of a junction: from its middle to the stop lines, metres."""
 BEND = 40.0
 """Radius of a bend, metres."""
+FIRST_JUNCTION = 500
+"""CARLA takes a link to a junction for one to a road where a road has that number; connecting roads begin at 1001."""
 LIGHT, STOP, YIELD = "1000001", "206", "205"
+ORIGIN = "+proj=tmerc +lat_0=42 +lon_0=2 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m +no_defs"
+"""Where on Earth a town's origin lies; the client library warns of a town that does not say."""
 
 Node = tuple[int, int]
 """Column and row."""
@@ -40,9 +48,6 @@ class Grid:
     hill_height: float = 0.0
     speeds_kmh: tuple[float, ...] = (30.0,)
     """Speed limits, which the roads take in turn."""
-    first_junction: int = 500
-    """Number of the first junction. CARLA takes a link for one to a road where a road has that number, and
-    scenariogeneration wants signal ids, which follow from it, to be unique among all towns that it writes."""
 
 
 @dataclass
@@ -87,8 +92,26 @@ BROOKFIELD = Grid(
     hill=((2, 2), (2, 3)),
     hill_height=3.6,
     speeds_kmh=(30.0, 40.0, 50.0),
-    first_junction=600,
 )
+
+
+def draw_grid(seed: int) -> Grid:
+    """A plan drawn from a seed: 3 to 5 rows and columns, roads of 80 to 170 m, a hill, half the time a wide row."""
+    drawn = random.Random(seed)
+    columns, rows = drawn.randint(3, 5), drawn.randint(3, 5)
+    spacing = drawn.randrange(120, 211, 10)
+    column, row = drawn.randint(1, columns - 2), drawn.randint(0, rows - 2)
+    steepest = drawn.uniform(0.04, 0.08)
+    return Grid(
+        f"Seed{seed}",
+        columns,
+        rows,
+        float(spacing),
+        wide_row=drawn.randint(1, rows - 2) if drawn.random() < 0.5 else None,
+        hill=((column, row), (column, row + 1)),
+        hill_height=round(steepest * (spacing - 2 * RADIUS) / 3, 1),
+        speeds_kmh=tuple(drawn.sample((30.0, 40.0, 50.0, 60.0), 3)),
+    )
 
 
 def build(grid: Grid) -> str:
@@ -97,12 +120,12 @@ def build(grid: Grid) -> str:
     for nodes in _courses(grid):
         _add_road(plan, nodes)
     lights: dict[int, list[list[str]]] = {}
-    for number, (node, arms) in enumerate(sorted(plan.arms.items()), grid.first_junction):
+    for number, (node, arms) in enumerate(sorted(plan.arms.items()), FIRST_JUNCTION):
         _add_junction(plan, number, node, arms)
         phases = _add_signals(number, arms)
         if phases:
             lights[number] = phases
-    drawing = xodr.OpenDrive(grid.name)
+    drawing = xodr.OpenDrive(grid.name, geo_reference=ORIGIN)
     for road in plan.roads:
         drawing.add_road(road)
     for junction in plan.junctions:
@@ -279,8 +302,7 @@ def _place(arm: Arm, kind: str, signal_id: str) -> None:
         country="OpenDRIVE",
         Type=kind,
         subtype="-1",
-        id=signal_id,
-        name=f"signal_{signal_id}",
+        name=signal_id,
         orientation=xodr.Orientation.positive if arm.at_end else xodr.Orientation.negative,
         dynamic=xodr.Dynamic.yes if kind == LIGHT else xodr.Dynamic.no,
     )
@@ -297,6 +319,8 @@ def _finish(drawing: xodr.OpenDrive, lights: dict[int, list[list[str]]]) -> str:
     header = root.find("header")
     assert header is not None
     header.set("date", "2026-01-01")
+    for signal in root.iter("signal"):
+        signal.set("id", signal.attrib["name"])  # the library's own ids count up with every town that it has made
     for road in root.findall("road"):
         if road.get("junction", "-1") == "-1":
             _add_sidewalks(road)
@@ -328,11 +352,11 @@ def _add_sidewalks(road: ET.Element) -> None:
                 lanes.insert(0 if sign > 0 else len(lanes), lane)
 
 
-def main(directory: Path) -> None:
-    """Write both towns."""
-    for grid in (HAMLET, BROOKFIELD):
+def main(directory: Path, seeds: list[int]) -> None:
+    """Write our own towns, or those of the seeds."""
+    for grid in map(draw_grid, seeds) if seeds else (HAMLET, BROOKFIELD):
         (directory / f"{grid.name}.xodr").write_text(build(grid), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), [int(seed) for seed in sys.argv[2:]])
