@@ -29,7 +29,8 @@ def submit(
         ),
     ] = None,
     submit_by: Annotated[
-        Literal["sbatch", "submitit"], typer.Option("--by", help="Both queue the same script.")
+        Literal["sbatch", "submitit", "hand"],
+        typer.Option("--by", help="All queue the same script; hand: only write it, for your own sbatch."),
     ] = "sbatch",
     print_only: Annotated[
         bool, typer.Option("--print", help="Show the job's script; queue and write nothing.")
@@ -46,11 +47,13 @@ def submit(
 
     profile = load_cluster(cluster, cluster_override or [])
     if print_only:
-        typer.echo(show(config, profile, run_dir, override or []), nl=False)
+        typer.echo(show(config, profile, run_dir, override or [], submit_by), nl=False)
         return
     submission = submit_stage(config, profile, run_dir, override or [], submit_by)
     if submission.jobs:
         typer.echo(f"job {', '.join(submission.jobs)} runs {submission.run_dir}; its log: {submission.run_dir}/logs")
+    elif submit_by == "hand":
+        typer.echo(f"sbatch {submission.script}")
     raise typer.Exit(submission.status)
 
 

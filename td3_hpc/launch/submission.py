@@ -18,7 +18,8 @@ from td3_hpc.launch import slurm
 from td3_hpc.launch.freeze import FrozenImage, freeze_code, freeze_image
 from td3_hpc.launch.script import TRAINING, render
 
-Route = Literal["sbatch", "submitit"]
+Route = Literal["sbatch", "submitit", "hand"]
+"""Who queues the script: we by either, or the user."""
 PROFILES = Path("configs/clusters")
 
 
@@ -43,11 +44,26 @@ def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
     return validate(ClusterConfig, apply_overrides(read_yaml(path), overrides), str(path))
 
 
-def show(stage_path: Path, profile: ClusterConfig, run_dir: Path | None = None, overrides: Sequence[str] = ()) -> str:
-    """The script that `submit` would write, nothing written and nothing queued."""
+def show(
+    stage_path: Path,
+    profile: ClusterConfig,
+    run_dir: Path | None = None,
+    overrides: Sequence[str] = (),
+    route: Route = "sbatch",
+) -> str:
+    """The script that `submit` would write, nothing written and nothing queued; the image may be on another machine."""
     stage = load_stage(stage_path, overrides)
-    image = freeze_image(profile.container.image) if profile.container else None
-    return render(stage.name, profile, run_directory(stage, profile, run_dir), image)
+    directory = run_directory(stage, profile, run_dir)
+    image = None
+    if profile.container:
+        path = profile.container.image
+        image = freeze_image(path) if path.exists() else FrozenImage(path, "", "")
+    script = render(stage.name, profile, directory, image)
+    if route == "submitit" and profile.scheduler == "slurm":
+        from td3_hpc.launch import submitit_job  # submitit is slow to import
+
+        return submitit_job.show(stage.name, profile, directory) + script
+    return script
 
 
 def submit(
@@ -77,12 +93,15 @@ def submit_stage(
     """The same for a stage that is loaded already, and for another program than its training."""
     if profile.scheduler == "slurm":
         slurm.use_configuration(profile.slurm_conf)
-        slurm.require()
+        if route != "hand":
+            slurm.require()
     _refuse_second_job(directory)
     image = freeze_image(profile.container.image) if profile.container else None
     script = _freeze(stage, profile, directory, image, package, program)
     if profile.scheduler == "local":
         return Submission(directory, script, [], subprocess.call(["bash", str(script)]))
+    if route == "hand":
+        return Submission(directory, script, [])
     count = profile.chain_length if profile.requeue == "chain" else 1
     submission = Submission(directory, script, [])
     for _ in range(count):
