@@ -76,7 +76,7 @@ def build(
         Path | None, typer.Option(help="Folder for downloads and the base image.", show_default="~/.cache/td3-hpc")
     ] = None,
 ) -> None:
-    """Build an image from this checkout; where the cluster cannot, build elsewhere and copy the file.
+    """Build an image from this checkout; where the cluster cannot, build elsewhere and copy the file and its .sha256.
 
     Example: td3-hpc container build embedded
     """

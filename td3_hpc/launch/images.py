@@ -26,7 +26,7 @@ SQUASHFS = "-comp gzip -Xcompression-level 1"
 def build(
     kind: Kind, output: Path, arguments: Mapping[str, str] | None = None, cache: Path | None = None
 ) -> FrozenImage:
-    """Build an image from this checkout; returns its path and digest.
+    """Build an image from this checkout; returns its path and digest, which is also in <output>.sha256.
 
     arguments: build arguments of the definition file, for example BASE. cache: a folder for the base image and the
     downloaded packages. Raises BadInput for what is missing here, UserError with the last lines of a build that fails.
@@ -43,7 +43,9 @@ def build(
     if kind == "embedded":
         chosen.setdefault("BASE", str(_base(definitions / "debian.def", cache)))
     _apptainer_build(definitions / f"{kind}.def", output, chosen, wheels)
-    return freeze_image(output)
+    image = freeze_image(output)
+    output.with_name(f"{output.name}.sha256").write_text(f"{image.sha256}  {output.name}\n")  # for sha256sum -c
+    return image
 
 
 def _base(definition: Path, cache: Path) -> Path:

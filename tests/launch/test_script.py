@@ -9,7 +9,7 @@ import pytest
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.freeze import FrozenImage
 from td3_hpc.launch.script import job_name, render
-from td3_hpc.launch.submission import load_cluster
+from td3_hpc.launch.submission import load_cluster, show
 
 ROOT = Path(__file__).parents[2]
 RUN = Path("/shared/runs/1k")
@@ -88,12 +88,11 @@ def test_runs_of_one_stage_have_names_of_their_own() -> None:
     assert job_name("1k", Path("/runs/seed-2")) == "td3-1k-seed-2"
 
 
-def test_the_script_in_the_repository_is_what_the_example_profile_makes() -> None:
+def test_the_script_in_the_repository_is_what_print_shows_for_the_example_profile() -> None:
+    """`td3-hpc submit configs/stages/1k.yaml --cluster example --print`, on a machine without the image."""
     profile = load_cluster(str(ROOT / "configs/clusters/example.yaml"))
-    assert profile.container is not None
-    image = FrozenImage(profile.container.image, "", "")
 
-    expected = render("1k", profile, profile.runs / "1k", image)
+    expected = show(ROOT / "configs/stages/1k.yaml", profile)
 
     path = ROOT / "slurm" / "stage.sbatch"
     assert path.read_text() == expected, f"{path} is out of date; it should be:\n{expected}"

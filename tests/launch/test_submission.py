@@ -138,3 +138,13 @@ def test_show_writes_nothing(tmp_path: Path) -> None:
     assert text.startswith("#!/bin/bash\n")
     assert sys.executable in text
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("no_slurm")
+def test_by_hand_everything_is_frozen_and_nothing_queued(run: Path) -> None:
+    submission = submit(STAGE, profile(), run, route="hand", package=STAND_IN)
+
+    assert submission.jobs == read_notes(run)["jobs"] == []
+    assert submission.script.read_text() == show(STAGE, profile(), run)
+    assert (run / "submission" / "code" / "td3_hpc" / "__main__.py").exists()
+    assert (run / "logs").is_dir(), "sbatch would not write its log"
