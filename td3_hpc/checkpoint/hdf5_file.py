@@ -6,7 +6,9 @@ group with the attribute `none`. A table is one dataset a field, in chunks of ma
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,19 @@ from td3_hpc.durable import sync_directory
 
 Tree = Mapping[str, Any]
 Schema = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+Descriptions = Mapping[str, tuple[str, str]]
+"""Path of an entry, or a pattern of paths (`*` stands for anything) -> what it is, and its unit. The first that fits."""
 
 FORMAT = 1
+ROWS = "rows/"
+"""Begins the paths of a table's fields in descriptions."""
 _CHUNK_BYTES = 1 << 20
 _MAX_DEPTH = 16
+_MAX_CHUNK_BYTES = 16 << 20
+_MAX_UNPACKED_BYTES = 1 << 30
+"""A compressed file may unpack to this; one that is not compressed, to its own size."""
 _PLAIN_KINDS = "buifS"  # booleans, integers, floats, fixed-length bytes: nothing that points elsewhere or runs
+_BLOSC = 32001
 
 
 def checksum(data: bytes | memoryview) -> str:
@@ -32,20 +42,19 @@ def checksum(data: bytes | memoryview) -> str:
     return xxhash.xxh3_128_hexdigest(data)
 
 
-def tree_image(tree: Tree, descriptions: Mapping[str, str]) -> bytes:
-    """An HDF5 file of the tree, in memory; `descriptions` (path -> text) become attributes."""
+def tree_image(tree: Tree, descriptions: Descriptions) -> bytes:
+    """An HDF5 file of the tree, in memory. Described entries have the attributes `description` and `unit`."""
     with h5py.File("tree", "w", driver="core", backing_store=False, libver="latest") as file:
         file.attrs["format"] = FORMAT
-        _write_group(file, tree)
-        for path, text in descriptions.items():
-            if path in file:
-                file[path].attrs["description"] = text
+        _write_group(file, tree, "", descriptions)
         file.flush()
         return bytes(file.id.get_file_image())
 
 
-def table_image(rows: Mapping[str, np.ndarray], first_row: int, compress: bool) -> bytes:
-    """An HDF5 file of consecutive rows, in memory."""
+def table_image(
+    rows: Mapping[str, np.ndarray], first_row: int, compress: bool, descriptions: Descriptions | None = None
+) -> bytes:
+    """An HDF5 file of consecutive rows, in memory; a field's path in `descriptions` is `rows/<field>`."""
     with h5py.File("table", "w", driver="core", backing_store=False, libver="latest") as file:
         file.attrs["format"] = FORMAT
         file.attrs["first_row"] = first_row
@@ -53,7 +62,8 @@ def table_image(rows: Mapping[str, np.ndarray], first_row: int, compress: bool) 
             row_bytes = max(1, array.nbytes // max(1, len(array)))
             chunk = max(1, min(len(array), _CHUNK_BYTES // row_bytes))
             options = hdf5plugin.Blosc(cname="lz4", clevel=5) if compress else {}
-            file.create_dataset(name, data=array, chunks=(chunk, *array.shape[1:]), **options)
+            dataset = file.create_dataset(name, data=array, chunks=(chunk, *array.shape[1:]), **options)
+            _describe(dataset, ROWS + name, descriptions or {})
         file.flush()
         return bytes(file.id.get_file_image())
 
@@ -80,85 +90,151 @@ def write_file(path: Path, image: bytes) -> None:
 def read_tree(path: Path) -> dict[str, Any]:
     """The tree in a file. Raises CheckpointDamaged."""
     with _reading(path) as file:
-        return _read_group(file, path, 0)
+        return file.tree(file.root, 0)
 
 
-def read_table(path: Path, first_row: int, count: int, schema: Schema | None = None) -> dict[str, np.ndarray]:
+def read_table(path: Path, first_row: int, count: int) -> dict[str, np.ndarray]:
     """The rows in a file, which must be `count` from `first_row` on. Raises CheckpointDamaged."""
     with _reading(path) as file:
-        if file.attrs.get("first_row") != first_row:
+        if _number(file.root, "first_row") != first_row:
             raise CheckpointDamaged(f"{path}: does not start at row {first_row}")
         rows = {}
-        for name in file:
-            dataset = _dataset(file, name, path)
+        for name in file.names(file.root):
+            dataset = file.dataset(file.root, name)
             if dataset.shape[:1] != (count,):
                 raise CheckpointDamaged(f"{path}: {name} has shape {dataset.shape}, {count} rows were expected")
             rows[name] = dataset[...]
         return rows
 
 
-def _write_group(group: h5py.Group, tree: Tree) -> None:
+def _write_group(group: h5py.Group, tree: Tree, prefix: str, descriptions: Descriptions) -> None:
     for name, value in tree.items():
+        link, path = _link_name(name), f"{prefix}{name}"
         if value is None:
-            group.create_group(name).attrs["none"] = True
+            item = group.create_group(link)
+            item.attrs["none"] = True
         elif isinstance(value, Mapping):
-            _write_group(group.create_group(name), value)
+            item = group.create_group(link)
+            _write_group(item, value, f"{path}/", descriptions)
         elif isinstance(value, str):
-            group.create_dataset(name, data=np.bytes_(value.encode())).attrs["text"] = "utf-8"
+            item = group.create_dataset(link, data=np.bytes_(value.encode()))
+            item.attrs["text"] = True
         else:
-            group.create_dataset(name, data=np.asarray(value))
+            item = group.create_dataset(link, data=np.asarray(value))
+        _describe(item, path, descriptions)
+
+
+def _describe(item: h5py.Group | h5py.Dataset, path: str, descriptions: Descriptions) -> None:
+    for pattern, meaning in descriptions.items():
+        if fnmatchcase(path, pattern):
+            description, unit = (meaning, "") if isinstance(meaning, str) else meaning
+            item.attrs["description"] = description
+            if unit:
+                item.attrs["unit"] = unit
+            return
+
+
+def _link_name(name: str) -> str:
+    """HDF5 takes `/` and `.` in a name for a path."""
+    quoted = name.replace("%", "%25").replace("/", "%2F")
+    return "%2E" if quoted == "." else quoted
+
+
+def _entry_name(link: str) -> str:
+    return link.replace("%2E", ".").replace("%2F", "/").replace("%25", "%")
+
+
+class _Reader:
+    """Reads an open file; everything is held against the file's size and our format before it is allocated."""
+
+    def __init__(self, path: Path, root: h5py.File) -> None:
+        self.path = path
+        self.root = root
+        self._size = path.stat().st_size
+        self._unpacked = 0
+        self._seen: set[int] = set()
+
+    def names(self, group: h5py.Group) -> Iterator[str]:
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise self._damaged(group, name, "is a link to elsewhere")
+            yield name
+
+    def tree(self, group: h5py.Group, depth: int) -> dict[str, Any]:
+        if depth > _MAX_DEPTH:
+            raise CheckpointDamaged(f"{self.path}: nested deeper than {_MAX_DEPTH} groups")
+        tree: dict[str, Any] = {}
+        for name in self.names(group):
+            entry = _entry_name(name)
+            if group.get(name, getclass=True) is h5py.Group:
+                child = group[name]
+                self._once(group, name, child)
+                tree[entry] = None if _number(child, "none") else self.tree(child, depth + 1)
+            else:
+                tree[entry] = self._value(group, name)
+        return tree
+
+    def dataset(self, group: h5py.Group, name: str) -> h5py.Dataset:
+        """A plain dataset that claims no more than the file can hold."""
+        dataset = group[name]
+        if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in _PLAIN_KINDS:
+            raise self._damaged(group, name, "is not a plain dataset")
+        if dataset.is_virtual or dataset.external:
+            raise self._damaged(group, name, "keeps its data elsewhere")
+        self._once(group, name, dataset)
+        filters = dataset.id.get_create_plist()
+        compressed = filters.get_nfilters() > 0
+        if compressed and [filters.get_filter(i)[0] for i in range(filters.get_nfilters())] != [_BLOSC]:
+            raise self._damaged(group, name, "is packed with an unknown filter")
+        stored = dataset.id.get_storage_size()
+        self._unpacked += dataset.nbytes
+        limit = max(self._size, _MAX_UNPACKED_BYTES) if compressed else self._size
+        if stored > self._size or self._unpacked > limit or (dataset.nbytes > stored and not compressed):
+            raise self._damaged(group, name, f"claims {dataset.nbytes} bytes in a file of {self._size}")
+        if dataset.chunks and np.prod(dataset.chunks, dtype=float) * dataset.dtype.itemsize > _MAX_CHUNK_BYTES:
+            raise self._damaged(group, name, f"has chunks of {dataset.chunks}")
+        return dataset
+
+    def _value(self, group: h5py.Group, name: str) -> Any:
+        dataset = self.dataset(group, name)
+        is_text = _number(dataset, "text")
+        if is_text and (dataset.dtype.kind != "S" or dataset.shape != ()):
+            raise self._damaged(group, name, "is called text and is none")
+        value = dataset[()]
+        if is_text:
+            return bytes(value).decode()
+        return value.item() if dataset.shape == () else value
+
+    def _once(self, group: h5py.Group, name: str, item: h5py.Group | h5py.Dataset) -> None:
+        """Entries that share an object could make a small file unfold without end."""
+        address = h5py.h5o.get_info(item.id).addr
+        if address in self._seen:
+            raise self._damaged(group, name, "is stored twice")
+        self._seen.add(address)
+
+    def _damaged(self, group: h5py.Group, name: str, what: str) -> CheckpointDamaged:
+        return CheckpointDamaged(f"{self.path}: {group.name.rstrip('/')}/{name} {what}")
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[h5py.File]:
+def _reading(path: Path) -> Iterator[_Reader]:
     """An HDF5 file of our format; whatever the library finds wrong with it becomes CheckpointDamaged."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise CheckpointDamaged(f"{path}: not a regular file")
         with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
+            if _number(file, "format") != FORMAT:
                 raise CheckpointDamaged(f"{path}: not a checkpoint file of format {FORMAT}")
-            yield file
+            yield _Reader(path, file)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise CheckpointDamaged(f"{path}: damaged HDF5 ({' '.join(str(error).split())})") from None
 
 
-def _items(group: h5py.Group, path: Path) -> Iterator[str]:
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise CheckpointDamaged(f"{path}: {group.name}/{name} is a link to elsewhere")
-        yield name
-
-
-def _read_group(group: h5py.Group, path: Path, depth: int) -> dict[str, Any]:
-    if depth > _MAX_DEPTH:
-        raise CheckpointDamaged(f"{path}: nested deeper than {_MAX_DEPTH} groups")
-    tree: dict[str, Any] = {}
-    for name in _items(group, path):
-        if group.get(name, getclass=True) is h5py.Group:
-            child = group[name]
-            tree[name] = None if child.attrs.get("none") else _read_group(child, path, depth + 1)
-        else:
-            tree[name] = _read_value(_dataset(group, name, path))
-    return tree
-
-
-def _dataset(group: h5py.Group, name: str, path: Path) -> h5py.Dataset:
-    """A dataset whose size has been held against the file's, before anything is allocated."""
-    dataset = group[name]
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in _PLAIN_KINDS:
-        raise CheckpointDamaged(f"{path}: {group.name}/{name} is not a plain dataset")
-    if dataset.is_virtual or dataset.external:
-        raise CheckpointDamaged(f"{path}: {dataset.name} keeps its data elsewhere")
-    size = path.stat().st_size
-    stored = dataset.id.get_storage_size()
-    if stored > size or dataset.nbytes > max(stored, 1) * 256:
-        raise CheckpointDamaged(f"{path}: {dataset.name} claims {dataset.nbytes} bytes in a file of {size}")
-    return dataset
-
-
-def _read_value(dataset: h5py.Dataset) -> Any:
-    value = dataset[()]
-    if "text" in dataset.attrs:
-        return bytes(value).decode()
-    if dataset.shape == ():
-        return value.item()
-    return value
+def _number(item: h5py.Group | h5py.Dataset, name: str) -> int | None:
+    """A whole number or boolean attribute; None where there is none, or something else."""
+    if not h5py.h5a.exists(item.id, name.encode()):
+        return None
+    attribute = h5py.h5a.open(item.id, name.encode())
+    if attribute.shape != () or attribute.dtype.kind not in "bui":
+        return None
+    return int(item.attrs[name])
