@@ -1,0 +1,85 @@
+"""Every check of preflight, by the name that its line in the table has. To add one: a function, and a line here."""
+
+import shutil
+from collections.abc import Callable
+
+from td3_hpc.launch import slurm
+from td3_hpc.launch.preflight import (
+    cluster,
+    container,
+    disk,
+    memory,
+    nodes,
+    run_directory,
+    simulator,
+    walltime,
+)
+from td3_hpc.launch.preflight.finding import NotLearnt
+from td3_hpc.launch.preflight.plan import Plan
+
+Checks = dict[str, Callable[[Plan], str]]
+
+EVERYWHERE: Checks = {
+    "run directory": run_directory.check_writable,
+    "run": run_directory.check_not_taken,
+    "run's configuration": run_directory.check_same_run,
+    "memory": memory.check_memory,
+    "disk space": disk.check_disk,
+    "inodes": disk.check_inodes,
+    "quota": disk.check_quota,
+    "walltime": walltime.check_walltime,
+    "checkpoint interval": walltime.check_checkpoint_interval,
+    "signal lead time": walltime.check_signal_lead,
+    "versions": simulator.check_version,
+    "town": simulator.check_town,
+    "CARLA": simulator.check_carla_machine,
+    "ports": simulator.check_ports,
+}
+IN_A_CONTAINER: Checks = {
+    "image": container.check_image,
+    "binds": container.check_binds,
+    "Apptainer": container.check_apptainer,
+}
+ON_SLURM: Checks = {
+    "Slurm": cluster.check_slurm,
+    "partition": cluster.check_partition,
+    "account and QoS": cluster.check_account,
+    "nodes": cluster.check_nodes,
+    "sbatch --test-only": cluster.check_queueing,
+}
+#: What the doctor measured; its own table has these lines, too.
+MEASURED: Checks = {
+    "GPU": nodes.check_gpu,
+    "Vulkan": nodes.check_vulkan,
+    "PyTorch": nodes.check_torch,
+    "CPUs of the step": nodes.check_step_cpus,
+    "file system": nodes.check_files,
+    "scratch": nodes.check_scratch,
+    "camera frame": nodes.check_frame,
+    "rates": nodes.check_rate,
+    "checkpoint": nodes.check_saving,
+    "SIGUSR1": nodes.check_usr1,
+    "SIGTERM": nodes.check_term,
+    "restart": nodes.check_restart,
+}
+
+
+def no_slurm(plan: Plan) -> str:
+    """Stands for all of Slurm's checks where its commands are missing."""
+    slurm.require()
+    return ""
+
+
+def never_measured(plan: Plan) -> str:
+    """Stands for all that was measured where nothing was."""
+    raise NotLearnt("GPU, Vulkan, signals, restart, CPUs and file system were never measured", plan.run_doctor)
+
+
+def checks_for(plan: Plan) -> Checks:
+    """Those that concern a plan."""
+    chosen = dict(EVERYWHERE)
+    if plan.profile.container:
+        chosen |= IN_A_CONTAINER
+    if plan.profile.scheduler == "slurm":
+        chosen |= ON_SLURM if shutil.which("sbatch") else {"Slurm": no_slurm}
+    return chosen | (MEASURED if plan.doctor_result else {"doctor": never_measured})

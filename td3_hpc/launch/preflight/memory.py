@@ -1,0 +1,115 @@
+"""Does the run fit the job's memory? The figures were measured by `python -m benchmarks memory`."""
+
+import itertools
+from pathlib import Path
+
+import psutil
+
+from td3_hpc.config import AgentConfig, StageConfig
+from td3_hpc.launch.preflight.finding import Mistake
+from td3_hpc.launch.preflight.plan import Plan
+from td3_hpc.replay.rows import ACTION_SIZE, STACK, VECTOR_SIZE, row_bytes
+
+MIB, GIB = 2**20, 2**30
+#: Peak PSS of each process on x86_64 with PyTorch 2.13 for CPUs, in MiB, rounded up by a tenth or more.
+PROGRAM_MIB = 550
+"""The learner without networks, batch and replay: Python, PyTorch, OpenCV, HDF5."""
+SIMULATOR_MIB = {"embedded": 150, "external": 0}
+"""One server with a town of a few kilometres. CARLA's bound is the configuration's memory_limit_gib."""
+WORKER_MIB = 110
+"""One environment worker with its Traffic Manager, and for a moment the readiness probe."""
+SUPERVISOR_MIB = 30
+"""One simulator's supervisor."""
+BATCH_MIB = 0.4
+"""Activations, gradients and pixels, for each transition of a batch."""
+CUDA_MIB = 3000
+"""What CUDA's libraries take in the learner's own memory: an allowance, not measured."""
+SEGMENT_MIB = 160
+"""A replay segment on its way to the file: its rows, and its HDF5 image."""
+
+
+def network_parameters(config: AgentConfig) -> int:
+    """Parameters of the actor and the twin critics, targets not counted."""
+    convolutions = (STACK * 8 * 8 + 1) * 32 + (32 * 4 * 4 + 1) * 64 + (64 * 3 * 3 + 1) * 64
+    cnn = convolutions + (64 * 7 * 7 + 1) * 512
+    state = 512 + VECTOR_SIZE
+
+    def head(inputs: int, outputs: int) -> int:
+        sizes = [inputs, *config.hidden, outputs]
+        return sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+
+    return 2 * cnn + head(state, ACTION_SIZE) + 2 * head(state + ACTION_SIZE, 1)
+
+
+def state_bytes(config: AgentConfig) -> int:
+    """What a checkpoint's state file holds: weights, targets and both Adam moments in float32, and little more."""
+    return 4 * 4 * network_parameters(config) + MIB
+
+
+def replay_bytes(stage: StageConfig) -> int:
+    """The replay buffer at its capacity, or with every row that the run can write, where that is less."""
+    rows = stage.training.total_steps + stage.training.total_steps // 20 + 1  # an episode's end takes a row, too
+    return min(stage.replay.capacity, rows) * row_bytes()
+
+
+def estimate(plan: Plan) -> dict[str, float]:
+    """Bytes of each part at the run's largest."""
+    stage, servers = plan.stage, plan.simulators
+    kind = stage.simulator.kind
+    server = SIMULATOR_MIB[kind] * MIB if kind != "carla" else stage.simulator.memory_limit_gib * GIB
+    supervisors = 0 if kind == "external" else SUPERVISOR_MIB * MIB
+    on_gpu = stage.training.device == "cuda" or "gpu" in (plan.profile.gres or "")
+    # In memory: the state and a gradient (5 of 4 bytes a parameter); while saving, a copy of it and the file's image.
+    networks = 4 * 5 * network_parameters(stage.agent) + 2 * state_bytes(stage.agent) + SEGMENT_MIB * MIB
+    return {
+        "replay buffer": replay_bytes(stage),
+        "networks, and saving them": networks,
+        "batch": BATCH_MIB * MIB * stage.agent.batch_size,
+        "learner's program": (PROGRAM_MIB + (CUDA_MIB if on_gpu else 0)) * MIB,
+        f"{servers} simulators": servers * (server + supervisors),
+        f"{servers} workers": servers * WORKER_MIB * MIB,
+    }
+
+
+def check_memory(plan: Plan) -> str:
+    """Replay buffer, networks, batch, simulators and workers against the job's memory."""
+    parts = estimate(plan)
+    needed = sum(parts.values())
+    available, whose = job_memory(plan)
+    listed = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
+    found = f"{_gib(needed)} GiB ({listed}) of {whose} {_gib(available)} GiB"
+    if needed <= available:
+        return found
+    rows = int((available - needed + parts["replay buffer"]) / row_bytes() // 1000 * 1000)
+    smaller = f", or lower replay.capacity to {rows}" if rows > stage_minimum(plan.stage) else ""
+    wanted = -(-needed // GIB)
+    if plan.profile.scheduler == "local":
+        raise Mistake(found, f"run it on a machine with {wanted:.0f} GiB{smaller}")
+    raise Mistake(found, f"raise memory_gib to {wanted:.0f} in {plan.profile_file}{smaller}")
+
+
+def stage_minimum(stage: StageConfig) -> int:
+    """Rows below which the configuration itself is refused."""
+    return max(stage.agent.batch_size + 8, 2 * stage.checkpoint.every_steps)
+
+
+def job_memory(plan: Plan) -> tuple[float, str]:
+    """Bytes that the job may take, and whose they are."""
+    if plan.profile.scheduler == "slurm":
+        return plan.profile.memory_gib * GIB, "the job's"
+    return min(psutil.virtual_memory().total, _control_group_limit()), "this machine's"
+
+
+def _control_group_limit() -> float:
+    """The limit of the control group that this process runs in; infinite without one."""
+    limit = float("inf")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limit = min(limit, float(Path(path).read_text()))  # "max" where there is none
+        except (OSError, ValueError):
+            continue
+    return limit
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.1f}"

@@ -1,0 +1,96 @@
+"""What is about to be queued, and what is known of the place where it is to run."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from td3_hpc.config import StageConfig
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.launch.doctor.result import DoctorResult, read_result
+from td3_hpc.launch.preflight.finding import NotLearnt
+from td3_hpc.launch.submission import PROFILES
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A stage, a profile and a run directory. What cannot be known raises NotLearnt where it is asked for."""
+
+    cluster: str
+    """The profile's name, or its file."""
+    profile: ClusterConfig
+    run_dir: Path
+    given_stage: StageConfig | None
+    """None where the configuration has mistakes."""
+    stated_steps_per_s: float | None = None
+    """The user's word for it."""
+
+    @property
+    def stage(self) -> StageConfig:
+        """The stage."""
+        if self.given_stage is None:
+            raise NotLearnt("the configuration has mistakes", "correct them first")
+        return self.given_stage
+
+    @cached_property
+    def doctor_result(self) -> DoctorResult | None:
+        """What `td3-hpc doctor` measured here last, if it ever did."""
+        return read_result(self.profile, self.cluster)
+
+    @property
+    def doctor(self) -> DoctorResult:
+        """What `td3-hpc doctor` measured here last."""
+        if self.doctor_result is None:
+            raise NotLearnt("never measured", self.run_doctor)
+        return self.doctor_result
+
+    @property
+    def run_doctor(self) -> str:
+        """How to learn more."""
+        return f"run `td3-hpc doctor --cluster {self.cluster}`"
+
+    @property
+    def profile_file(self) -> str:
+        """The profile's file, for people."""
+        return self.cluster if self.cluster.endswith((".yaml", ".yml")) else str(PROFILES / f"{self.cluster}.yaml")
+
+    @property
+    def simulators(self) -> int:
+        """Servers that the job runs: those for training, and one for evaluation."""
+        training: int = getattr(self.stage, "simulators", 1)
+        return training + 1
+
+    def on_host(self, path: Path) -> Path | None:
+        """Where a path that the job sees lies on this machine; None where it lies inside the container's image."""
+        container = self.profile.container
+        if container is None:
+            return path
+        for source, target in mounts(container.binds, self.run_dir):
+            if path.is_relative_to(target):
+                return source / path.relative_to(target)
+        return None
+
+
+def mounts(binds: Sequence[str], run_dir: Path) -> list[tuple[Path, Path]]:
+    """(source on the node, target in the container) of every mount, those of longer targets first."""
+    pairs = [(run_dir, run_dir)]
+    for bind in binds:
+        source, _, rest = bind.partition(":")
+        pairs.append((Path(source), Path(rest.partition(":")[0] or source)))
+    return sorted(pairs, key=lambda pair: len(pair[1].parts), reverse=True)
+
+
+def existing_parent(path: Path) -> Path:
+    """The nearest folder, from a path upwards, that exists."""
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def user() -> str:
+    """Who submits."""
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_name

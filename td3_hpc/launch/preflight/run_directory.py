@@ -1,0 +1,52 @@
+"""The run directory can be written, belongs to no other job, and holds no other run."""
+
+import tempfile
+
+from td3_hpc.checkpoint.manifest import STATE_DIR
+from td3_hpc.checkpoint.ownership import Ownership
+from td3_hpc.errors import UserError
+from td3_hpc.launch import slurm
+from td3_hpc.launch.preflight.finding import Mistake
+from td3_hpc.launch.preflight.plan import Plan, existing_parent
+from td3_hpc.launch.submission import read_notes
+from td3_hpc.training.record import CONFIG_FILE
+
+
+def check_writable(plan: Plan) -> str:
+    """A file can be made there; it has no name and leaves nothing."""
+    place = existing_parent(plan.run_dir)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise Mistake(
+            f"{place}: cannot be written ({(error.strerror or '').lower()})",
+            f"give another --run-dir, or correct runs in {plan.profile_file}",
+        ) from None
+    return str(plan.run_dir) if place == plan.run_dir else f"{plan.run_dir}, to be made in {place}"
+
+
+def check_not_taken(plan: Plan) -> str:
+    """No job of this run is queued or running, and no process trains in it."""
+    live = slurm.live_jobs(read_notes(plan.run_dir).get("jobs", []))
+    for job, state in live.items():
+        raise Mistake(
+            f"{plan.run_dir} has job {job} already ({state})", f"`scancel {job}` first, or give another --run-dir"
+        )
+    if (plan.run_dir / STATE_DIR).is_dir():
+        try:
+            Ownership(plan.run_dir / STATE_DIR).refuse_live_holder()
+        except UserError as error:
+            raise Mistake(str(error), "") from None
+    return "no job or process works on it"
+
+
+def check_same_run(plan: Plan) -> str:
+    """What is there already is this very run."""
+    stage = plan.stage
+    if not (plan.run_dir / CONFIG_FILE).exists():
+        return "a new run"
+    from td3_hpc.training.run import check_unchanged  # loads PyTorch
+
+    check_unchanged(plan.run_dir, stage)
+    return "continues the run that is there"

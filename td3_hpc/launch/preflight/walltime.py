@@ -1,0 +1,145 @@
+"""Does the run get anywhere within its time limits, and is there time to save when one is near?"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from td3_hpc.checkpoint.manifest import manifest_paths, order_of
+from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
+from td3_hpc.launch.preflight.plan import Plan
+from td3_hpc.training.record import RECORD_FILE, read_record
+
+START_S = 30.0
+"""From a job's start to its first step, where it was not measured: container, PyTorch, simulators."""
+MARGIN_S = 15.0
+"""From Slurm's signal to the beginning of the save, at most: the signal's way, and the step in flight."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Environment steps a second."""
+
+    exploring: float
+    learning: float
+    source: str
+
+
+def known_rate(plan: Plan) -> Rate | None:
+    """Steps a second: as stated, as this run has recorded, or as the doctor measured with this kind of simulator."""
+    if plan.stated_steps_per_s:
+        return Rate(plan.stated_steps_per_s, plan.stated_steps_per_s, "stated")
+    recorded = recorded_rate(plan.run_dir)
+    if recorded:
+        return Rate(recorded, recorded, "this run's record")
+    doctor = plan.doctor_result
+    if doctor and doctor.simulation and doctor.learning and doctor.simulator == plan.stage.simulator.kind:
+        source = f"measured {doctor.age} on {doctor.node}, batch {doctor.learning.batch_size}"
+        return Rate(doctor.simulation.steps_per_s, doctor.learning.steps_per_s, source)
+    return None
+
+
+def recorded_rate(run_dir: Path) -> float | None:
+    """Steps a second in the newest interval of a run's record."""
+    path = run_dir / RECORD_FILE
+    if not path.exists():
+        return None
+    rates = [event["steps_per_second"] for event in read_record(path) if event.get("steps_per_second")]
+    return float(rates[-1]) if rates else None
+
+
+def steps_done(run_dir: Path) -> int:
+    """Step of the run's newest checkpoint; 0 where there is none."""
+    orders = [order_of(path) for path in manifest_paths(run_dir)] if (run_dir / "state").is_dir() else []
+    return max((order[1] for order in orders if order), default=0)
+
+
+def seconds_left(plan: Plan, rate: Rate) -> float:
+    """What the rest of the run takes, with every evaluation episode at its longest."""
+    stage, done = plan.stage, steps_done(plan.run_dir)
+    total, starts = stage.training.total_steps, stage.training.learning_starts
+    exploring = max(0, starts - done)
+    learning = max(0, total - max(done, starts))
+    cycles = total // stage.evaluation.every_steps - done // stage.evaluation.every_steps
+    driven = cycles * stage.evaluation.episodes * stage.environment.max_decisions
+    return exploring / rate.exploring + learning / rate.learning + driven / rate.exploring
+
+
+def attempt_s(plan: Plan) -> float:
+    """Seconds of training in one attempt: the walltime without its start and the time kept for saving."""
+    doctor = plan.doctor_result
+    start = doctor.simulation.ready_s + 10 if doctor and doctor.simulation else START_S
+    return plan.profile.walltime_minutes * 60 - plan.profile.signal_lead_s - start
+
+
+def check_walltime(plan: Plan) -> str:
+    """Steps against time limits: how many attempts the run takes."""
+    profile, usable = plan.profile, attempt_s(plan)
+    if usable <= 0:
+        raise Mistake(
+            f"of walltime_minutes {profile.walltime_minutes}, nothing is left after the start and signal_lead_s "
+            f"{profile.signal_lead_s}",
+            f"raise walltime_minutes in {plan.profile_file}",
+        )
+    steps = plan.stage.training.total_steps
+    rate = known_rate(plan)
+    if rate is None:
+        raise NotLearnt(
+            f"{steps} steps at an unknown rate", f"{plan.run_doctor}, or give --steps-per-second where you know it"
+        )
+    seconds = seconds_left(plan, rate)
+    attempts = max(1, math.ceil(seconds / usable))
+    found = (
+        f"{steps - steps_done(plan.run_dir)} steps at {rate.learning:.1f}/s ({rate.source}) and evaluation: about "
+        f"{_duration(seconds)}, {attempts} attempt{'s' if attempts > 1 else ''} of {profile.walltime_minutes} minutes"
+    )
+    if profile.requeue == "chain" and attempts > profile.chain_length:
+        raise Mistake(
+            f"{found}, but the chain has {profile.chain_length} jobs",
+            f"raise chain_length to {attempts + attempts // 5 + 1}, or walltime_minutes, in {plan.profile_file}",
+        )
+    return found
+
+
+def check_checkpoint_interval(plan: Plan) -> str:
+    """A checkpoint is due within one attempt: otherwise a lost node costs everything since the first."""
+    checkpoint, usable, rate = plan.stage.checkpoint, attempt_s(plan), known_rate(plan)
+    interval = checkpoint.every_minutes * 60
+    if rate:
+        interval = min(interval, checkpoint.every_steps / rate.learning)
+    found = f"at most {_duration(interval)} between two, in attempts of {plan.profile.walltime_minutes} minutes"
+    if interval >= usable:
+        raise Mistake(
+            f"{found}: no checkpoint would be written before the time limit's warning",
+            f"lower checkpoint.every_minutes ({checkpoint.every_minutes:g}), or raise walltime_minutes",
+        )
+    return found
+
+
+def check_signal_lead(plan: Plan) -> str:
+    """The warning before the time limit against the time that a checkpoint takes."""
+    lead = plan.profile.signal_lead_s
+    seconds, source = checkpoint_seconds(plan)
+    needed = 2 * seconds + MARGIN_S  # one save may be in progress already
+    found = f"{lead} s for a checkpoint that takes {seconds:.1f} s ({source})"
+    if lead < needed:
+        raise Mistake(found, f"raise signal_lead_s to at least {math.ceil(needed)} in {plan.profile_file}")
+    return found
+
+
+def checkpoint_seconds(plan: Plan) -> tuple[float, str]:
+    """Seconds that a checkpoint takes, and whence that is known. Raises NotLearnt."""
+    path = plan.run_dir / RECORD_FILE
+    events = read_record(path) if path.exists() else ()
+    recorded = [float(event["seconds"]) for event in events if event["event"] == "checkpoint"]
+    if recorded:
+        return max(recorded[-10:]), "this run's record"
+    saving = plan.doctor.saving
+    if saving is None:
+        raise NotLearnt(f"the time of a checkpoint: {plan.doctor.errors.get('saving', 'not measured')}", "")
+    return saving.seconds, f"measured {plan.doctor.age}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
