@@ -4,6 +4,8 @@ submitit's own checkpoint protocol is left aside: it works inside a signal handl
 minutes of a short time limit as a time-out and gives up at the third, and is not told of plain preemption at all.
 """
 
+import contextlib
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +28,8 @@ def run_script(script: str) -> int:
 def queue(stage: str, profile: ClusterConfig, run_dir: Path, script: Path) -> str:
     """Submit the script by submitit; returns the job's id. Raises BadInput where Slurm refuses."""
     try:
-        return str(_executor(stage, profile, run_dir).submit(run_script, str(script)).job_id)
+        with contextlib.redirect_stderr(io.StringIO()):  # submitit repeats sbatch's messages there
+            return str(_executor(stage, profile, run_dir).submit(run_script, str(script)).job_id)
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, RuntimeError) as error:
         lines = [line for line in str(error).splitlines() if "error:" in line] or [" ".join(str(error).split())]
         raise BadInput(f"Slurm refused the job: {lines[0].split('error: ')[-1]}; correct the profile") from None

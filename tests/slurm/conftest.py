@@ -3,10 +3,11 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.slurm.cluster import SlurmCluster, cluster_environment
+from tests.slurm.cluster import SlurmCluster, cluster_environment, host_image
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,9 @@ def slurm(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     finally:
         down = cluster.manage("down")
         assert down.returncode == 0, down.stdout + down.stderr
+
+
+@pytest.fixture(scope="session")
+def image(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A container image that this machine's programs are bound into."""
+    return host_image(tmp_path_factory.mktemp("image"))

@@ -5,6 +5,7 @@ The stand-in for the trainer counts steps; what is tested is everything around i
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+import yaml
 
-from td3_hpc.config.cluster import ClusterConfig
-from td3_hpc.launch.submission import Route, Submission, submit
-from tests.slurm.cluster import ROOT, SlurmCluster, host_binds, host_image, wait_until
+from td3_hpc.config import dump_yaml, load_stage
+from td3_hpc.errors import BadInput
+from td3_hpc.launch.submission import Route
+from tests.slurm.cluster import ROOT, SlurmCluster, host_image, wait_until
+from tests.slurm.stage_job import StageJob
 
 pytestmark = pytest.mark.slurm
 STAGE = ROOT / "configs" / "stages" / "1k.yaml"
@@ -28,40 +31,12 @@ BOTH_ROUTES = pytest.mark.parametrize("route", ["sbatch", "submitit"])
 SUBMITIT_IS_LONG = pytest.mark.parametrize("route", ["sbatch", pytest.param("submitit", marks=pytest.mark.long)])
 
 
-@pytest.fixture(scope="session")
-def image(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A container image that this machine's programs are bound into."""
-    return host_image(tmp_path_factory.mktemp("image"))
-
-
-class Stage:
-    """One run directory and the job that works on it."""
-
-    def __init__(self, slurm: SlurmCluster, image: Path, run: Path) -> None:
-        self.slurm, self.image, self.run = slurm, image, run
-        self.scratch = run.parent / f"{run.name}-scratch"
-        self.scratch.mkdir()
-        run.mkdir()
-
-    def profile(self, **changes: Any) -> ClusterConfig:
-        container = {"image": self.image, "binds": host_binds(), "python": sys.executable, "code": "checkout"}
-        container |= changes.pop("container", {})
-        settings = {"partition": "low", "cpus": 1, "memory_gib": 0.5, "walltime_minutes": 10, "signal_lead_s": 60}
-        settings |= {"gres": "gpu:1", "scratch": self.scratch, "container": container}
-        return ClusterConfig.model_validate({**settings, **changes})
+class Stage(StageJob):
+    """A job with the stand-in, and what that noted."""
 
     def plan(self, total: int = TOTAL, step_s: float = STEP_S, **more: Any) -> None:
         """What the stand-in is to do."""
         (self.run / "plan.json").write_text(json.dumps({"total": total, "step_s": step_s, **more}))
-
-    def submit(self, route: Route = "sbatch", package: Path = STAND_IN, **changes: Any) -> Submission:
-        submission = submit(STAGE, self.profile(**changes), self.run, route=route, package=package)
-        self.jobs = submission.jobs
-        return submission
-
-    @property
-    def job(self) -> str:
-        return self.jobs[0]
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """What the stand-in noted, of one kind."""
@@ -69,16 +44,8 @@ class Stage:
         lines = path.read_text().splitlines() if path.exists() else []
         return [item for item in map(json.loads, lines) if item["event"] == kind]
 
-    def log(self) -> str:
-        return "".join(path.read_text() for path in sorted((self.run / "logs").glob("slurm-*")))
-
     def wait_for_starts(self, count: int, timeout_s: float = 40) -> None:
         wait_until(lambda: len(self.events("started")) >= count, timeout_s, self.log)
-
-    def hurry(self) -> None:
-        """Let a requeued job start in 2 s: sooner than Slurm would, no sooner than the node forgets its last start."""
-        wait_until(lambda: self.slurm.job(self.job)["JobState"] == "PENDING", 20, self.log)
-        self.slurm.run("scontrol", "update", f"jobid={self.job}", "starttime=now+2")
 
     def finish(self, timeout_s: float = 60) -> None:
         """Wait until the job is done, all its steps counted once."""
@@ -88,26 +55,15 @@ class Stage:
         saved = [event["step"] for event in self.events("saved")]
         assert started == [0, *saved], self.log()
 
-    def left_behind(self) -> list[str]:
-        """Processes, mounts and files of the job that are still there."""
-        found = [str(path) for path in self.scratch.iterdir()]
-        found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.run) in line]
-        for process in psutil.process_iter(["cmdline"]):
-            command = " ".join(process.info["cmdline"] or [])
-            found += [command] if str(self.run) in command else []
-        return found
-
 
 @pytest.fixture
 def stage(slurm: SlurmCluster, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """A stage to submit; afterwards nothing of its job may be left."""
     monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
-    stage = Stage(slurm, image, tmp_path / "run")
+    stage = Stage(slurm, image, tmp_path / "run", STAGE, STAND_IN)
     stage.plan()
     yield stage
-    for job in getattr(stage, "jobs", []):
-        slurm.run("scancel", job)
-    wait_until(lambda: not stage.left_behind(), 20, lambda: str(stage.left_behind()))
+    stage.end()
 
 
 @BOTH_ROUTES
@@ -136,7 +92,7 @@ def test_preemption_without_grace_time_loses_no_step(stage: Stage, route: Route)
     stage.submit(route)
     stage.wait_for_starts(1)
 
-    preempt(stage)
+    stage.preempt()
 
     stage.hurry()
     stage.finish()
@@ -150,19 +106,12 @@ def test_preemption_with_grace_time_loses_no_step_and_frees_the_node_at_once(sta
     stage.wait_for_starts(1)
     before = time.monotonic()
 
-    preempt(stage)
+    stage.preempt()
 
     assert time.monotonic() - before < 9  # the grace time is 10 s
     stage.hurry()
     stage.finish()
     assert len(stage.events("started")) == 2
-
-
-def preempt(stage: Stage) -> None:
-    """Take the job's node away for a job of the high partition, until that has run."""
-    node = stage.slurm.job(stage.job)["NodeList"]
-    high = stage.slurm.submit("true", "--partition=high", "--exclusive", f"--nodelist={node}")
-    stage.slurm.wait_for_state(high, "COMPLETED")
 
 
 @pytest.mark.parametrize("name", ["USR1", *(pytest.param(name, marks=pytest.mark.long) for name in ("USR2", "TERM"))])
@@ -274,15 +223,74 @@ def test_an_image_exchanged_after_submission_is_refused_and_a_copied_one_is_not(
 
 
 def test_edits_after_submission_change_nothing_in_the_job(stage: Stage, tmp_path: Path) -> None:
-    package = tmp_path / "td3_hpc"
-    package.mkdir()
-    for path in STAND_IN.glob("*.py"):
-        (package / path.name).write_text(path.read_text())
+    stage.package, stage.config = tmp_path / "td3_hpc", tmp_path / "stage.yaml"
+    shutil.copytree(STAND_IN, stage.package)
+    stage.config.write_text(STAGE.read_text())
     with queue_stopped(stage):
-        stage.submit(package=package)
-        (package / "__main__.py").write_text("raise SystemExit(1)\n")
+        stage.submit()
+        (stage.package / "__main__.py").write_text("raise SystemExit(1)\n")
+        stage.config.write_text("name: 1k\nseed: 99\n")
 
     stage.finish()
+
+    (started,) = stage.events("started")
+    assert yaml.safe_load(started["config"])["seed"] == load_stage(STAGE).seed != 99
+
+
+def test_a_node_whose_simulator_never_came_up_is_kept_out_of_the_next_attempt(stage: Stage) -> None:
+    stage.plan(simulator_from=1)
+    stage.submit()
+    stage.wait_for_starts(1)
+    bad = stage.node
+
+    stage.hurry()
+
+    job = stage.slurm.wait_for_state(stage.job, "COMPLETED")
+    assert job["ExcNodeList"] == bad
+    assert job["NodeList"] != bad
+    assert f"the simulator never came up on {bad}" in stage.log()
+
+
+def test_where_there_is_no_other_node_a_simulator_that_never_comes_up_fails_the_job(stage: Stage) -> None:
+    stage.plan(simulator_from=1)
+    others = [stage.slurm.node(number) for number in (1, 2)]
+    stage.submit(exclude=others)
+
+    job = stage.slurm.wait_for_state(stage.job, "FAILED")
+
+    assert (job["ExitCode"], job["Restarts"]) == ("1:0", "0")
+    assert f"never came up on {stage.slurm.node(3)}, and partition low has no other node" in stage.log()
+
+
+def test_what_slurm_refuses_is_one_clear_line_with_nothing_queued(stage: Stage, tmp_path: Path) -> None:
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(dump_yaml(stage.profile()))
+    before = stage.slurm.run("squeue", "-h", "-o", "%A")
+    mistakes = {
+        "partition=nope": "invalid partition specified: nope",
+        "gres=gpu:a100:1": "Invalid generic resource",
+        "cpus=999": "node configuration is not available",
+    }
+    for change, reason in mistakes.items():
+        for route in ("sbatch", "submitit"):
+            command = [sys.executable, "-m", "td3_hpc", "submit", str(STAGE), "--cluster", str(profile)]
+            command += ["--run-dir", str(stage.run), "-c", change, "--by", route]
+            result = subprocess.run(command, env=stage.slurm.environment, capture_output=True, text=True, cwd=ROOT)
+
+            assert result.returncode == 2, result.stderr
+            assert result.stdout == ""
+            assert reason.lower() in result.stderr.lower()
+            assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert stage.slurm.run("squeue", "-h", "-o", "%A") == before
+
+
+def test_a_run_with_a_job_takes_no_second_one(stage: Stage) -> None:
+    with queue_stopped(stage):
+        stage.submit()
+        with pytest.raises(BadInput, match=rf"has job {stage.job} already \(PENDING\); `scancel {stage.job}` first"):
+            stage.submit()
+        jobs = stage.slurm.run("squeue", "-h", "-n", "td3-1k-run", "-o", "%A")
+    assert jobs == stage.job
 
 
 @contextmanager
@@ -298,7 +306,7 @@ def queue_stopped(stage: Stage) -> Iterator[None]:
 def test_two_jobs_on_one_node_use_the_same_port_in_networks_of_their_own(
     slurm: SlurmCluster, stage: Stage, image: Path, tmp_path: Path
 ) -> None:
-    other = Stage(slurm, image, tmp_path / "other")
+    other = Stage(slurm, image, tmp_path / "other", STAGE, STAND_IN)
     both = (stage, other)
     for item in both:
         item.plan(total=40, step_s=0.1, listen=2000)

@@ -2,7 +2,8 @@
 
 `<run>/plan.json` says how: `total` steps of `step_s` seconds; optionally a checkpoint every `save_every` steps, a
 `status` to end with, a port to `listen` at, signals to be `deaf_to`, or `gets_nowhere`: stop at once without
-saving. A save that a signal asked for takes `save_s`.
+saving. A save that a signal asked for takes `save_s`. Attempts before number `simulator_from` fail as a run does whose
+simulator never came up.
 """
 
 import json
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-EXIT_PREEMPTED = 75
+EXIT_FAILED, EXIT_PREEMPTED = 1, 75
 
 run = Path(sys.argv[sys.argv.index("--run-dir") + 1])
 plan = json.loads((run / "plan.json").read_text())
@@ -41,7 +42,13 @@ def main() -> int:
         signal.signal(number, note)
     saved = sorted(state.glob("checkpoint-*"))
     step = int(saved[-1].name.split("-s")[1].split("-")[0]) if saved else 0
-    log("started", step=step, environment=dict(os.environ), cpus=len(os.sched_getaffinity(0)))
+    log("started", step=step, environment=dict(os.environ), config=Path(sys.argv[2]).read_text())
+    if int(os.environ.get("SLURM_RESTART_COUNT", 0)) < plan.get("simulator_from", 0):
+        with (run / "record.jsonl").open("a") as record:
+            record.write(
+                '{"event": "attempt"}\n{"event": "failed", "reason": "hung, after 3 restarts, never ready: ..."}\n'
+            )
+        return EXIT_FAILED
     if plan.get("gets_nowhere"):
         return EXIT_PREEMPTED
     with socket.socket() as listener:

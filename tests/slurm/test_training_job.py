@@ -1,0 +1,256 @@
+"""Real training in a real container on a real Slurm: however Slurm interrupts it, it ends with the same bytes."""
+
+import copy
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import carla
+import psutil
+import pytest
+import yaml
+
+from td3_hpc.launch.images import build
+from td3_hpc.launch.submission import Route
+from tests.slurm.cluster import SlurmCluster, wait_until
+from tests.slurm.stage_job import StageJob
+from tests.training.conftest import SMALL
+
+pytestmark = pytest.mark.slurm
+LEARNING_STARTS = 160
+
+
+def small_stage(**training: Any) -> dict[str, Any]:
+    """The small stage with its training keys changed."""
+    stage = copy.deepcopy(SMALL)
+    stage["training"].update(training)
+    return stage
+
+
+def interruptible(total_steps: int) -> dict[str, Any]:
+    """A stage whose exploration, learning and evaluations each last long enough to be interrupted."""
+    stage = small_stage(total_steps=total_steps, learning_starts=LEARNING_STARTS)
+    stage["evaluation"] = {"every_steps": total_steps // 2, "episodes": 12}
+    return stage
+
+
+class Training(StageJob):
+    """A job with the trainer, and what its run's record says."""
+
+    def __init__(self, slurm: SlurmCluster, image: Path, run: Path, stage: dict[str, Any]) -> None:
+        config = run.with_suffix(".yaml")
+        config.write_text(yaml.safe_dump(stage))
+        super().__init__(slurm, image, run, config)
+        self.total_steps = stage["training"]["total_steps"]
+
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        path = self.run / "record.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        events = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return [event for event in events if kind in (None, event["event"])]
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 120) -> None:
+        wait_until(condition, timeout_s, lambda: f"{self.log()}\n{self.events()[-3:]}")
+
+    def step(self) -> int:
+        """The last step that the record tells of."""
+        events = self.events()
+        return int(events[-1]["step"]) if events else 0
+
+    def finish(self, timeout_s: float = 180) -> None:
+        """Wait until the job has ended because all steps are done, whatever the verdict on them."""
+        outcome = self.run / "submission" / "outcome"
+        self.wait_for(lambda: self.slurm.job(self.job)["JobState"] in ("COMPLETED", "FAILED"), timeout_s)
+        assert outcome.read_text().strip() in ("0", "3"), self.log()
+        assert [event["step"] for event in self.events("finished")] == [self.total_steps]
+        newest = max((self.run / "state").glob("epoch-*.json"))
+        assert json.loads(newest.read_text())["released"], f"{newest} still holds the run"
+
+    def trainers(self) -> int:
+        """How many processes train this run now."""
+        commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+        return sum(command[1:4] == ["-m", "td3_hpc", "train"] and str(self.run) in command for command in commands)
+
+    def simulator(self) -> dict[str, Any]:
+        """Where its training simulator says that it listens."""
+        address: dict[str, Any] = json.loads((self.run / "simulators" / "simulator-training.json").read_text())
+        return address
+
+
+@pytest.fixture
+def make(
+    slurm: SlurmCluster, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Training]]:
+    """`make(name, stage)` is a run of a stage; afterwards nothing of its job may be left."""
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    made: list[Training] = []
+
+    def make(name: str, stage: dict[str, Any], image: Path = image) -> Training:
+        made.append(Training(slurm, image, tmp_path / name, stage))
+        return made[-1]
+
+    yield make
+    for training in made:
+        training.end()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(slurm: SlurmCluster, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """`uninterrupted(total_steps)` is the run directory of a stage that nothing disturbed, in the same container."""
+    runs: dict[int, Path] = {}
+
+    def run(total_steps: int) -> Path:
+        if total_steps not in runs:
+            directory = tmp_path_factory.mktemp("uninterrupted")
+            training = Training(slurm, image, directory / "run", interruptible(total_steps))
+            assert training.submit(scheduler="local").status in (0, 3)
+            runs[total_steps] = training.run
+        return runs[total_steps]
+
+    return run
+
+
+def assert_same_bytes(one: Path, other: Path) -> None:
+    command = [sys.executable, "-m", "td3_hpc", "checkpoint", "diff", str(one), str(other)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def answers(port: int) -> bool:
+    """Whether a client on this machine reaches a simulator at the port."""
+    client = carla.Client("127.0.0.1", port)
+    client.set_timeout(2.0)
+    try:
+        return client.get_server_version() == "0.9.16"
+    except RuntimeError:
+        return False
+
+
+def test_a_stage_is_trained_in_the_container_where_no_strangers_client_reaches_its_simulator(
+    make: Callable[..., Training],
+) -> None:
+    training = make("run", small_stage())
+    training.submit(container={"network": "loopback"})
+    training.wait_for(lambda: training.step() >= 10)
+    address = training.simulator()
+
+    assert not answers(address["port"])
+    assert address["status"] == "ready"
+    assert training.slurm.job(training.job)["JobState"] == "RUNNING", "the run ended before the stranger tried"
+
+    training.finish()
+    (attempt,) = training.events("attempt")
+    assert attempt["resumed_from"] is None
+
+
+@pytest.mark.long
+def test_two_jobs_on_one_node_have_simulators_of_their_own(make: Callable[..., Training]) -> None:
+    both = [make(name, interruptible(240)) for name in ("one", "two")]
+    others = [both[0].slurm.node(number) for number in (2, 3)]
+    for training in both:
+        training.submit(exclude=others)
+    for training in both:
+        training.wait_for(lambda training=training: training.step() >= 10)  # type: ignore[misc]
+    ports = {training.simulator()["port"] for training in both}
+
+    assert len(ports) == 2
+    assert all(answers(port) for port in ports), "on the node's own network, whoever knows the port gets an answer"
+    for training in both:
+        training.finish()
+    assert_same_bytes(both[0].run, both[1].run)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("partition", ["low", "grace"])
+def test_preempted_in_exploration_learning_and_evaluation_it_ends_with_the_same_bytes(
+    make: Callable[..., Training], uninterrupted: Callable[[int], Path], partition: str
+) -> None:
+    reference = uninterrupted(240)
+    training = make("run", interruptible(240))
+    training.submit(partition=partition)
+    moments: list[Callable[[], bool]] = [
+        lambda: 20 <= training.step() < 100,
+        lambda: training.step() >= LEARNING_STARTS + 10,
+        lambda: any(event["step"] == 240 for event in training.events("interval")),
+    ]
+    for number, moment in enumerate(moments, 1):
+        training.wait_for(moment)
+        training.preempt()
+        training.wait_for(lambda number=number: len(training.events("stopped")) == number)  # type: ignore[misc]
+        training.hurry()
+    training.finish()
+
+    first, second, third = (event["step"] for event in training.events("stopped"))
+    assert first < LEARNING_STARTS < second < third == 240, "the preemptions came too late"
+    evaluations = [event for event in training.events("evaluation") if event["step"] == 240]
+    assert len(evaluations) == 1
+    assert evaluations[0]["time"] > training.events("stopped")[-1]["time"], "the evaluation was over already"
+    assert_same_bytes(training.run, reference)
+
+
+@pytest.mark.long
+def test_ended_by_its_time_limit_twice_it_ends_with_the_same_bytes(
+    make: Callable[..., Training], uninterrupted: Callable[[int], Path]
+) -> None:
+    training = make("run", interruptible(400))
+    training.submit(walltime_minutes=1, signal_lead_s=20)
+
+    deadline = time.monotonic() + 400
+    while training.slurm.job(training.job)["JobState"] not in ("COMPLETED", "FAILED"):
+        assert time.monotonic() < deadline, training.log()
+        if training.slurm.job(training.job)["JobState"] == "PENDING" and training.events():
+            training.slurm.run("scontrol", "update", f"jobid={training.job}", "starttime=now+2")
+        time.sleep(1)
+
+    training.finish()
+    assert {event["signal"] for event in training.events("stopped")} == {"SIGUSR1"}
+    assert len(training.events("attempt")) >= 3
+    assert_same_bytes(training.run, uninterrupted(400))
+
+
+@pytest.mark.long
+def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends_with_the_same_bytes(
+    make: Callable[..., Training], uninterrupted: Callable[[int], Path]
+) -> None:
+    reference = uninterrupted(800)
+    training = make("run", interruptible(800))
+    training.submit()
+    training.wait_for(lambda: training.step() >= 20)
+    lost = training.node
+    number = lost.rpartition("-")[2]
+
+    assert training.slurm.manage("kill-node", number).returncode == 0
+
+    try:
+        training.wait_for(lambda: len(training.events("attempt")) == 2, 120)
+        assert training.node != lost
+        assert training.trainers() == 2, "the old process, which the lost node's Slurm can no longer end, is gone"
+        assert 0 < training.events("attempt")[1]["resumed_from"] < 800
+        training.finish(240)
+    finally:
+        assert training.slurm.manage("start-node", number).returncode == 0
+        wait_until(lambda: training.slurm.run("sinfo", "-hn", lost, "-p", "low", "-o", "%T") == "idle", 60)
+    assert "has taken this run over" in training.log()
+    assert_same_bytes(training.run, reference)
+
+
+@pytest.fixture(scope="module")
+def built_image(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image that users build, with its packages inside."""
+    return build("embedded", tmp_path_factory.mktemp("image") / "embedded.sif").path
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("route", ["sbatch", "submitit"])
+def test_the_image_that_users_build_trains_by_either_route(
+    make: Callable[..., Training], built_image: Path, route: Route
+) -> None:
+    training = make("run", small_stage(), built_image)
+    container = {"binds": [], "python": "/opt/td3-hpc/bin/python", "code": "image", "network": "loopback"}
+    training.submit(route, container=container)
+
+    training.finish()
