@@ -87,7 +87,7 @@ def make_loop(
     parts = Parts(
         agent=TD3Agent(config.agent, "cpu", seed=1),
         replay=ReplayBuffer(config.replay.capacity, np.random.default_rng(1)),
-        training=simulation,  # type: ignore[arg-type]
+        training=[simulation],  # type: ignore[list-item]
         evaluation=simulation,  # type: ignore[arg-type]
         store=CheckpointStore(directory, config.checkpoint),
         record=record,
@@ -98,7 +98,7 @@ def make_loop(
     )
     loop = TrainingLoop(config, parts, {})
     for _ in range(config.training.learning_starts + 4):
-        loop.step()
+        loop.play_round()
     return loop, simulation, parts
 
 
@@ -124,7 +124,7 @@ def main() -> None:
                 wait = factor * sum(updates) / 2
                 for kind, (loop, simulation, _) in loops.items():
                     simulation.wait = wait
-                    steps = seconds_of_two(loop.step)
+                    steps = seconds_of_two(loop.play_round)
                     ratio = sum(steps) / sum(max(wait, update) for update in updates)
                     ratios.setdefault((factor, kind), []).append(ratio)
     print(f"time of a training step / max(wait, its update), median of {ROUNDS}; limit {LIMIT}")

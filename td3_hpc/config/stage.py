@@ -18,6 +18,9 @@ class StageConfig(Section):
     seed: int = Field(1, ge=0, lt=2**63)
     """Every random number of the run follows from it."""
     training: TrainingConfig
+    simulators: int = Field(1, ge=1, le=256)
+    """Training simulators, each with an environment of its own. All decide in turn, in rounds; evaluation has one more.
+    Which steps belong together, and so every result, depends on this number."""
     simulator: SimulatorConfig = SimulatorConfig()
     environment: EnvironmentConfig = EnvironmentConfig()
     agent: AgentConfig = AgentConfig()
@@ -50,6 +53,31 @@ class StageConfig(Section):
                 f"checkpoint.every_steps ({self.checkpoint.every_steps}) is above half of replay.capacity "
                 f"({self.replay.capacity}): unsaved transitions would be overwritten; lower every_steps"
             )
+        problems += self._too_many_simulators()
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _too_many_simulators(self) -> list[str]:
+        """What `simulators` does not go together with, in words."""
+        count, problems = self.simulators, []
+        if count > self.training.learning_starts:
+            problems.append(
+                f"simulators ({count}) is above training.learning_starts ({self.training.learning_starts}): learning "
+                "would start with an empty buffer; raise learning_starts"
+            )
+        if count * 4 > self.replay.capacity:
+            problems.append(f"replay.capacity ({self.replay.capacity}) is too small for {count} simulators: raise it")
+        blocks = (
+            ("simulator", 3, self.simulator.port, self.simulator.evaluation_port),
+            ("environment.traffic", 1, self.environment.traffic.port, self.environment.traffic.evaluation_port),
+        )
+        for section, size, port, evaluation_port in blocks:
+            if port and port - size < evaluation_port < port + size * count:
+                problems.append(
+                    f"{section}.evaluation_port ({evaluation_port}) is among the ports of {count} training simulators, "
+                    f"{size} each from {section}.port ({port}) on: move it"
+                )
+            if port + size * count > 65536:
+                problems.append(f"{section}.port ({port}) leaves no room for {count} simulators: lower it")
+        return problems

@@ -99,9 +99,8 @@ class Supervisor:
 
     def _choose_port(self) -> None:
         """Reserve the ports; where any will do and somebody has taken ours since, other ones."""
-        config = self._config
         wanted = self._wanted_port
-        if config.kind == "external":
+        if self._config.kind == "external":
             self._port = wanted
             return
         if self._block is not None:

@@ -15,6 +15,7 @@ from typing import IO, Any, Literal
 from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.simulator.ports import BLOCK
 
 Purpose = Literal["training", "evaluation"]
 State = Literal["started", "ready", "died", "hung", "lost", "outgrown", "recycled", "failed", "supervisor_lost"]
@@ -22,6 +23,17 @@ State = Literal["started", "ready", "died", "hung", "lost", "outgrown", "recycle
 _CLOSE_S = 5.0
 #: A supervisor that ends without saying why is started again this often.
 _SUPERVISOR_RESTARTS = 3
+
+
+def simulator_name(purpose: Purpose, index: int | None = None) -> str:
+    """What a simulator's files are called: `training`, or `training-2` where there are several."""
+    return purpose if index is None else f"{purpose}-{index}"
+
+
+def simulator_port(config: SimulatorConfig, purpose: Purpose, index: int = 0) -> int:
+    """First port of the simulator's block, as configured; 0 where a free one is to be found."""
+    first = config.port if purpose == "training" else config.evaluation_port
+    return first + index * BLOCK if first else 0
 
 
 class SimulatorFailed(UserError):
@@ -68,10 +80,22 @@ class SupervisorEvent:
 class SupervisorHandle:
     """One supervised simulator. Not to be shared between threads."""
 
-    def __init__(self, config: SimulatorConfig, purpose: Purpose, town: str, directory: Path, log_dir: Path) -> None:
-        """`directory` takes the address file `simulator-<purpose>.json`; `log_dir` the server's log and our own."""
+    def __init__(
+        self,
+        config: SimulatorConfig,
+        purpose: Purpose,
+        town: str,
+        directory: Path,
+        log_dir: Path,
+        index: int | None = None,
+    ) -> None:
+        """`directory` takes the address file `simulator-<name>.json`; `log_dir` the server's log and our own.
+
+        The name is the purpose, with `index` after it where there are several simulators of one purpose.
+        """
         self._config = config
-        self._purpose = purpose
+        self._name = simulator_name(purpose, index)
+        self._port = simulator_port(config, purpose, index or 0)
         self._town = town
         self._directory = directory
         self._log_dir = log_dir
@@ -91,15 +115,16 @@ class SupervisorHandle:
         self._log_dir.mkdir(parents=True, exist_ok=True)
         specification = {
             "config": self._config.model_dump(mode="json"),
-            "purpose": self._purpose,
+            "name": self._name,
+            "port": self._port,
             "town": self._town,
             "directory": str(self._directory),
             "log_dir": str(self._log_dir),
             "generation": self._generation,
         }
-        path = self._directory / f"supervisor-{self._purpose}.json"
+        path = self._directory / f"supervisor-{self._name}.json"
         replace_file(path, json.dumps(specification, indent=1).encode())
-        with (self._log_dir / f"supervisor-{self._purpose}.log").open("ab") as log:
+        with (self._log_dir / f"supervisor-{self._name}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "td3_hpc.simulator.supervisor", "--spec", str(path)],
                 stdin=subprocess.PIPE,
@@ -209,7 +234,7 @@ class SupervisorHandle:
         if self._failure is not None:
             return
         self._supervisors_lost += 1
-        log = self._log_dir / f"supervisor-{self._purpose}.log"
+        log = self._log_dir / f"supervisor-{self._name}.log"
         detail = f"the supervisor ended unasked ({process.returncode}); see {log}"
         self._take(SupervisorEvent("supervisor_lost", self._generation, detail))
         if self._supervisors_lost > _SUPERVISOR_RESTARTS:
@@ -220,9 +245,9 @@ class SupervisorHandle:
     def _explain(self, event: SupervisorEvent) -> str:
         if event.bad_input:
             return event.detail
-        log = self._log_dir / f"simulator-{self._purpose}.log"
+        log = self._log_dir / f"simulator-{self._name}.log"
         said = "".join(f"\n  {line}" for line in event.lines) or "\n  (nothing)"
-        return f"the {self._purpose} simulator was given up: {event.detail}; its last lines ({log}):{said}"
+        return f"the {self._name} simulator was given up: {event.detail}; its last lines ({log}):{said}"
 
     def _pipe(self, name: Literal["stdin", "stdout"]) -> IO[bytes]:
         pipe = getattr(self._process, name)

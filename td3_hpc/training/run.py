@@ -73,17 +73,17 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
         not_exact = _note_attempt(record, console, checkpoint, tree, here, store)
         here["not_exact_from"] = {str(index): reason for index, reason in enumerate(not_exact)}
         telemetry = Telemetry(config, record, tensorboard, console)
-        simulations = []
-        for purpose in ("training", "evaluation"):
-            simulation = Simulation(config, purpose, run_dir, record, stop)  # type: ignore[arg-type]
+        stack.callback(telemetry.close)
+        simulations = [Simulation(config, "training", run_dir, record, stop, i) for i in range(config.simulators)]
+        evaluation = Simulation(config, "evaluation", run_dir, record, stop)
+        for simulation in (*simulations, evaluation):
             stack.callback(simulation.close)
             simulation.start()
-            simulations.append(simulation)
         parts = Parts(
             agent=TD3Agent(config.agent, device, derived_seed(config.seed, "agent")),
             replay=ReplayBuffer(config.replay.capacity, generator(config.seed, "replay")),
-            training=simulations[0],
-            evaluation=simulations[1],
+            training=simulations,
+            evaluation=evaluation,
             store=store,
             record=record,
             tensorboard=tensorboard,

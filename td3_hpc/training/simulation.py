@@ -3,18 +3,17 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from td3_hpc.config import StageConfig
+from td3_hpc.config.environment import TrafficConfig
 from td3_hpc.driving.worker_handle import EnvironmentWorker, EpisodeLog, StepResult, WorkerLost
 from td3_hpc.errors import UserError
-from td3_hpc.simulator.supervisor_handle import Address, SupervisorHandle
+from td3_hpc.simulator.supervisor_handle import Address, Purpose, SupervisorHandle, simulator_name
 from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag, StopRequested
 
-Purpose = Literal["training", "evaluation"]
 Observation = Mapping[str, np.ndarray]
 
 #: How long a stop signal lets the step in flight finish before the checkpoint is written without it.
@@ -30,14 +29,32 @@ class EpisodeLost(Exception):
 class Simulation:
     """The learner's only view of one environment. All waiting ends early, by StopRequested, when the flag is set."""
 
-    def __init__(self, config: StageConfig, purpose: Purpose, run_dir: Path, record: RunRecord, stop: StopFlag) -> None:
+    def __init__(
+        self,
+        config: StageConfig,
+        purpose: Purpose,
+        run_dir: Path,
+        record: RunRecord,
+        stop: StopFlag,
+        index: int = 0,
+    ) -> None:
+        """`index`: which of the training simulators, from 0."""
+        several = purpose == "training" and config.simulators > 1
         self._config = config
         self._purpose: Purpose = purpose
+        self._who = {"purpose": purpose, "simulator": index} if several else {"purpose": purpose}
+        self._name = simulator_name(purpose, index if several else None)
+        self._tm_port = _traffic_manager_port(config.environment.traffic, purpose, index)
         self._record = record
         self._stop = stop
         self._log_dir = run_dir / "logs"
         self._supervisor = SupervisorHandle(
-            config.simulator, purpose, config.environment.town, run_dir / "simulators", self._log_dir
+            config.simulator,
+            purpose,
+            config.environment.town,
+            run_dir / "simulators",
+            self._log_dir,
+            index if several else None,
         )
         self._worker: EnvironmentWorker | None = None
         self._address: Address | None = None
@@ -112,7 +129,7 @@ class Simulation:
             if resumed.exact:
                 return resumed.observation
             self._record.append(
-                "episode_not_reproduced", purpose=self._purpose, seed=episode.seed, exact_decisions=resumed.steps_exact
+                "episode_not_reproduced", **self._who, seed=episode.seed, exact_decisions=resumed.steps_exact
             )
             raise EpisodeLost
         raise self._given_up("rebuilding the episode")
@@ -133,13 +150,12 @@ class Simulation:
         """The worker, started on a ready simulator where there is none."""
         if self._worker is None:
             self._address = self._wait_for_address()
-            traffic = self._config.environment.traffic
             self._worker = EnvironmentWorker(
                 self._config.environment,
-                self._log_dir / f"worker-{self._purpose}.log",
+                self._log_dir / f"worker-{self._name}.log",
                 host=self._address.host,
                 port=self._address.port,
-                tm_port=traffic.port if self._purpose == "training" else traffic.evaluation_port,
+                tm_port=self._tm_port,
                 purpose=self._purpose,
                 timeout_s=self._config.simulator.hang_timeout_s,
                 while_waiting=self._check_stop,
@@ -159,7 +175,7 @@ class Simulation:
         """End the lost worker; the next use starts another, on a restarted simulator where that was lost too."""
         episode = len(self.episode) if self.episode else 0
         self._record.append(
-            "worker", purpose=self._purpose, state="lost", reason=str(lost), decision=episode, attempt=attempt + 1
+            "worker", **self._who, state="lost", reason=str(lost), decision=episode, attempt=attempt + 1
         )
         self._end_worker()
         if lost.simulator_suspect and self._address is not None:
@@ -173,10 +189,17 @@ class Simulation:
 
     def _note_events(self) -> None:
         for event in self._supervisor.events():
-            self._record.append("simulator", purpose=self._purpose, **event.as_fields())
+            self._record.append("simulator", **self._who, **event.as_fields())
 
     def _given_up(self, where: str) -> UserError:
         return UserError(
-            f"the {self._purpose} environment was lost {ATTEMPTS_PER_STEP} times at {where} "
-            f"(seed {self.episode.seed if self.episode else '-'}); see {self._log_dir}/worker-{self._purpose}.log"
+            f"the {self._name} environment was lost {ATTEMPTS_PER_STEP} times at {where} "
+            f"(seed {self.episode.seed if self.episode else '-'}); see {self._log_dir}/worker-{self._name}.log"
         )
+
+
+def _traffic_manager_port(traffic: TrafficConfig, purpose: Purpose, index: int) -> int:
+    """Port of the environment's Traffic Manager; 0 where a free one is to be found."""
+    if purpose == "evaluation":
+        return traffic.evaluation_port
+    return traffic.port + index if traffic.port else 0

@@ -16,6 +16,7 @@ import torch
 import td3_hpc
 from td3_hpc.code import code_digest
 from td3_hpc.driving.worker_handle import EpisodeLog
+from td3_hpc.training.rollout import Rollout
 
 #: What exactness rests on: with any of these different, a resumed run goes on, but not with the same bytes.
 EXACTNESS_KEYS = ("processor", "accelerator", "threads", "torch", "numpy", "opencv", "carla", "td3_hpc")
@@ -47,39 +48,53 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [f"{key} was {saved.get(key)}, is {now[key]}" for key in EXACTNESS_KEYS if saved.get(key) != now[key]]
 
 
-def episode_tree(episode: EpisodeLog | None, first_step: int) -> dict[str, Any] | None:
-    """The episode in progress, None between two episodes."""
-    if episode is None:
-        return None
+def rollout_tree(rollout: Rollout) -> dict[str, Any]:
+    """An environment's decision in flight, and its episode in progress: None between two episodes."""
+    episode = rollout.simulation.episode if rollout.observation is not None else None
     return {
-        "seed": episode.seed,
-        "actions": episode.actions,
-        "checksums": episode.checksums,
-        "first_step": first_step,
+        "action_in_flight": rollout.action,
+        "episode": None
+        if episode is None
+        else {
+            "index": rollout.index,
+            "seed": episode.seed,
+            "actions": episode.actions,
+            "checksums": episode.checksums,
+            "first_step": rollout.first_step,
+        },
     }
 
 
-def episode_from_tree(tree: Mapping[str, Any]) -> tuple[EpisodeLog, int]:
-    """The episode and the step that its first decision was."""
-    log = EpisodeLog(int(tree["seed"]), None, tree["actions"], tree["checksums"])
-    return log, int(tree["first_step"])
+def load_rollout(rollout: Rollout, tree: Mapping[str, Any]) -> EpisodeLog | None:
+    """Take up `rollout_tree` again, but for the observation; returns the episode that must be rebuilt for it."""
+    rollout.action = tree["action_in_flight"]
+    episode = tree["episode"]
+    if episode is None:
+        return None
+    rollout.index, rollout.first_step = int(episode["index"]), int(episode["first_step"])
+    return EpisodeLog(int(episode["seed"]), None, episode["actions"], episode["checksums"])
 
 
+_ROLLOUT = {
+    "action_in_flight": "decision already drawn, and updated for, whose outcome is not in yet",
+    "episode": "the episode in progress: resetting with its seed and replaying its actions rebuilds it",
+    "episode/index": "number of the episode within the run",
+    "episode/seed": "seed of the episode",
+    "episode/actions": "(n, 2) float32 in [-1, 1]: steering; throttle or brake",
+    "episode/checksums": "(n+1,) uint64: xxh3_64 of each observation and reward",
+    "episode/first_step": "step of the run that the episode's first decision is",
+}
 #: Units and meanings of the tree's entries, written beside them as attributes.
 DESCRIPTIONS = {
     "counters/step": "completed decisions of the run",
     "counters/updates": "TD3 updates (critic updates)",
     "counters/actor_updates": "actor updates",
-    "counters/episode": "index of the episode in progress, or of the next one",
+    "counters/episode": "episodes that have ended",
     "counters/evaluated_at": "step at which the newest evaluation cycle was completed",
     "counters/evaluations": "completed evaluation cycles",
-    "episode": "the episode in progress: resetting with its seed and replaying its actions rebuilds it",
-    "episode/seed": "seed of the episode",
-    "episode/actions": "(n, 2) float32 in [-1, 1]: steering; throttle or brake",
-    "episode/checksums": "(n+1,) uint64: xxh3_64 of each observation and reward",
-    "episode/first_step": "step of the run that the episode's first decision is",
-    "action_in_flight": "decision already drawn, and updated for, whose outcome is not in yet",
+    "rollouts": "one entry per training environment: its episode in progress and its decision in flight",
     "config": "the resolved configuration, YAML",
+    **{f"rollouts/0/{name}": text for name, text in _ROLLOUT.items()},
     "provenance": "where this was written; not compared by diff",
     "agent": "networks, targets, optimizers and generators",
     "replay": "the replay buffer's generator and open rows; its sealed rows are in the segments",

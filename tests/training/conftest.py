@@ -82,6 +82,10 @@ class Run:
             time.sleep(0.02)
         pytest.fail(f"not within {timeout} s; last events: {self.events()[-3:]}")
 
+    def steps_stand_still(self, seconds: float = 1.0) -> bool:
+        """Whether the record's last event is older than that."""
+        return time.time() - self.events()[-1]["time"] > seconds
+
     def simulator_pid(self, purpose: str = "training") -> int:
         return json.loads((self.directory / "simulators" / f"simulator-{purpose}.json").read_text())["pid"]
 

@@ -1,0 +1,34 @@
+"""A training environment as the loop sees it."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from td3_hpc.training.simulation import Observation, Simulation
+
+
+@dataclass
+class Rollout:
+    """One of the environments that are driven at once, and where its episode stands."""
+
+    lane: int
+    """Its number, from 0: its place in every round, and its lane in the replay buffer."""
+    simulation: Simulation
+    observation: Observation | None = None
+    """The newest one; None between two episodes."""
+    index: int = 0
+    """Number of its episode within the run."""
+    first_step: int = 1
+    """Step of the run that the episode's first decision is."""
+    action: np.ndarray | None = None
+    """The decision in flight, whose outcome is not in yet."""
+
+
+def side_by_side(calls: Sequence[Callable[[], Observation]]) -> list[Future[Observation]]:
+    """Make calls that wait for simulators, all at once; returns when every one has ended, however it did."""
+    if not calls:
+        return []
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [pool.submit(call) for call in calls]
