@@ -1,0 +1,178 @@
+"""May a run start? Read from the verdicts of the stages before it, whatever Slurm says of their jobs."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from td3_hpc.campaign.carry_over import carry_over
+from td3_hpc.campaign.directory import CampaignDirectory, place_of
+from td3_hpc.campaign.plan import Campaign
+from td3_hpc.campaign.verdict import SUBMISSION_FILE, VERDICT_FILE, Verdict, read_verdict
+from td3_hpc.config import StageConfig, dump_yaml
+from td3_hpc.errors import BadInput
+
+#: Reasons of the host's, in words, why a run's jobs are not submitted any more.
+GAVE_UP_FILE = "submission/gave_up"
+#: For the host: the runs that this one waits for, one a line: stage, seed, step reached.
+WAITS_FOR_FILE = "submission/waits_for"
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Whether a run may start, and why."""
+
+    decision: Literal["go", "no-go", "wait", "stuck", "cancelled"]
+    """`wait`: runs of the stage before are unfinished. `stuck`: one of them will not finish."""
+    reason: str
+    waits_for: tuple[tuple[str, int], ...] = field(default=())
+    """Stage and seed of the unfinished runs."""
+
+    @property
+    def final(self) -> bool:
+        """Whether waiting would change nothing."""
+        return self.decision in ("no-go", "stuck")
+
+
+class Admissions:
+    """The decisions for one campaign's runs, from its directory as it is now."""
+
+    def __init__(self, directory: CampaignDirectory, campaign: Campaign) -> None:
+        self._directory = directory
+        self._campaign = campaign
+        self._accepted = {
+            (event["verdict_sha256"], event["now_code_sha256"], event["now_image_sha256"])
+            for event in directory.events()
+            if event["event"] == "accepted"
+        }
+
+    def decide(self, index: int, seed: int) -> Admission:
+        """May the run of the stage at an index with a seed start?"""
+        if index == 0:
+            return Admission("go", "the first stage needs no verdict")
+        standings = {other: self.standing(index - 1, other, seed) for other in self._campaign.seeds}
+        own = standings[seed]
+        if own.final:
+            return own
+        together = self._together(self._campaign.stages[index - 1].name, standings)
+        if together.decision == "go" and own.decision != "go":
+            return Admission("wait", own.reason, own.waits_for)
+        return together
+
+    def outcome(self) -> Admission:
+        """The whole campaign: go where its last stage passed, no-go or stuck where it will not."""
+        last = len(self._campaign.stages) - 1
+        standings = {seed: self.standing(last, seed) for seed in self._campaign.seeds}
+        return self._together(self._campaign.stages[last].name, standings)
+
+    def _together(self, stage: str, standings: Mapping[int, Admission]) -> Admission:
+        """What the runs of a stage are worth together."""
+        count, needed = len(standings), self._campaign.seeds_required
+        passed = sum(standing.decision == "go" for standing in standings.values())
+        lost = [standing for standing in standings.values() if standing.final]
+        if passed >= needed:
+            return Admission("go", f"stage {stage} is GO" + (f" for {passed} of {count} seeds" if count > 1 else ""))
+        if count - len(lost) < needed:
+            need = f"{needed} of {count} seeds must pass stage {stage}; " if count > 1 else ""
+            return Admission(lost[0].decision, need + lost[0].reason)
+        waiting = [standing for standing in standings.values() if standing.decision == "wait"]
+        listed = "; ".join(standing.reason for standing in waiting)
+        return Admission("wait", listed, tuple(run for standing in waiting for run in standing.waits_for))
+
+    def standing(self, index: int, seed: int, for_seed: int | None = None) -> Admission:
+        """What the run of a stage and seed is worth, to the next stage's run of `for_seed` where that is given."""
+        stage = self._campaign.stages[index]
+        run, who = self._directory.run(stage.name, seed), f"stage {stage.name}, seed {seed}"
+        try:
+            verdict = read_verdict(run)
+        except BadInput as error:
+            return Admission("stuck", str(error))
+        if verdict is None:
+            upstream = self.decide(index, seed)
+            if upstream.final:
+                return upstream
+            if (run / GAVE_UP_FILE).exists():
+                return Admission("stuck", f"{who}: {(run / GAVE_UP_FILE).read_text().strip()}")
+            return Admission("wait", f"{who} is unfinished", ((stage.name, seed),))
+        if for_seed is not None:
+            later = self._campaign.stages[index + 1]
+            later_run = self._directory.run(later.name, for_seed)
+            differs = self._differences(run, verdict, stage.with_seed(seed), later_run, later.config)
+            if differs:
+                return Admission("no-go", f"{who}: its verdict was earned on {'; '.join(differs)}")
+        if verdict.verdict == "NO-GO":
+            return Admission("no-go", f"{who} is NO-GO: {verdict.reason}")
+        return Admission("go", f"{who} is GO")
+
+    def _differences(
+        self, run: Path, verdict: Verdict, config: StageConfig, later_run: Path, later: StageConfig
+    ) -> list[str]:
+        """What the verdict was earned on and is not so for a later run, in words."""
+        bound, notes = verdict.bound_to, read_notes(later_run)
+        found = []
+        earned_on, runs_on = bound.simulator, later.simulator
+        if (earned_on.kind, earned_on.version) != (runs_on.kind, runs_on.version):
+            found.append(f"{earned_on.kind} {earned_on.version}, not {runs_on.kind} {runs_on.version}")
+        code, image = notes.get("code_sha256"), (notes.get("image") or {}).get("sha256")
+        if (verdict_digest(run), code, image) in self._accepted:
+            return found
+        if bound.config_sha256 != config_digest(config):
+            found.append("another configuration")
+        if bound.code_sha256 != code:
+            found.append(f"other code ({bound.code_sha256[:12]}, not {str(code)[:12]})")
+        if bound.image_sha256 != image:
+            found.append("another container image")
+        return found
+
+
+def admit(run: Path) -> Admission:
+    """Decide on a run of a campaign, and prepare its directory where it may start or has to wait.
+
+    Raises BadInput where the directory is no campaign's run, CheckpointDamaged and OSError where the stage before has
+    no whole checkpoint to continue from.
+    """
+    place = place_of(run)
+    if place is None:
+        raise BadInput(f"{run}: not a run of a campaign (<campaign>/<stage>/seed-<n>)")
+    directory, stage, seed = place
+    campaign = directory.campaign()
+    index = campaign.index(stage)
+    if directory.cancelled:
+        return Admission("cancelled", "the campaign was cancelled; `td3-hpc campaign submit` continues it")
+    admission = Admissions(directory, campaign).decide(index, seed)
+    if admission.decision == "wait":
+        lines = [f"{name} {other} {newest_step(directory.run(name, other))}\n" for name, other in admission.waits_for]
+        (run / WAITS_FOR_FILE).write_text("".join(lines))
+    if admission.decision == "go" and campaign.stages[index].continues:
+        before = directory.run(campaign.stages[index - 1].name, seed)
+        step = carry_over(before, run)
+        if step is not None:
+            return Admission("go", f"{admission.reason}; continues from its checkpoint of step {step}")
+    return admission
+
+
+def read_notes(run: Path) -> dict[str, Any]:
+    """What was noted when a run was submitted; empty where it never was."""
+    try:
+        notes: dict[str, Any] = json.loads((run / SUBMISSION_FILE).read_bytes())
+    except FileNotFoundError:
+        return {}
+    return notes
+
+
+def config_digest(config: StageConfig) -> str:
+    """SHA-256 of the configuration as a run directory's config.yaml holds it."""
+    return hashlib.sha256(dump_yaml(config).encode()).hexdigest()
+
+
+def verdict_digest(run: Path) -> str:
+    """SHA-256 of a run's verdict.json."""
+    return hashlib.sha256((run / VERDICT_FILE).read_bytes()).hexdigest()
+
+
+def newest_step(run: Path) -> int:
+    """The step of a run's newest checkpoint, by its name; 0 where there is none."""
+    steps = [int(path.name.split("-s")[1].split("-")[0]) for path in (run / "state").glob("checkpoint-e*-s*-*.json")]
+    return max(steps, default=0)

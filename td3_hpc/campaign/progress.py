@@ -1,0 +1,141 @@
+"""How far a run has come, read from its directory alone."""
+
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from td3_hpc.campaign.admission import newest_step
+from td3_hpc.campaign.verdict import read_verdict
+from td3_hpc.config import load_stage
+from td3_hpc.errors import BadInput
+from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE
+
+#: The record's end that is read: enough for the last intervals and alerts of a long run.
+TAIL_BYTES = 1 << 20
+#: Intervals whose median speed is told.
+RECENT_INTERVALS = 5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One run."""
+
+    run_dir: Path
+    stage: str
+    seed: int | None
+    total_steps: int | None
+    """None where the configuration cannot be read."""
+    step: int
+    state: str
+    """`not started`, `started`, `stopped`, `failed`, `finished`, or the verdict: GO, NO-GO."""
+    attempts: int
+    steps_per_second: float | None
+    """Median of the last intervals of the newest attempt."""
+    seconds_left: float | None
+    """At that speed; evaluation cycles included, waiting in a queue not."""
+    checkpoint_step: int
+    checkpoint_age_s: float | None
+    """None where there is no checkpoint."""
+    alerts: tuple[str, ...]
+    """Names of the alerts that are on."""
+    note: str
+    """Why it failed or what its verdict says; empty otherwise."""
+
+    def as_fields(self) -> dict[str, Any]:
+        """For --json."""
+        return {**asdict(self), "run_dir": str(self.run_dir)}
+
+
+def read_progress(run_dir: Path, now: float | None = None) -> Progress:
+    """What can be read of a run; a directory with nothing in it is a run that has not started."""
+    now = time.time() if now is None else now
+    path = next((path for path in (run_dir / CONFIG_FILE, run_dir / "submission/stage.yaml") if path.is_file()), None)
+    try:
+        config = load_stage(path) if path else None
+        unreadable = ""
+    except BadInput as error:
+        config, unreadable = None, str(error).splitlines()[0]
+    events = list(_events(run_dir / RECORD_FILE))
+    step = max((event["step"] for event in events), default=0)
+    state, note = _state(run_dir, events)
+    speed = _speed(events)
+    total = config.training.total_steps if config else None
+    checkpoint = max((run_dir / "state").glob("checkpoint-e*-s*.json"), key=lambda p: p.name, default=None)
+    return Progress(
+        run_dir=run_dir,
+        stage=config.name if config else run_dir.name,
+        seed=config.seed if config else None,
+        total_steps=total,
+        step=step,
+        state=state,
+        attempts=_attempts(run_dir, events),
+        steps_per_second=speed,
+        seconds_left=(total - step) / speed if total and speed and state == "started" else None,
+        checkpoint_step=newest_step(run_dir),
+        checkpoint_age_s=max(0.0, now - checkpoint.stat().st_mtime) if checkpoint else None,
+        alerts=_alerts(events),
+        note=note or unreadable,
+    )
+
+
+def _state(run_dir: Path, events: list[dict[str, Any]]) -> tuple[str, str]:
+    try:
+        verdict = read_verdict(run_dir)
+    except BadInput as error:
+        return "finished", str(error)
+    if verdict is not None:
+        return verdict.verdict, verdict.reason if verdict.verdict == "NO-GO" else ""
+    last = [event for event in events if event["event"] in ("attempt", "stopped", "failed", "finished")][-1:]
+    if not last:  # or longer ago than what was read
+        return ("started" if events else "not started"), ""
+    kind = last[0]["event"]
+    reason = str(last[0].get("reason", "")).splitlines() if kind == "failed" else []
+    return ("started" if kind == "attempt" else kind), reason[0] if reason else ""
+
+
+def _speed(events: list[dict[str, Any]]) -> float | None:
+    """Steps per second, evaluation cycles included: from the times of the newest attempt's intervals."""
+    begun = max((index for index, event in enumerate(events) if event["event"] == "attempt"), default=0)
+    intervals = [event for event in events[begun:] if event["event"] == "interval"][-RECENT_INTERVALS - 1 :]
+    if len(intervals) > 1:
+        steps = intervals[-1]["last_step"] - intervals[0]["last_step"]
+        seconds = intervals[-1]["time"] - intervals[0]["time"]
+        return steps / seconds if seconds > 0 else None
+    told = [event["steps_per_second"] for event in intervals if "steps_per_second" in event]
+    return statistics.median(told) if told else None
+
+
+def _alerts(events: list[dict[str, Any]]) -> tuple[str, ...]:
+    on: dict[str, bool] = {}
+    for event in events:
+        if event["event"] == "alert":
+            on[str(event.get("name"))] = bool(event.get("active"))
+    return tuple(name for name, active in on.items() if active)
+
+
+def _attempts(run_dir: Path, events: list[dict[str, Any]]) -> int:
+    """Claims of the run directory, of which every attempt makes one."""
+    claims = len(list((run_dir / "state").glob("epoch-*.json")))
+    return max(claims, [event["event"] for event in events].count("attempt"))
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines at the end of a record."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - TAIL_BYTES))
+            lines = file.read().splitlines(keepends=True)
+    except OSError:
+        return
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and isinstance(event.get("step"), int) and "event" in event and "time" in event:
+            yield event

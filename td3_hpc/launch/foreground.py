@@ -1,0 +1,78 @@
+"""A job's script without Slurm: in the foreground, with stop signals passed on."""
+
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from td3_hpc.errors import BadInput
+
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def run_script(script: Path, environment: Mapping[str, str] | None = None, keep_open: Sequence[int] = ()) -> int:
+    """Run a script in a session of its own until it ends; returns its exit status.
+
+    A stop signal, such as Ctrl-C, goes to the script's whole group as SIGTERM, once; the trainer saves and leaves, and
+    this still waits for it. `keep_open`: file descriptors that the script inherits.
+    """
+    process: subprocess.Popen[bytes] | None = None
+    told = False
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        if process is not None and not told and process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        told = True
+
+    before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
+    try:
+        process = subprocess.Popen(
+            ["bash", str(script)],
+            env={**os.environ, **(environment or {})},
+            pass_fds=keep_open,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+        )
+        if told:  # just before
+            os.killpg(process.pid, signal.SIGTERM)
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status
+
+
+@contextmanager
+def alone(path: Path, busy: str) -> Iterator[int]:
+    """Hold a lock file while entered; yields its descriptor, which a script that inherits it holds as well.
+
+    Raises BadInput with `busy` where another process holds it. Where the file system has no locks,
+    it does without.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(busy) from None
+        except OSError:
+            pass
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds a lock file."""
+    if not path.exists():
+        return False
+    try:
+        with alone(path, "held"):
+            return False
+    except BadInput:
+        return True

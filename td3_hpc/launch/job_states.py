@@ -1,0 +1,121 @@
+"""What Slurm knows of jobs: those in the queue from squeue, ended ones from sacct where accounting is on."""
+
+import getpass
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_S = 20
+#: States of jobs that are over; squeue shows them for some minutes when asked by id.
+QUEUED_STATES = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job, or one task of a job array."""
+
+    id: str
+    """`123`, or `123_2` for the task 2 of an array."""
+    state: str
+    """Slurm's word: PENDING, RUNNING, COMPLETED, TIMEOUT, ..."""
+    reason: str = ""
+    """Why it waits, or how it ended."""
+    node: str = ""
+    elapsed: str = ""
+    script: str = ""
+    """Path of its script; empty where Slurm does not tell."""
+    task: int | None = None
+    """Number in its job array."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is still in the queue or runs."""
+        return self.state in QUEUED_STATES.split(",")
+
+    def as_fields(self) -> dict[str, Any]:
+        """For --json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The user's jobs that are queued or running."""
+
+    jobs: tuple[Job, ...] = ()
+    unknown: tuple[str, ...] = field(default=())
+    """What could not be learnt, in words."""
+
+    def of(self, script: Path, task: int | None = None) -> list[Job]:
+        """The jobs of a script, of one task of its arrays where that is given."""
+        return [job for job in self.jobs if job.script == str(script) and task in (None, job.task)]
+
+
+def read_queue() -> Queue:
+    """The user's queue, as far as Slurm answers."""
+    if shutil.which("squeue") is None:
+        return Queue(unknown=("no Slurm on this machine: jobs are not looked up",))
+    columns = "%F|%K|%A|%T|%r|%N|%M|%o"
+    lines, error = _ask("squeue", "-h", "-r", "-u", getpass.getuser(), "-t", QUEUED_STATES, "-o", columns)
+    if error:
+        return Queue(unknown=(f"squeue: {error}",))
+    return Queue(tuple(_queued(line) for line in lines))
+
+
+def _queued(line: str) -> Job:
+    array, task, number, state, reason, node, elapsed, script = line.split("|", 7)
+    in_array = task.isdigit()
+    return Job(
+        f"{array}_{task}" if in_array else number,
+        state,
+        "" if reason == "None" else reason,
+        node,
+        elapsed,
+        script,
+        int(task) if in_array else None,
+    )
+
+
+def ended_jobs(ids: Iterable[str]) -> tuple[dict[str, Job], list[str]]:
+    """How jobs ended, by id, and what could not be learnt. Accounting that is off leaves the controller's memory."""
+    wanted = list(ids)
+    if not wanted or shutil.which("sacct") is None:
+        return {}, []
+    columns = "JobID,State,ExitCode,NodeList,Elapsed"
+    lines, error = _ask("sacct", "-n", "-X", "-P", "-o", columns, "-j", ",".join(wanted))
+    if not error:
+        found = [line.split("|") for line in lines]
+        jobs = {job: Job(job, state.split()[0], f"exit {code}", node, took) for job, state, code, node, took in found}
+        return {job: jobs[job] for job in wanted if job in jobs}, []
+    known = {job: remembered for job in wanted if (remembered := _remembered(job))}
+    return known, [f"sacct: {error}; how jobs ended is known for some minutes only"] if len(known) < len(wanted) else []
+
+
+def _remembered(job: str) -> Job | None:
+    """A job that the controller still remembers; None where it does not."""
+    lines, error = _ask("scontrol", "show", "job", "-o", job)
+    words = dict(word.split("=", 1) for word in (lines[0].split() if lines and not error else []) if "=" in word)
+    if "JobState" not in words:
+        return None
+    return Job(
+        job,
+        words["JobState"],
+        f"exit {words.get('ExitCode', '?')}",
+        words.get("NodeList", "").replace("(null)", ""),
+        words.get("RunTime", ""),
+        words.get("Command", ""),
+    )
+
+
+def _ask(*command: str) -> tuple[list[str], str]:
+    """Lines that a command printed, and why it failed (empty: it did not)."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return [], f"no answer within {TIMEOUT_S} s"
+    if result.returncode != 0:
+        said = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+        return [], said[-1].split("error: ")[-1] if said else f"exit status {result.returncode}"
+    return result.stdout.splitlines(), ""
