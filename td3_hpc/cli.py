@@ -130,8 +130,8 @@ def evaluate(
 def _mount() -> None:
     """Add the commands that live in their own rooms; importing them is quick, none loads PyTorch or the client."""
     from td3_hpc.checkpoint.cli import app as checkpoint
-    from td3_hpc.launch.checks_cli import doctor, preflight
     from td3_hpc.launch.campaign_cli import app as campaign
+    from td3_hpc.launch.checks_cli import doctor, preflight
     from td3_hpc.launch.cli import container, submit
     from td3_hpc.launch.runs_cli import cancel, logs, status
     from td3_hpc.simulator.__main__ import simulator
