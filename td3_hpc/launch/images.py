@@ -36,24 +36,30 @@ def build(
         raise BadInput(f"{definitions} is not there: images are built from a checkout of the repository")
     if shutil.which("apptainer") is None:
         raise BadInput("no apptainer on this machine: build the image on one that has it, and copy the file")
-    cache = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "td3-hpc"
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = _cache(cache)
     chosen = dict(arguments or {})
     wheels = _wheels(cache, everything=kind == "embedded" or "--no-index" in chosen.get("PIP_OPTIONS", ""))
     if kind == "embedded":
-        chosen.setdefault("BASE", str(_base(definitions / "debian.def", cache)))
+        chosen.setdefault("BASE", str(debian_image(cache)))
     _apptainer_build(definitions / f"{kind}.def", output, chosen, wheels)
     image = freeze_image(output)
     output.with_name(f"{output.name}.sha256").write_text(f"{image.sha256}  {output.name}\n")  # for sha256sum -c
     return image
 
 
-def _base(definition: Path, cache: Path) -> Path:
-    """The Debian image, built once for each version of its definition."""
-    image = cache / f"debian-{hashlib.sha256(definition.read_bytes()).hexdigest()[:12]}.sif"
+def debian_image(cache: Path | None = None) -> Path:
+    """The Debian image that embedded.def starts from, built once for each version of its definition."""
+    definition = CHECKOUT / "containers" / "debian.def"
+    image = _cache(cache) / f"debian-{hashlib.sha256(definition.read_bytes()).hexdigest()[:12]}.sif"
     if not image.exists():
         _apptainer_build(definition, image, {}, None)
     return image
+
+
+def _cache(cache: Path | None) -> Path:
+    cache = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "td3-hpc"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
 
 
 def _wheels(cache: Path, everything: bool) -> Path:

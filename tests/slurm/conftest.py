@@ -2,12 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.slurm.cluster import SlurmCluster, cluster_environment, host_image
+from tests.slurm.training_job import Training
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,20 @@ def slurm(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def image(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A container image that this machine's programs are bound into."""
     return host_image(tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture
+def make(
+    slurm: SlurmCluster, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Training]]:
+    """`make(name, stage)` is a run of a stage; afterwards nothing of its job may be left."""
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    made: list[Training] = []
+
+    def make(name: str, stage: dict[str, Any], image: Path = image) -> Training:
+        made.append(Training(slurm, image, tmp_path / name, stage))
+        return made[-1]
+
+    yield make
+    for training in made:
+        training.end()
