@@ -1,14 +1,19 @@
-"""`python -m td3_hpc.config.reference` prints docs/configuration.md: every key, from the schema itself."""
+"""`python -m td3_hpc.config.reference` prints docs/configuration.md, with `cluster` docs/cluster-profile.md.
+
+Every key, from the schema itself.
+"""
 
 import inspect
+import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeGuard, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from td3_hpc.config.base import Section
+from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.config.stage import StageConfig
 
 _INTRODUCTION = """# Configuration
@@ -25,6 +30,16 @@ values out of range are refused before anything starts (exit code 2), all of the
 resolved configuration, every default written out, is stored as `config.yaml` in the run directory.
 """
 
+_CLUSTER_INTRODUCTION = """# Cluster profiles
+
+<!-- Made by `python -m td3_hpc.config.reference cluster > docs/cluster-profile.md`; do not edit. -->
+
+A profile tells how one site's Slurm and Apptainer run a stage: a YAML file in `configs/clusters/`, where
+`--cluster NAME` finds it, or anywhere else, given by its path. Every key but `container.image` has a default.
+`td3-hpc submit ... -c key=value` changes one for one submission, as often as needed: `-c walltime_minutes=30`,
+`-c container.network=loopback`. How to write one for your site: [on-a-cluster.md](on-a-cluster.md).
+"""
+
 _BOUNDS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}", "min_length": "at least {} long"}
 _NAMES = {str: "text", int: "integer", float: "number", bool: "`true` or `false`", Path: "path"}
 
@@ -35,16 +50,23 @@ def configuration_reference() -> str:
     return "\n".join(parts)
 
 
+def cluster_reference() -> str:
+    """The document of the cluster profile's keys, in Markdown."""
+    parts = [_CLUSTER_INTRODUCTION, *(_section(path, section) for path, section in sections(ClusterConfig))]
+    return "\n".join(parts)
+
+
 def sections(schema: type[Section], path: str = "") -> Iterator[tuple[str, type[Section]]]:
     """A section and all below it, in the order of the schema, each with its dotted path ('' for the first)."""
     yield path, schema
     for name, field in schema.model_fields.items():
-        if _is_section(field.annotation):
-            yield from sections(field.annotation, f"{path}.{name}" if path else name)
+        section = _section_of(field.annotation)
+        if section is not None:
+            yield from sections(section, f"{path}.{name}" if path else name)
 
 
 def _section(path: str, schema: type[Section]) -> str:
-    keys = {name: field for name, field in schema.model_fields.items() if not _is_section(field.annotation)}
+    keys = {name: field for name, field in schema.model_fields.items() if _section_of(field.annotation) is None}
     lines = [f"## {path}" if path else "## Top level", "", inspect.getdoc(schema) or "", ""]
     lines += ["| key | default | values | meaning |", "|---|---|---|---|"]
     for name, field in keys.items():
@@ -54,8 +76,12 @@ def _section(path: str, schema: type[Section]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_section(annotation: Any) -> TypeGuard[type[Section]]:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
+def _section_of(annotation: Any) -> type[Section] | None:
+    """The section that a key holds, be it optional; None for a plain value."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, Section):
+            return kind
+    return None
 
 
 def _values(field: FieldInfo) -> str:
@@ -76,6 +102,8 @@ def _type(annotation: Any) -> str:
         return " or ".join(_type(argument) for argument in arguments if argument is not type(None))
     if origin is list:
         return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return f"mapping of {_type(arguments[0])} to {_type(arguments[1])}"
     return _NAMES[annotation]
 
 
@@ -96,10 +124,12 @@ def _yaml(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if value == {}:
+        return "{}"
     if isinstance(value, list):
         return f"[{', '.join(_yaml(item) for item in value)}]"
     return str(value)
 
 
 if __name__ == "__main__":
-    print(configuration_reference(), end="")
+    print(cluster_reference() if sys.argv[1:] == ["cluster"] else configuration_reference(), end="")

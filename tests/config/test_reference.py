@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from td3_hpc.config import StageConfig
-from td3_hpc.config.reference import configuration_reference, sections
+from td3_hpc.config.reference import cluster_reference, configuration_reference, sections
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -9,6 +9,13 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 def test_the_document_is_up_to_date():
     made = configuration_reference()
     assert DOCUMENT.read_text() == made, "run: python -m td3_hpc.config.reference > docs/configuration.md"
+
+
+def test_the_document_of_cluster_profiles_is_up_to_date():
+    document = DOCUMENT.with_name("cluster-profile.md")
+    made = cluster_reference()
+    assert document.read_text() == made, "run: python -m td3_hpc.config.reference cluster > docs/cluster-profile.md"
+    assert "| `network` | `host` | `host` or `loopback` |" in made, "the container's keys are missing"
 
 
 def test_every_key_stands_in_the_document_with_its_meaning():
