@@ -39,8 +39,12 @@ format: setup    ## rewrite the code in the project's style
 bench: setup     ## every benchmark, as ratios; minutes each
 	$(BIN)/python -m benchmarks
 
-cluster-up:      ## a real Slurm of three nodes on this machine, and Apptainer (docs/test-cluster.md)
+cluster-up: setup  ## a real Slurm of three nodes on this machine, Apptainer, and the jobs' image (docs/test-cluster.md)
 	$(PYTHON) slurm/testcluster up
+	@$(MAKE) --no-print-directory containers/embedded.sif
+
+containers/embedded.sif: constraints.txt pyproject.toml containers/debian.def containers/embedded.def
+	$(BIN)/td3-hpc container build embedded
 
 cluster-down:    ## end its jobs and daemons, remove its directory
 	$(PYTHON) slurm/testcluster down
