@@ -70,6 +70,8 @@ class TD3Agent:
         """Critic updates done."""
         self.actor_updates = 0
         """Policy (and target) updates done."""
+        self.targets = torch.empty(0, 1)
+        """The targets y (B, 1) of the newest update, for monitors."""
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """The policy's action (2,) in [-1, 1], without noise."""
@@ -106,6 +108,7 @@ class TD3Agent:
             q1_next, q2_next = self.critic_target(*s_next, a_next)
             y = r + config.discount * alive * torch.minimum(q1_next, q2_next)
 
+        self.targets = y
         q1, q2 = self.critic(*s, a)
         critic_loss = F.mse_loss(q1, y) + F.mse_loss(q2, y)
         before, after = self._descend(self.critic_optimizer, critic_loss)
@@ -126,6 +129,21 @@ class TD3Agent:
             self._move(self.critic_target, self.critic)
             self._move(self.actor_target, self.actor)
         return read_back(self.updates, scalars, before, after)
+
+    def parameter_norms(self) -> dict[str, float]:
+        """L2 norm of the parameters of each network."""
+        networks = {
+            "actor": self.actor,
+            "critic": self.critic,
+            "actor_target": self.actor_target,
+            "critic_target": self.critic_target,
+        }
+        norms = [nn.utils.get_total_norm([p.detach() for p in network.parameters()]) for network in networks.values()]
+        return dict(zip(networks, torch.stack(norms).tolist(), strict=True))
+
+    def smoothing_state(self) -> Tensor:
+        """A copy of the smoothing noise's generator, as it stands."""
+        return self._smoothing.get_state()
 
     def state(self) -> trees.Tree:
         """All that `load_state` needs to go on with the same bytes: a tree of copies."""

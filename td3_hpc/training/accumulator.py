@@ -1,7 +1,10 @@
 """Means, extremes and counts over an interval of steps, in a form that a checkpoint holds exactly."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 
 class Accumulator:
@@ -37,25 +40,27 @@ class Accumulator:
             summary[name] = self._sums[name] / count if name in self._sums else count
         summary.update({f"{name}_max": value for name, value in self._highs.items()})
         summary.update({f"{name}_min": value for name, value in self._lows.items()})
-        for store in (self._sums, self._counts, self._highs, self._lows):
+        for store in self._stores().values():
             store.clear()
         return summary
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        return {
-            "sums": dict(self._sums),
-            "counts": dict(self._counts),
-            "highs": dict(self._highs),
-            "lows": dict(self._lows),
-        }
+        """For a checkpoint. Names may hold slashes, which a tree's may not: they stand in one text, in order."""
+        return {kind: _columns(store) for kind, store in self._stores().items()}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:
         """From a checkpoint."""
-        self._sums = {name: float(value) for name, value in state["sums"].items()}
-        self._counts = {name: int(value) for name, value in state["counts"].items()}
-        self._highs = {name: float(value) for name, value in state["highs"].items()}
-        self._lows = {name: float(value) for name, value in state["lows"].items()}
+        for kind, store in self._stores().items():
+            store.clear()
+            names, values = state[kind]["names"].splitlines(), np.asarray(state[kind]["values"]).tolist()
+            store.update(zip(names, values, strict=True))
+
+    def _stores(self) -> dict[str, dict[str, Any]]:
+        return {"sums": self._sums, "counts": self._counts, "highs": self._highs, "lows": self._lows}
+
+
+def _columns(store: Mapping[str, float]) -> dict[str, Any]:
+    return {"names": "\n".join(store), "values": np.array(list(store.values()))}
 
 
 def _extreme(choose: Any, old: float, new: float) -> float:

@@ -1,78 +1,120 @@
-"""Limits whose crossing is an alert: once when it is crossed, once when it is over (no flood in between)."""
+"""What is watched, and the limits whose crossing is an alert."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from td3_hpc.config import StageConfig
+from td3_hpc.config import GradientLimits, StageConfig
+from td3_hpc.driving.reward import COMPONENTS
+from td3_hpc.training.alerts import Limit
 
 #: The largest actor-CNN gradient norm, before clipping, of a healthy run (the validation run's limit).
-ACTOR_CNN_GRADIENT_LIMIT = 10_000.0
+ACTOR_CNN_GRADIENT_LIMIT = GradientLimits().actor_cnn or 10_000.0
+
+GROUP_NAMES = {
+    "actor": "actor's head",
+    "critic": "critics' heads",
+    "actor_cnn": "actor CNN",
+    "critic_cnn": "critic CNN",
+}
 
 
-@dataclass(frozen=True)
-class Limit:
-    """One watched number."""
+def value_bound(config: StageConfig) -> float:
+    """The most that a state can be worth: a reward of r_max for ever, r_max / (1 - discount)."""
+    return config.environment.reward.bound / (1 - config.agent.discount)
 
-    name: str
-    """Name of the alert."""
-    metric: str
-    """The metric that is compared."""
-    highest: float
-    """The alert is on while the metric is above this, or is NaN."""
-    meaning: str
-    """What it means, in a sentence."""
+
+def gradient_limits(config: StageConfig) -> dict[str, float]:
+    """The limit of each parameter group that has one."""
+    return {group: limit for group, limit in config.monitors.gradient_limits if limit is not None}
 
 
 def limits(config: StageConfig) -> tuple[Limit, ...]:
-    """The limits of a run.
+    """The limits of a run."""
+    return (*_gradients(config), *_values(config), *_behaviour(config), *_faults())
 
-    The bound on Q: a reward of at most r_max for ever is worth r_max / (1 - γ); twice that leaves room for the
-    overestimation of an untrained critic.
-    """
-    q_bound = 2 * config.environment.reward.bound / (1 - config.agent.discount)
-    return (
-        Limit(
-            "actor_cnn_gradient",
-            "gradients/actor_cnn",
-            ACTOR_CNN_GRADIENT_LIMIT,
-            "the actor CNN's gradient norm before clipping is beyond what a stable run shows",
-        ),
-        Limit(
-            "q_magnitude",
-            "q_abs_max",
-            q_bound,
-            f"|Q| is above {q_bound:g} = 2 r_max / (1 - discount), more than the reward allows",
-        ),
-        Limit("dimension_errors", "dimension_errors", 0, "an observation had another shape or type than announced"),
-        Limit("non_finite", "non_finite", 0, "NaN or infinity in an observation, a reward or a network"),
+
+def _gradients(config: StageConfig) -> Iterator[Limit]:
+    for group, highest in gradient_limits(config).items():
+        yield Limit(
+            f"{group}_gradient",
+            f"gradient/{group}_max",
+            highest,
+            "critical",
+            f"the {GROUP_NAMES[group]}'s gradient norm before clipping is beyond what a stable run shows; lower "
+            f"agent.learning_rates.{group}, set agent.clip_norms.{group}, and look at the reward's scale",
+        )
+        yield Limit(
+            f"{group}_growth",
+            None,  # each fit of the growth monitor is observed
+            config.monitors.growth.factor,
+            "warning",
+            f"the {GROUP_NAMES[group]}'s gradient norm grows exponentially and nears its limit of {highest:g} (value: "
+            f"factor per 100 updates); lower agent.learning_rates.{group} or the reward's scale before it is reached",
+        )
+
+
+def _values(config: StageConfig) -> Iterator[Limit]:
+    """Twice the bound leaves room for the overestimation of an untrained critic."""
+    monitors, bound = config.monitors, value_bound(config)
+    q_bound = monitors.q_factor * bound
+    yield Limit(
+        "q_magnitude",
+        "q_abs_max",
+        q_bound,
+        "critical",
+        f"|Q| is above {q_bound:g} = {monitors.q_factor:g} r_max / (1 - discount), more than the reward allows; the "
+        "critics diverge: lower agent.learning_rates.critic and .critic_cnn, and look at the reward's scale",
+    )
+    yield Limit(
+        "twin_disagreement",
+        "twin_disagreement",
+        monitors.twin_disagreement * bound,
+        "warning",
+        "the twin critics disagree by a large part of what the reward allows; their values are not to be trusted yet",
+    )
+    yield Limit(
+        "td_error",
+        "td_error",
+        monitors.td_error * bound,
+        "warning",
+        "the critics miss their targets by a large part of what the reward allows; they do not learn",
     )
 
 
-class Alerts:
-    """Which limits are crossed now."""
+def _behaviour(config: StageConfig) -> Iterator[Limit]:
+    yield Limit(
+        "action_saturation",
+        "policy_saturation",
+        config.monitors.action_saturation,
+        "warning",
+        "the policy's actions are saturated, so that its gradient vanishes; lower the actor's learning rates or the "
+        "reward's scale",
+    )
+    for name in COMPONENTS:
+        yield Limit(
+            f"{name}_dominates",
+            f"reward_share/{name}",
+            config.monitors.reward_share,
+            "info",
+            f"nearly all of the reward is {name}: the other components hardly count. Expected early; if it lasts, "
+            "change the weights in environment.reward",
+        )
 
-    def __init__(self, watched: tuple[Limit, ...]) -> None:
-        self._watched = watched
-        self._active: set[str] = set()
 
-    def check(self, metrics: Mapping[str, float]) -> Iterator[tuple[Limit, float, bool]]:
-        """The limits that these metrics newly cross (True) or no longer cross (False), with the value."""
-        for limit in self._watched:
-            if limit.metric not in metrics:
-                continue
-            value = metrics[limit.metric]
-            crossed = not value <= limit.highest
-            if crossed != (limit.name in self._active):
-                self._active.symmetric_difference_update({limit.name})
-                yield limit, value, crossed
-
-    def is_active(self, limit: Limit) -> bool:
-        return limit.name in self._active
-
-    def state(self) -> dict[str, bool]:
-        """For a checkpoint."""
-        return {limit.name: limit.name in self._active for limit in self._watched}
-
-    def load_state(self, state: Mapping[str, bool]) -> None:
-        """From a checkpoint."""
-        self._active = {name for name, active in state.items() if active}
+def _faults() -> Iterator[Limit]:
+    yield Limit(
+        "dimension_errors", "dimension_errors", 0, "critical", "an observation had another shape or type than announced"
+    )
+    yield Limit(
+        "non_finite",
+        "non_finite",
+        0,
+        "critical",
+        "NaN or infinity in an observation, a reward, a gradient or a network; the run stops",
+    )
+    yield Limit(
+        "mechanisms",
+        "mechanism_faults",
+        0,
+        "critical",
+        "an update, recomputed independently, is not what TD3 prescribes: the code or the device computes wrong",
+    )

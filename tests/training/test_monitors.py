@@ -2,38 +2,33 @@ import math
 from pathlib import Path
 
 from td3_hpc.config import load_stage
-from td3_hpc.training.monitors import ACTOR_CNN_GRADIENT_LIMIT, Alerts, limits
+from td3_hpc.training.monitors import ACTOR_CNN_GRADIENT_LIMIT, limits
 
-CONFIG = load_stage(Path(__file__).parents[2] / "configs" / "stages" / "1k.yaml")
-
-
-def changes(alerts, **metrics):
-    return [
-        (limit.name, crossed)
-        for limit, _, crossed in alerts.check({k.replace("__", "/"): v for k, v in metrics.items()})
-    ]
+STAGE = Path(__file__).parents[2] / "configs" / "stages" / "1k.yaml"
 
 
-def test_an_alert_is_called_once_when_crossed_and_once_when_over():
-    alerts = Alerts(limits(CONFIG))
-    assert changes(alerts, gradients__actor_cnn=ACTOR_CNN_GRADIENT_LIMIT) == []
-    assert changes(alerts, gradients__actor_cnn=ACTOR_CNN_GRADIENT_LIMIT * 1.01) == [("actor_cnn_gradient", True)]
-    assert changes(alerts, gradients__actor_cnn=1e9) == []
-    assert changes(alerts, gradients__actor_cnn=5.0) == [("actor_cnn_gradient", False)]
-
-
-def test_nan_counts_as_crossed():
-    assert changes(Alerts(limits(CONFIG)), q_abs_max=math.nan) == [("q_magnitude", True)]
+def named(*overrides):
+    return {limit.name: limit for limit in limits(load_stage(STAGE, overrides))}
 
 
 def test_the_bound_on_q_follows_from_reward_and_discount():
-    bound = next(limit.highest for limit in limits(CONFIG) if limit.name == "q_magnitude")
-    assert math.isclose(bound, 2 * CONFIG.environment.reward.bound / (1 - CONFIG.agent.discount))
+    config = load_stage(STAGE)
+    bound = 2 * config.environment.reward.bound / (1 - config.agent.discount)
+    assert math.isclose(named()["q_magnitude"].highest, bound)
+    assert math.isclose(named("environment.reward.scale=1000")["q_magnitude"].highest, 1000 * bound)
+    assert math.isclose(named("monitors.q_factor=3")["q_magnitude"].highest, 1.5 * bound)
 
 
-def test_a_restored_one_does_not_repeat_an_alert():
-    first, second = Alerts(limits(CONFIG)), Alerts(limits(CONFIG))
-    changes(first, dimension_errors=1)
-    second.load_state(first.state())
-    assert changes(second, dimension_errors=2) == []
-    assert changes(second, dimension_errors=0) == [("dimension_errors", False)]
+def test_the_actor_cnn_is_limited_and_its_growth_watched_unless_told_otherwise():
+    assert named()["actor_cnn_gradient"].highest == ACTOR_CNN_GRADIENT_LIMIT == 10_000
+    assert "actor_cnn_growth" in named()
+    assert "critic_growth" not in named()
+    changed = named("monitors.gradient_limits.actor_cnn=null", "monitors.gradient_limits.critic=5e6")
+    assert changed["critic_gradient"].highest == 5_000_000
+    assert not {"actor_cnn_gradient", "actor_cnn_growth"} & changed.keys()
+
+
+def test_every_limit_says_what_its_crossing_means():
+    watched = limits(load_stage(STAGE))
+    assert len({limit.name for limit in watched}) == len(watched)
+    assert all(len(limit.meaning) > 40 for limit in watched)

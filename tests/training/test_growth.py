@@ -1,0 +1,110 @@
+"""The growth monitor on the validation run's explosion, on noise, and on what healthy runs show."""
+
+import math
+
+import numpy as np
+import pytest
+
+from td3_hpc.config import GrowthConfig
+from td3_hpc.training.growth import Growth, GrowthMonitor, fit
+
+LIMIT = 10_000.0
+SEEN = {100: 5_191.0, 200: 130_486.0, 300: 826_256.0, 400: 2_860_755.0, 500: 7_475_702.0}
+"""The actor CNN's gradient norm in the 1K validation run that exploded, by update."""
+
+
+def explosion(update: int) -> float:
+    """The run's norms with the updates between them filled in; they follow a power of the update."""
+    power = math.log(SEEN[200] / SEEN[100]) / math.log(2) if update < 200 else 4.45
+    start = 100 if update < 200 else 200
+    return SEEN[start] * (update / start) ** power
+
+
+def called_at(norms: dict[int, float], config: GrowthConfig | None = None) -> int | None:
+    """The first update at which the growth is called."""
+    config = config or GrowthConfig()
+    monitor = GrowthMonitor(config, {"actor_cnn": LIMIT})
+    for update, norm in norms.items():
+        trend = monitor.add(update, {"actor_cnn": norm}).get("actor_cnn")
+        if trend is not None and trend.called(config):
+            return update
+    return None
+
+
+def noisy(norm: float, random: np.random.Generator) -> float:
+    """A factor of two up or down at one standard deviation."""
+    return norm * math.exp(random.normal(0, math.log(2)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_validation_runs_explosion_is_called_before_its_limit_is_crossed(seed):
+    random = np.random.default_rng(seed)
+    norms = {update: noisy(explosion(update), random) for update in range(2, 501, 2)}
+    crossed = next(update for update in norms if explosion(update) > LIMIT)
+    called = called_at(norms)
+    assert called is not None, "the explosion was not called"
+    assert 100 < crossed < 200
+    assert called < crossed
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("norm", [0.003, 5.0, 3000.0])
+def test_noise_about_a_steady_norm_is_not_called(norm, seed):
+    random = np.random.default_rng(seed)
+    assert called_at({update: noisy(norm, random) for update in range(2, 3001, 2)}) is None
+
+
+def test_growth_that_is_far_from_the_limit_is_not_called_yet():
+    norms = {update: 1e-3 * 5 ** (update / 100) for update in range(2, 401, 2)}
+    assert called_at(norms) is None
+    assert called_at({update: 1e-3 * 5 ** (update / 100) for update in range(2, 2001, 2)}) in range(700, 1001)
+
+
+def test_slow_growth_is_not_called_however_near_the_limit():
+    assert called_at({update: 8000 * 1.2 ** (update / 100) for update in range(2, 101, 2)}) is None
+
+
+def test_a_single_outlier_does_not_bend_the_fit():
+    updates, logarithms = np.arange(0.0, 100.0, 5.0), np.full(20, 1.0)
+    logarithms[13] = 20.0
+    trend = fit(updates, logarithms, LIMIT)
+    assert (trend.factor, trend.updates_to_limit) == (1.0, None)
+
+
+def test_the_fit_of_a_line_is_the_line():
+    updates = np.arange(0.0, 100.0, 5.0)
+    trend = fit(updates, math.log(50) + updates * math.log(4) / 100, LIMIT)
+    assert math.isclose(trend.factor, 4.0)
+    assert math.isclose(trend.norm, 50 * 4 ** (95 / 100))
+    assert math.isclose(trend.updates_to_limit, 100 * math.log(LIMIT / trend.norm) / math.log(4))
+
+
+@pytest.mark.parametrize("norm", [0.0, math.inf, math.nan])
+def test_a_norm_that_has_no_logarithm_is_left_out(norm):
+    monitor = GrowthMonitor(GrowthConfig(), {})
+    for update in range(200):
+        monitor.add(update, {"actor_cnn": norm if update % 7 == 0 else 2.0})
+    assert math.isclose(monitor.trends["actor_cnn"].factor, 1.0)
+
+
+def test_a_restored_one_goes_on_as_if_it_had_never_stopped():
+    random = np.random.default_rng(1)
+    norms = {update: {"actor": noisy(1.0, random), "actor_cnn": noisy(2.0, random)} for update in range(1, 400)}
+    whole, first = (GrowthMonitor(GrowthConfig(), {"actor_cnn": LIMIT}) for _ in range(2))
+    for cut in (1, 17, 60, 333):
+        second = GrowthMonitor(GrowthConfig(), {"actor_cnn": LIMIT})
+        first = GrowthMonitor(GrowthConfig(), {"actor_cnn": LIMIT})
+        whole = GrowthMonitor(GrowthConfig(), {"actor_cnn": LIMIT})
+        for update, of_groups in norms.items():
+            whole.add(update, of_groups)
+            (first if update <= cut else second).add(update, of_groups)
+            if update == cut:
+                second.load_state(first.state())
+                assert second.trends == first.trends
+        assert second.trends == whole.trends
+        assert repr(second.state()) == repr(whole.state())
+
+
+def test_growth_without_a_limit_is_told_but_never_called():
+    trend = Growth(factor=100.0, significance=5.0, norm=1e9, updates_to_limit=None)
+    assert not trend.called(GrowthConfig())
