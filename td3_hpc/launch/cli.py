@@ -38,17 +38,23 @@ def submit(
 ) -> None:
     """Queue one stage as a Slurm job that outlives preemption, time limits and lost nodes.
 
-    Code, configuration and image are frozen now; later edits change nothing in the job.
+    What `td3-hpc preflight` finds wrong is refused. Code, configuration and image are frozen now; later edits change
+    nothing in the job.
 
     Example: td3-hpc submit configs/stages/1k.yaml --cluster testcluster -o seed=2
     """
+    from td3_hpc.launch.preflight import check, mistakes, refusal
     from td3_hpc.launch.submission import load_cluster, show
     from td3_hpc.launch.submission import submit as submit_stage
 
-    profile = load_cluster(cluster, cluster_override or [])
     if print_only:
+        profile = load_cluster(cluster, cluster_override or [])
         typer.echo(show(config, profile, run_dir, override or [], submit_by), nl=False)
         return
+    found = mistakes(check(config, cluster, run_dir, override or [], cluster_override or []))
+    if found:
+        raise refusal(found)
+    profile = load_cluster(cluster, cluster_override or [])
     submission = submit_stage(config, profile, run_dir, override or [], submit_by)
     if submission.jobs:
         typer.echo(f"job {', '.join(submission.jobs)} runs {submission.run_dir}; its log: {submission.run_dir}/logs")

@@ -15,6 +15,7 @@ from td3_hpc.config import StageConfig, load_stage
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.launch import slurm
+from td3_hpc.launch.doctor.result import DoctorResult
 from td3_hpc.launch.preflight.checks import MEASURED, checks_for
 from td3_hpc.launch.preflight.finding import Finding, as_lines, as_table, mistakes, refusal, run_checks
 from td3_hpc.launch.preflight.plan import Plan
@@ -28,7 +29,9 @@ __all__ = [
     "as_table",
     "check",
     "examine",
+    "judge",
     "mistakes",
+    "refusal",
     "require_ready",
     "run_checks",
 ]
@@ -75,6 +78,12 @@ def require_ready(stage: StageConfig, profile: ClusterConfig, run_dir: Path, clu
     if mistakes(findings):
         raise refusal(mistakes(findings))
     return findings
+
+
+def judge(stage: StageConfig, profile: ClusterConfig, cluster: str, result: DoctorResult) -> list[Finding]:
+    """What the doctor has just measured on a profile's nodes, judged for a stage."""
+    plan = Plan(cluster, profile, _directory(stage, profile, None), stage, given_result=result)
+    return run_checks(MEASURED, plan)
 
 
 def _directory(stage: StageConfig | None, profile: ClusterConfig, run_dir: Path | None) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from td3_hpc.checkpoint.store import MANY_SMALL, SEGMENT_ROWS
+from td3_hpc.checkpoint.segments import MANY_SMALL, SEGMENT_ROWS
 from td3_hpc.config import StageConfig
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.memory import GIB, MIB, state_bytes

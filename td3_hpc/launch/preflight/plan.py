@@ -25,6 +25,8 @@ class Plan:
     """None where the configuration has mistakes."""
     stated_steps_per_s: float | None = None
     """The user's word for it."""
+    given_result: DoctorResult | None = None
+    """The doctor's result, in place of the one that was kept."""
 
     @property
     def stage(self) -> StageConfig:
@@ -36,7 +38,7 @@ class Plan:
     @cached_property
     def doctor_result(self) -> DoctorResult | None:
         """What `td3-hpc doctor` measured here last, if it ever did."""
-        return read_result(self.profile, self.cluster)
+        return self.given_result or read_result(self.profile, self.cluster)
 
     @property
     def doctor(self) -> DoctorResult:
@@ -58,8 +60,7 @@ class Plan:
     @property
     def simulators(self) -> int:
         """Servers that the job runs: those for training, and one for evaluation."""
-        training: int = getattr(self.stage, "simulators", 1)
-        return training + 1
+        return self.stage.simulators + 1
 
     def on_host(self, path: Path) -> Path | None:
         """Where a path that the job sees lies on this machine; None where it lies inside the container's image."""

@@ -1,0 +1,84 @@
+"""What the job sees of its node: GPUs, PyTorch, CPUs, scratch."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from td3_hpc.launch.doctor.context import Context
+from td3_hpc.launch.doctor.result import Gpus, Scratch, StepCpus, Torch
+
+TIMEOUT_S = 30
+
+
+def measure_gpus(context: Context) -> Gpus:
+    """What nvidia-smi lists, `apptainer --nv` having brought it in."""
+    if shutil.which("nvidia-smi") is None:
+        return Gpus(reason="no nvidia-smi in the job")
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    result = subprocess.run(query, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+    rows = [[field.strip() for field in line.split(",")] for line in result.stdout.splitlines() if line.count(",") == 2]
+    if result.returncode != 0 or not rows:
+        return Gpus(reason=f"nvidia-smi: {' '.join((result.stdout + result.stderr).split())[-200:]}")
+    return Gpus(names=[row[0] for row in rows], memory_mib=[int(row[1]) for row in rows], driver=rows[0][2])
+
+
+def measure_torch(context: Context) -> Torch:
+    """What PyTorch was built for, and what it finds."""
+    import torch
+
+    available = torch.cuda.is_available()
+    gpu = torch.cuda.get_device_name(0) if available else None
+    return Torch(version=torch.__version__, cuda=torch.version.cuda, gpu=gpu)
+
+
+def measure_step_cpus(context: Context) -> StepCpus:
+    """The CPUs that this process may run on."""
+    return StepCpus(affinity=len(os.sched_getaffinity(0)), quota=_quota(), machine=os.cpu_count() or 1)
+
+
+def measure_scratch(context: Context) -> Scratch:
+    """The folder for temporary files, which the job's script has put on the node's scratch."""
+    folder = tempfile.gettempdir()
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"0" * 2**20)
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize / 2**30
+    return Scratch(free_gib=free, memory=file_system_kind(Path(folder)) in ("tmpfs", "ramfs"))
+
+
+def file_system_kind(path: Path) -> str:
+    """The type of the file system that a path lies on, as the kernel calls it."""
+    best, kind = -1, "unknown"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        mounted, _, described = line.partition(" - ")
+        target = Path(mounted.split()[4].encode().decode("unicode_escape"))  # \040 is a space
+        if path.resolve().is_relative_to(target) and len(target.parts) >= best:
+            best, kind = len(target.parts), described.split()[0]
+    return kind
+
+
+def _quota() -> float | None:
+    """CPUs that this process's control group allows, None without a limit there."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            limit = _read(Path("/sys/fs/cgroup") / group.lstrip("/") / "cpu.max")
+            quota, period = limit[0] if limit else "max", float(limit[1]) if len(limit) > 1 else 1.0
+        elif "cpu" in controllers.split(","):
+            folder = Path("/sys/fs/cgroup/cpu") / group.lstrip("/")
+            limit, periods = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+            quota, period = limit[0] if limit else "-1", float(periods[0]) if periods else 1.0
+        else:
+            continue
+        if quota not in ("max", "-1"):
+            return float(quota) / period
+    return None
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []

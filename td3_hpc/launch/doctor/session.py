@@ -1,0 +1,207 @@
+"""The doctor's own side: queue the job, send it the signals that it waits for, keep what it measured."""
+
+import contextlib
+import functools
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from td3_hpc.code import PACKAGE
+from td3_hpc.config import StageConfig
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.durable import replace_file
+from td3_hpc.errors import BadInput, ExitCode, UserError
+from td3_hpc.launch import slurm
+from td3_hpc.launch.doctor.notes import read_notes, sent_file
+from td3_hpc.launch.doctor.probe import SIGNALS
+from td3_hpc.launch.doctor.result import DoctorResult, Restart, result_path, write_result
+from td3_hpc.launch.submission import Submission, submit_stage
+from td3_hpc.launch.submission import read_notes as read_submission
+
+PROGRAM = "td3_hpc.launch.doctor.probe"
+WALLTIME_MINUTES = 30
+POLL_S = 0.2
+LOOK_AT_QUEUE_S = 2.0
+#: A job may start this often: two attempts may be killed by a signal each, and one is started again on purpose.
+STARTS = 4
+
+
+class _Job(Protocol):
+    """The doctor's job, wherever it runs."""
+
+    def state(self) -> str:
+        """In words; empty when it has ended for good."""
+
+    def signal(self, name: str) -> None:
+        """Send its step a signal of SIGNALS."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the job itself cannot know."""
+
+    def end(self) -> None:
+        """Stop it."""
+
+
+def examine_nodes(
+    stage: StageConfig,
+    profile: ClusterConfig,
+    cluster: str,
+    tell: Callable[[str], None],
+    package: Path = PACKAGE,
+) -> DoctorResult:
+    """Run the doctor's job on a profile's nodes and keep its result beside the profile's runs.
+
+    `tell` is told what happens meanwhile. Raises BadInput with nothing queued, UserError where the job came to nothing.
+    """
+    run_dir = result_path(profile, cluster).with_suffix("").absolute()
+    profile = _short(profile)
+    _clear(run_dir)
+    job: _Job
+    if profile.scheduler == "local":
+        job = _LocalJob(stage, profile, run_dir, package)
+    else:
+        job = _SlurmJob(submit_stage(stage, profile, run_dir, "sbatch", package, PROGRAM))
+    try:
+        _accompany(job, run_dir, tell)
+    except BaseException:
+        job.end()
+        raise
+    return _keep(job, stage, profile, cluster, run_dir)
+
+
+def _short(profile: ClusterConfig) -> ClusterConfig:
+    """The profile with a small walltime, which a queue serves sooner, and a chain no longer than needed."""
+    walltime = min(profile.walltime_minutes, WALLTIME_MINUTES)
+    changes = {
+        "walltime_minutes": walltime,
+        "signal_lead_s": min(profile.signal_lead_s, walltime * 30),
+        "chain_length": min(profile.chain_length, STARTS),
+    }
+    return profile.model_copy(update=changes)
+
+
+def _clear(run_dir: Path) -> None:
+    """Remove what the last doctor left. Raises BadInput where that one still has a job."""
+    for job in slurm.live_jobs(read_submission(run_dir).get("jobs", [])):
+        raise BadInput(f"{run_dir}: a doctor's job is there already ({job}); wait for it, or `scancel {job}`")
+    if (run_dir / "submission").is_dir():
+        shutil.rmtree(run_dir)
+
+
+def _accompany(job: _Job, run_dir: Path, tell: Callable[[str], None]) -> None:
+    """Follow the job to its end, sending each signal when it says that it waits for it."""
+    said, sent, looked, state = "", set(), 0.0, "queued"
+    while state:
+        notes = read_notes(run_dir) or {}
+        waiting = notes.get("waiting_for")
+        if waiting and waiting not in sent:
+            sent.add(waiting)
+            replace_file(sent_file(run_dir, waiting), str(time.time()).encode())
+            job.signal(waiting)
+        if time.monotonic() > looked + LOOK_AT_QUEUE_S:
+            state, looked = job.state(), time.monotonic()
+        now = f"{state}{_activity(notes)}"
+        if state and now != said:
+            said = now
+            tell(now)
+        time.sleep(POLL_S)
+
+
+def _activity(notes: dict[str, Any]) -> str:
+    if waiting := notes.get("waiting_for"):
+        return f", {SIGNALS[waiting].name} sent"
+    open_ones = [name for name in notes.get("begun", {}) if name not in notes and name not in notes["errors"]]
+    return f", measuring {open_ones[-1].replace('_', ' ')}" if open_ones else ""
+
+
+def _keep(job: _Job, stage: StageConfig, profile: ClusterConfig, cluster: str, run_dir: Path) -> DoctorResult:
+    notes = read_notes(run_dir)
+    if notes is None:
+        raise UserError(f"the doctor's job never began to measure; {_last_lines(run_dir)}")
+    if "restart" not in notes:
+        notes["restart"] = Restart(restarted=False, reason=_last_lines(run_dir)).model_dump()
+    for name in notes["begun"]:
+        if name not in notes and name not in notes["errors"]:
+            notes["errors"][name] = f"the job ended in the middle of it; {_last_lines(run_dir)}"
+    container = profile.container
+    facts = {
+        "simulator": stage.simulator.kind,
+        "town": stage.environment.town,
+        "image": str(container.image) if container else None,
+        "binds": container.binds if container else [],
+        "cpus_asked": profile.cpus,
+    }
+    return write_result(profile, cluster, {**notes, **facts, **job.facts()})
+
+
+def _last_lines(run_dir: Path) -> str:
+    logs = sorted((run_dir / "logs").glob("slurm-*.out"), key=lambda path: path.stat().st_mtime)
+    lines = logs[-1].read_text(errors="replace").splitlines()[-3:] if logs else []
+    return f"its log ({run_dir}/logs) ends: {' | '.join(lines) or 'empty'}"
+
+
+class _SlurmJob:
+    """The job in Slurm."""
+
+    def __init__(self, submission: Submission) -> None:
+        self._jobs = submission.jobs
+        self._node = ""
+
+    def state(self) -> str:
+        live = slurm.live_jobs(self._jobs)
+        running = [job for job, state in live.items() if state in ("RUNNING", "COMPLETING")]
+        if running:
+            self._node = self._node or slurm.run("squeue", "-h", "-o", "%N", "--jobs", running[0]).stdout.strip()
+        return ", ".join(f"job {job} {state.lower()}" for job, state in list(live.items())[:1])
+
+    def signal(self, name: str) -> None:
+        for job, state in slurm.live_jobs(self._jobs).items():
+            if state == "RUNNING":
+                slurm.run("scancel", f"--signal={SIGNALS[name].name.removeprefix('SIG')}", job)
+
+    def facts(self) -> dict[str, Any]:
+        return {"node": self._node, "job": self._jobs[0]}
+
+    def end(self) -> None:
+        slurm.run("scancel", *self._jobs)
+
+
+class _LocalJob:
+    """The job's script on this machine, started again as Slurm would."""
+
+    def __init__(self, stage: StageConfig, profile: ClusterConfig, run_dir: Path, package: Path) -> None:
+        self._attempt = functools.partial(submit_stage, stage, profile, run_dir, "sbatch", package, PROGRAM)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="doctor's job", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for _ in range(STARTS):
+                if self._attempt().status != ExitCode.PREEMPTED:
+                    return
+        except UserError as error:
+            self._failure = error
+
+    def state(self) -> str:
+        if self._failure:
+            raise self._failure
+        return "running here" if self._thread.is_alive() else ""
+
+    def signal(self, name: str) -> None:
+        """As a terminal's keys do: to every process of the job."""
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(SIGNALS[name])
+
+    def facts(self) -> dict[str, Any]:
+        return {}
+
+    def end(self) -> None:
+        self.signal("term")
+        self._thread.join(10)
