@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from td3_hpc.config import dump_yaml, load_stage
+from td3_hpc.config import load_stage
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.submission import Route
 from tests.slurm.cluster import ROOT, SlurmCluster, host_image, wait_until
@@ -262,25 +261,26 @@ def test_where_there_is_no_other_node_a_simulator_that_never_comes_up_fails_the_
     assert f"never came up on {stage.slurm.node(3)}, and partition low has no other node" in stage.log()
 
 
-def test_what_slurm_refuses_is_one_clear_line_with_nothing_queued(stage: Stage, tmp_path: Path) -> None:
-    profile = tmp_path / "profile.yaml"
-    profile.write_text(dump_yaml(stage.profile()))
+@pytest.mark.parametrize("route", ["sbatch", "submitit"])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"partition": "nope"}, "invalid partition specified: nope"),
+        ({"gres": "gpu:a100:1"}, "Invalid generic resource"),
+        ({"cpus": 999}, "node configuration is not available"),
+    ],
+    ids=["partition", "gres", "cpus"],
+)
+def test_what_slurm_refuses_is_one_clear_line_with_nothing_queued(
+    stage: Stage, route: Route, change: dict[str, Any], reason: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = stage.slurm.run("squeue", "-h", "-o", "%A")
-    mistakes = {
-        "partition=nope": "invalid partition specified: nope",
-        "gres=gpu:a100:1": "Invalid generic resource",
-        "cpus=999": "node configuration is not available",
-    }
-    for change, reason in mistakes.items():
-        for route in ("sbatch", "submitit"):
-            command = [sys.executable, "-m", "td3_hpc", "submit", str(STAGE), "--cluster", str(profile)]
-            command += ["--run-dir", str(stage.run), "-c", change, "--by", route]
-            result = subprocess.run(command, env=stage.slurm.environment, capture_output=True, text=True, cwd=ROOT)
 
-            assert result.returncode == 2, result.stderr
-            assert result.stdout == ""
-            assert reason.lower() in result.stderr.lower()
-            assert len(result.stderr.splitlines()) == 1, result.stderr
+    with pytest.raises(BadInput, match=f"(?i)Slurm refused the job: .*{reason}") as caught:
+        stage.submit(route, **change)
+
+    assert len(str(caught.value).splitlines()) == 1
+    assert capfd.readouterr() == ("", "")
     assert stage.slurm.run("squeue", "-h", "-o", "%A") == before
 
 
