@@ -59,7 +59,9 @@ def _spread(
     following: dict[_LaneKey, list[_LaneKey]] = defaultdict(list)
     for start, end in road_map.get_topology():
         lanes[_key(start)] = start
-        following[_key(start)].append(_key(end))
+        lanes.setdefault(_key(end), end)  # one that ends nowhere is never a start
+        if _key(start) != _key(end):  # as the client library says of a dead end
+            following[_key(start)].append(_key(end))
     on_lane: dict[_LaneKey, list[tuple[float, float]]] = defaultdict(list)
     for road_id, lane_id, s, limit in signs:
         waypoint = road_map.get_waypoint_xodr(road_id, lane_id, s)

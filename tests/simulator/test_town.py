@@ -1,0 +1,66 @@
+"""The ground under a place, and what stands near it."""
+
+import math
+
+import carla
+import pytest
+
+from td3_hpc.simulator.town import Town
+from td3_hpc.simulator.towns import load_town, parse_town
+from tests.simulator.opendrive_text import Road, opendrive_text
+
+RISE = 0.08
+
+
+def town_of(*roads: Road) -> Town:
+    return parse_town("Test", opendrive_text(roads))
+
+
+def test_ground_on_a_slope_is_exact_along_and_across():
+    town = town_of(Road(0.0, 0.0, 0.5, 400.0, elevation=((0.0, 2.0, RISE, 0.0, 0.0),)))
+    heading = -0.5  # CARLA's y points the other way
+    for along, aside in ((50.0, 0.5), (123.4, 1.75), (300.0, -1.0)):
+        x = along * math.cos(heading) - aside * math.sin(heading)
+        y = along * math.sin(heading) + aside * math.cos(heading)
+        ground = town.ground(x, y, 0.0)
+        assert ground.z == pytest.approx(2.0 + RISE * along, abs=0.02)
+        assert (ground.slope_x, ground.slope_y) == pytest.approx(
+            (RISE * math.cos(heading), RISE * math.sin(heading)), abs=1e-3
+        )
+        assert ground.off_lane == 0.0
+
+
+def test_a_car_tilts_with_the_slope_whichever_way_it_stands():
+    ground = town_of(Road(0.0, 0.0, 0.0, 400.0, elevation=((0.0, 0.0, RISE, 0.0, 0.0),))).ground(100.0, 1.75, 8.0)
+    steep = math.degrees(math.atan(RISE))
+    assert ground.tilt(0.0) == pytest.approx((steep, 0.0), abs=0.01)
+    assert ground.tilt(180.0) == pytest.approx((-steep, 0.0), abs=0.01)
+    assert ground.tilt(90.0) == pytest.approx((0.0, steep), abs=0.01)  # its left side, along x, is the higher one
+
+
+def test_beside_the_road_there_is_no_lane_and_the_distance_to_it_is_told():
+    ground = town_of(Road(0.0, 0.0, 0.0, 400.0)).ground(100.0, 8.5, 0.0)
+    assert ground.lane_type == carla.LaneType.NONE
+    assert ground.off_lane == pytest.approx(5.0, abs=0.01)
+
+
+def test_where_roads_cross_above_each_other_the_nearest_in_height_counts():
+    town = town_of(
+        Road(0.0, 0.0, 0.0, 200.0),
+        Road(100.0, -100.0, math.pi / 2, 200.0, elevation=((0.0, 7.0, 0.0, 0.0, 0.0),)),
+    )
+    assert town.ground(100.0, 1.0, 0.3).z == pytest.approx(0.0, abs=0.01)
+    assert town.ground(100.0, 1.0, 7.2).z == pytest.approx(7.0, abs=0.01)
+
+
+def test_near_objects_are_those_that_a_search_of_all_finds():
+    town = load_town("Hamlet", None)
+    for pose in town.spawn_points[::7]:
+        for radius in (2.0, 8.0, 19.0):
+            found = town.edge_objects_near(pose.x, pose.y, radius)
+            expected = [
+                thing
+                for thing in town.edge_objects
+                if math.dist(pose[:2], thing.box.centre[:2]) <= radius + math.hypot(*thing.box.extent[:2])
+            ]
+            assert sorted(map(id, found)) == sorted(map(id, expected))
