@@ -3,7 +3,10 @@
 store.py       saving, in the foreground or the background, and finding the newest checkpoint that verifies
 manifest.py    the small file that makes a checkpoint: it names every other with its checksum
 hdf5_file.py   trees and tables as HDF5 files, written whole, read without trust
+hdf5_image.py  such a file in memory, without copying its arrays
+segments.py    which rows lie in which files
 ownership.py   one writer by epoch, and the lock that names it
+lineage.py     which checkpoints count: not those of a superseded writer
 compare.py     do two checkpoints hold the same bytes?
 adopt.py       a run that begins with another run's checkpoint
 retention.py   which checkpoints are kept
@@ -19,7 +22,8 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 from td3_hpc.checkpoint.adopt import adopt, has_checkpoint
 from td3_hpc.checkpoint.compare import diff, open_checkpoint
 from td3_hpc.checkpoint.errors import CheckpointDamaged, Superseded
-from td3_hpc.checkpoint.store import Checkpoint, CheckpointInfo, CheckpointStore, RowSource, SaveOutcome
+from td3_hpc.checkpoint.segments import RowSource
+from td3_hpc.checkpoint.store import Checkpoint, CheckpointInfo, CheckpointStore, SaveOutcome
 
 __all__ = [
     "Checkpoint",

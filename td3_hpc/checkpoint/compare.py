@@ -9,7 +9,8 @@ import numpy as np
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.hdf5_file import read_table
-from td3_hpc.checkpoint.manifest import manifest_paths, problems, read_manifest
+from td3_hpc.checkpoint.lineage import valid_manifest_paths
+from td3_hpc.checkpoint.manifest import problems, read_manifest
 from td3_hpc.checkpoint.store import Checkpoint
 from td3_hpc.errors import BadInput
 
@@ -28,7 +29,7 @@ class Difference:
 def open_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint at a manifest, or the newest one of a run directory. Raises BadInput, CheckpointDamaged."""
     if path.is_dir():
-        manifests = manifest_paths(path)
+        manifests = valid_manifest_paths(path)
         if not manifests:
             raise BadInput(f"{path}: holds no checkpoint; give a run directory or a state/checkpoint-*.json file")
         path = manifests[0]

@@ -1,4 +1,4 @@
-"""Trees and tables as HDF5 files. They are built in memory, hashed and written whole; reading trusts nothing.
+"""Trees and tables as HDF5 files. Laid out in memory, written whole; reading trusts nothing.
 
 A tree is a nested dict of arrays, numbers, strings, booleans and None. Groups mirror its dicts; a None is an empty
 group with the attribute `none`. A table is one dataset a field, in chunks of many rows.
@@ -13,22 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin
 import numpy as np
 import xxhash
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
+from td3_hpc.checkpoint.hdf5_image import Hdf5Image
 from td3_hpc.durable import sync_directory
 
 Tree = Mapping[str, Any]
 Schema = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
 Descriptions = Mapping[str, tuple[str, str]]
-"""Path of an entry, or a pattern of paths (`*` stands for anything) -> what it is, and its unit. The first that fits."""
+"""Path of an entry, or a pattern of paths (`*`: anything) -> what it is, and its unit. The first that fits counts."""
 
 FORMAT = 1
 ROWS = "rows/"
 """Begins the paths of a table's fields in descriptions."""
-_CHUNK_BYTES = 1 << 20
 _MAX_DEPTH = 16
 _MAX_CHUNK_BYTES = 16 << 20
 _MAX_UNPACKED_BYTES = 1 << 30
@@ -37,46 +36,48 @@ _PLAIN_KINDS = "buifS"  # booleans, integers, floats, fixed-length bytes: nothin
 _BLOSC = 32001
 
 
-def checksum(data: bytes | memoryview) -> str:
+def checksum(data: bytes) -> str:
     """xxh3_128 in hexadecimal."""
     return xxhash.xxh3_128_hexdigest(data)
 
 
-def tree_image(tree: Tree, descriptions: Descriptions) -> bytes:
-    """An HDF5 file of the tree, in memory. Described entries have the attributes `description` and `unit`."""
-    with h5py.File("tree", "w", driver="core", backing_store=False, libver="latest") as file:
+def tree_image(tree: Tree, descriptions: Descriptions) -> Hdf5Image:
+    """A file of the tree. Described entries have the attributes `description` and `unit`."""
+    image = Hdf5Image(_nbytes(tree))
+    with image.file as file:
         file.attrs["format"] = FORMAT
-        _write_group(file, tree, "", descriptions)
-        file.flush()
-        return bytes(file.id.get_file_image())
+        _write_group(image, file, tree, "", descriptions)
+    return image
 
 
 def table_image(
     rows: Mapping[str, np.ndarray], first_row: int, compress: bool, descriptions: Descriptions | None = None
-) -> bytes:
-    """An HDF5 file of consecutive rows, in memory; a field's path in `descriptions` is `rows/<field>`."""
-    with h5py.File("table", "w", driver="core", backing_store=False, libver="latest") as file:
+) -> Hdf5Image:
+    """A file of consecutive rows; a field's path in `descriptions` is `rows/<field>`."""
+    image = Hdf5Image(_nbytes(rows))
+    with image.file as file:
         file.attrs["format"] = FORMAT
         file.attrs["first_row"] = first_row
         for name, array in rows.items():
-            row_bytes = max(1, array.nbytes // max(1, len(array)))
-            chunk = max(1, min(len(array), _CHUNK_BYTES // row_bytes))
-            options = hdf5plugin.Blosc(cname="lz4", clevel=5) if compress else {}
-            dataset = file.create_dataset(name, data=array, chunks=(chunk, *array.shape[1:]), **options)
-            _describe(dataset, ROWS + name, descriptions or {})
-        file.flush()
-        return bytes(file.id.get_file_image())
+            _describe(image.add_rows(file, name, array, compress), ROWS + name, descriptions or {})
+    return image
 
 
-def write_file(path: Path, image: bytes) -> None:
-    """Put an image at path: temporary name, fsync, rename, directory fsync. Raises OSError with nothing at path."""
+def write_file(path: Path, image: Hdf5Image) -> tuple[int, str]:
+    """Put an image at path: temporary name, fsync, rename, directory fsync. Returns its size and checksum.
+
+    Raises OSError with nothing at path.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
+    digest, size = xxhash.xxh3_128(), 0
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
-            view = memoryview(image)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            for piece in image.pieces():
+                digest.update(piece)
+                size += len(piece)
+                while piece:
+                    piece = piece[os.write(descriptor, piece) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -85,6 +86,7 @@ def write_file(path: Path, image: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+    return size, digest.hexdigest()
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -107,7 +109,11 @@ def read_table(path: Path, first_row: int, count: int) -> dict[str, np.ndarray]:
         return rows
 
 
-def _write_group(group: h5py.Group, tree: Tree, prefix: str, descriptions: Descriptions) -> None:
+def _nbytes(tree: Tree) -> int:
+    return sum(_nbytes(value) if isinstance(value, Mapping) else np.asarray(value).nbytes for value in tree.values())
+
+
+def _write_group(image: Hdf5Image, group: h5py.Group, tree: Tree, prefix: str, descriptions: Descriptions) -> None:
     for name, value in tree.items():
         link, path = _link_name(name), f"{prefix}{name}"
         if value is None:
@@ -115,12 +121,12 @@ def _write_group(group: h5py.Group, tree: Tree, prefix: str, descriptions: Descr
             item.attrs["none"] = True
         elif isinstance(value, Mapping):
             item = group.create_group(link)
-            _write_group(item, value, f"{path}/", descriptions)
+            _write_group(image, item, value, f"{path}/", descriptions)
         elif isinstance(value, str):
             item = group.create_dataset(link, data=np.bytes_(value.encode()))
             item.attrs["text"] = True
         else:
-            item = group.create_dataset(link, data=np.asarray(value))
+            item = image.add(group, link, value)
         _describe(item, path, descriptions)
 
 

@@ -2,12 +2,14 @@
 
 import json
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import xxhash
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.hdf5_file import checksum
@@ -15,19 +17,26 @@ from td3_hpc.checkpoint.hdf5_file import checksum
 FORMAT = 1
 STATE_DIR, REPLAY_DIR, SET_ASIDE_DIR = "state", "replay", "set-aside"
 _NAME = re.compile(r"^checkpoint-e(\d{4,})-s(\d{9,})-(\d{4,})\.json$")
+_FILE_NAME = re.compile(r"^\.?(?:checkpoint-e(\d{4,})-s\d{9,}|rows-e(\d{4,})-\d{12,}-\d{12,})-(\d{4,})\.(?:h5|json)")
 _BLOCK = 16 << 20
+_MAX_BYTES = 32 << 20
+"""Of a manifest; 100,000 segments need half of it."""
+_STRICT = ConfigDict(strict=True, extra="forbid")
 
 Order = tuple[int, int, int]
 """Epoch, step, number of the save: the highest is the newest."""
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
 class StoredFile:
     """A file of a checkpoint."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     path: str
     """Relative to the run directory."""
-    bytes: int
+    bytes: Count
     xxh3_128: str
 
 
@@ -35,26 +44,28 @@ class StoredFile:
 class Segment(StoredFile):
     """Sealed rows of the replay buffer."""
 
-    first_row: int
-    next_row: int
+    first_row: Count
+    next_row: Count
 
 
 @dataclass(frozen=True)
 class Manifest:
     """One checkpoint."""
 
-    epoch: int
-    step: int
-    number: int
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    epoch: Count
+    step: Count
+    number: Count
     """Of the save, within its epoch."""
     created: str
     state: StoredFile
     segments: tuple[Segment, ...]
-    first_row: int
+    first_row: Count
     """Oldest row that the buffer held."""
-    next_row: int
+    next_row: Count
     """Rows below it are in the segments."""
-    tags: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str | bool | int | float] = field(default_factory=dict)
 
     @property
     def order(self) -> Order:
@@ -83,6 +94,12 @@ def order_of(path: Path) -> Order | None:
     return (int(match.group(1)), int(match.group(2)), int(match.group(3))) if match else None
 
 
+def save_of(path: Path) -> tuple[int, int] | None:
+    """Epoch and number of the save that a file's name tells, half-written ones included; None for another file."""
+    match = _FILE_NAME.match(path.name)
+    return (int(match.group(1) or match.group(2)), int(match.group(3))) if match else None
+
+
 def manifest_paths(run_dir: Path) -> list[Path]:
     """The manifests of a run, the newest first."""
     found = [(order, path) for path in (run_dir / STATE_DIR).glob("checkpoint-*.json") if (order := order_of(path))]
@@ -92,21 +109,36 @@ def manifest_paths(run_dir: Path) -> list[Path]:
 def read_manifest(path: Path) -> Manifest:
     """The manifest in a file. Raises CheckpointDamaged."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _MAX_BYTES:
+            raise CheckpointDamaged(f"{path}: not a manifest's file")
         body = json.loads(path.read_bytes())
         stated = body.pop("checksum")
         if body.get("format") != FORMAT or checksum(_canonical(body)) != stated:
             raise CheckpointDamaged(f"{path}: the manifest is damaged (its checksum does not fit)")
         del body["format"]
-        state, segments = body.pop("state"), body.pop("segments")
-        manifest = Manifest(state=StoredFile(**state), segments=tuple(Segment(**item) for item in segments), **body)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointDamaged(f"{path}: not a readable manifest ({error})") from None
+        manifest = _MANIFEST.validate_json(json.dumps(body))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CheckpointDamaged(f"{path}: not a readable manifest ({' '.join(str(error).split())})") from None
     if manifest.order != order_of(path):
         raise CheckpointDamaged(f"{path}: the manifest is of another checkpoint, {manifest.name}")
     for file in manifest.files():
         if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
             raise CheckpointDamaged(f"{path}: names a file outside the run directory, {file.path}")
+    if not _rows_are_complete(manifest):
+        raise CheckpointDamaged(
+            f"{path}: its segments do not hold the rows {manifest.first_row} to {manifest.next_row}"
+        )
     return manifest
+
+
+def _rows_are_complete(manifest: Manifest) -> bool:
+    """Whether the segments follow one another, from the buffer's oldest row or one before it to its newest."""
+    at = min([manifest.first_row, *(segment.first_row for segment in manifest.segments[:1])])
+    for segment in manifest.segments:
+        if segment.first_row != at or segment.next_row <= at:
+            return False
+        at = segment.next_row
+    return at == manifest.next_row
 
 
 def problems(run_dir: Path, manifest: Manifest) -> Iterator[str]:
@@ -114,9 +146,11 @@ def problems(run_dir: Path, manifest: Manifest) -> Iterator[str]:
     for file in manifest.files():
         path = run_dir / file.path
         try:
-            size = path.stat().st_size
-            if size != file.bytes:
-                yield f"{path}: has {size} bytes, {file.bytes} were written"
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                yield f"{path}: not a regular file"
+            elif status.st_size != file.bytes:
+                yield f"{path}: has {status.st_size} bytes, {file.bytes} were written"
             elif file_checksum(path) != file.xxh3_128:
                 yield f"{path}: its content has changed since it was written (checksum)"
         except FileNotFoundError:
@@ -136,3 +170,6 @@ def file_checksum(path: Path) -> str:
 
 def _canonical(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
+_MANIFEST = TypeAdapter(Manifest)

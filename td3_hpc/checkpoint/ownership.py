@@ -1,14 +1,18 @@
 """One writer by epoch. Each attempt claims the next epoch by an exclusive link, which works on NFS and Lustre.
 
-The newest epoch file also names its holder (host, job, attempt, process, since when). A holder on this host that is
-gone, or one whose epoch has been superseded, holds nothing. On a lost node the old process may live on while Slurm
-restarts its job elsewhere: the restarted job supersedes it, and it stops at its next save.
+The newest epoch file also names its holder (host, job, attempt, process, since when), and the holder renews the file's
+time stamp every few seconds: its sign of life. A holder that is gone, silent or superseded holds nothing. That may
+err on a process that hangs, and on a lost node the old process may live on while Slurm restarts its job elsewhere; no
+harm comes of it: the superseded process stops at its next save, and what it wrote meanwhile is never read.
 """
 
+import contextlib
 import json
 import os
 import re
+import secrets
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,12 @@ import psutil
 
 from td3_hpc.checkpoint.errors import RunDirectoryTaken, Superseded
 
+SIGN_OF_LIFE_S = 10.0
+"""Seconds between two signs of life."""
+SILENCE_S = 60.0
+"""A holder that cannot be asked, and shows no sign of life for this long, is taken for dead."""
+_LONG_SILENCE_S = 600.0
+"""Then the time stamp alone is enough, however far the machines' clocks are apart."""
 _NAME = re.compile(r"^epoch-(\d{4,})\.json$")
 
 
@@ -25,6 +35,7 @@ class Ownership:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._released = threading.Event()
         self.epoch = 0
 
     def claim(self, resumed_from: str | None) -> None:
@@ -33,17 +44,26 @@ class Ownership:
             newest = self.refuse_live_holder()
             if self._create(newest + 1, resumed_from):
                 self.epoch = newest + 1
+                threading.Thread(target=self._show_life, name="sign of life", daemon=True).start()
                 return
 
     def refuse_live_holder(self) -> int:
-        """Raise RunDirectoryTaken where another live process holds the newest epoch; returns that epoch."""
+        """Raise RunDirectoryTaken where another live process holds the newest epoch; returns that epoch.
+
+        Waits up to SILENCE_S for a sign of life where the holder is on another machine or in another container.
+        """
         newest = newest_epoch(self._directory)
         holder = read_epoch(self._directory, newest) if newest else None
-        if holder and not holder.get("released") and _is_alive(holder) and not _is_restart_of(holder):
-            job = f" (job {holder['job']})" if holder["job"] else ""
+        if holder is None or holder.get("released") or _is_restart_of(holder):
+            return newest
+        alive = _is_alive(holder)
+        if alive is None:
+            alive = _shows_life(_path(self._directory, newest))
+        if alive:
+            job = f" (job {holder['job']})" if holder.get("job") else ""
             raise RunDirectoryTaken(
-                f"{self._directory.parent}: in use by process {holder['pid']} on {holder['host']}{job} since "
-                f"{holder['since']}; wait for it or stop it first"
+                f"{self._directory.parent}: in use by process {holder.get('pid')} on {holder.get('host')}{job} since "
+                f"{holder.get('since')}; wait for it or stop it first"
             )
         return newest
 
@@ -59,18 +79,26 @@ class Ownership:
 
     def release(self) -> None:
         """Tell the next attempt that this one has ended."""
+        self._released.set()
         path = _path(self._directory, self.epoch)
         holder = read_epoch(self._directory, self.epoch)
         if holder is not None:
             temporary = path.with_suffix(".tmp")
-            temporary.write_text(json.dumps({**holder, "released": True}))
-            temporary.replace(path)
+            with contextlib.suppress(OSError):  # on a full disk: the next attempt then finds the process gone
+                temporary.write_text(json.dumps({**holder, "released": True}))
+                temporary.replace(path)
+
+    def _show_life(self) -> None:
+        path = _path(self._directory, self.epoch)
+        while not self._released.wait(SIGN_OF_LIFE_S):
+            with contextlib.suppress(OSError):
+                os.utime(path)
 
     def _create(self, epoch: int, resumed_from: str | None) -> bool:
         content = json.dumps(
             {
                 "host": socket.gethostname(),
-                "boot": _boot_id(),
+                "machine": _machine(),
                 "pid": os.getpid(),
                 "started": psutil.Process().create_time(),
                 "job": os.environ.get("SLURM_JOB_ID", ""),
@@ -79,7 +107,7 @@ class Ownership:
                 "resumed_from": resumed_from,
             }
         ).encode()
-        temporary = self._directory / f".claim-{socket.gethostname()}-{os.getpid()}"
+        temporary = self._directory / f".claim-{secrets.token_hex(8)}"
         temporary.write_bytes(content)
         try:
             os.link(temporary, _path(self._directory, epoch))  # atomic and exclusive on NFS too, unlike O_EXCL of old
@@ -109,16 +137,32 @@ def _path(directory: Path, epoch: int) -> Path:
     return directory / f"epoch-{epoch:04}.json"
 
 
-def _is_alive(holder: dict[str, Any]) -> bool:
-    """Whether the holder may still live; a process on another host cannot be asked, and is taken to."""
-    if holder.get("host") != socket.gethostname():
-        return True
-    if holder.get("boot") != _boot_id():
-        return False
+def _is_alive(holder: dict[str, Any]) -> bool | None:
+    """Whether the holder lives; None for one that cannot be asked: on another machine, or in another container."""
+    if not holder.get("machine") or holder["machine"] != _machine():
+        return None
     try:
         return abs(psutil.Process(int(holder["pid"])).create_time() - float(holder["started"])) < 1.0
     except (psutil.Error, KeyError, ValueError):
         return False
+
+
+def _shows_life(path: Path) -> bool:
+    """Whether a holder renews its epoch file's time stamp."""
+    first = _modified(path)
+    if time.time() - first > _LONG_SILENCE_S:
+        return False
+    deadline = time.monotonic() + SILENCE_S
+    while time.monotonic() < deadline:
+        time.sleep(SIGN_OF_LIFE_S / 20)
+        if _modified(path) != first:
+            return True
+    return False
+
+
+def _modified(path: Path) -> float:
+    with path.open("rb") as file:  # opened, since NFS may answer a mere stat from its cache
+        return os.fstat(file.fileno()).st_mtime
 
 
 def _is_restart_of(holder: dict[str, Any]) -> bool:
@@ -133,8 +177,10 @@ def _is_restart_of(holder: dict[str, Any]) -> bool:
     return bool(job) and holder.get("job") == job and attempt > int(holder.get("attempt", 0) or 0)
 
 
-def _boot_id() -> str:
+def _machine() -> str:
+    """This boot of this machine, and this container of it: processes of another one cannot be seen."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""

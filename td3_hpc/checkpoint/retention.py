@@ -1,10 +1,12 @@
 """Which checkpoints are kept: the last ones, every n-th step's, the best by evaluation, a stage's last."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.manifest import REPLAY_DIR, STATE_DIR, Manifest, manifest_paths, read_manifest
+from td3_hpc.checkpoint.lineage import superseded_manifest_paths, valid_manifest_paths
+from td3_hpc.checkpoint.manifest import REPLAY_DIR, STATE_DIR, Manifest, read_manifest, save_of
 from td3_hpc.config import CheckpointConfig
 
 
@@ -20,43 +22,56 @@ class Pruned:
 def prune(run_dir: Path, config: CheckpointConfig, dry_run: bool = False) -> Pruned:
     """Remove checkpoints that no rule keeps, and files that no checkpoint needs; manifests go first.
 
-    Files of an epoch newer than the newest manifest may be somebody's next checkpoint, and stay.
+    Files of a save later than the newest manifest's are somebody's next checkpoint, perhaps in the middle of being
+    written, and stay; so this may run, or be held up, beside any writer. Damaged manifests stay, too.
     """
-    manifests = _readable(run_dir)
+    manifests, unreadable = _manifests(run_dir)
     if not manifests:
         return Pruned((), (), 0)
-    kept = _kept(manifests, config)
-    dropped = [manifest for manifest in manifests if manifest not in kept]
-    needed = {file.path for manifest in kept for file in manifest.files()}
-    newest = manifests[0]
-    candidates = [*(run_dir / STATE_DIR).glob("checkpoint-*.h5"), *(run_dir / REPLAY_DIR).glob("rows-*.h5")]
+    newest = (manifests[0].epoch, manifests[0].number)
+    kept = kept_manifests(manifests, config)
+    dropped = [run_dir / STATE_DIR / manifest.name for manifest in manifests if manifest not in kept]
+    dropped += superseded_manifest_paths(run_dir)
+    needed = {str(run_dir / file.path) for manifest in kept for file in manifest.files()}
+    own_files = {save_of(path) for path in unreadable}  # of which nobody knows what else they need
     files = [
-        path for path in candidates if str(path.relative_to(run_dir)) not in needed and _epoch_of(path) <= newest.epoch
+        path
+        for folder in (STATE_DIR, REPLAY_DIR)
+        for path in (run_dir / folder).glob("*")
+        if (save := save_of(path)) and save <= newest and save not in own_files and str(path) not in needed
+        if path.suffix != ".json"
     ]
-    size = sum(path.stat().st_size for path in files)
+    size = sum(_bytes(path) for path in files)
     if not dry_run:
-        for manifest in dropped:
-            (run_dir / STATE_DIR / manifest.name).unlink(missing_ok=True)
-        for path in files:
+        for path in (*dropped, *files):
             path.unlink(missing_ok=True)
-    return Pruned(tuple(m.name for m in dropped), tuple(str(p.relative_to(run_dir)) for p in files), size)
+    return Pruned(tuple(path.name for path in dropped), tuple(str(path.relative_to(run_dir)) for path in files), size)
 
 
-def _readable(run_dir: Path) -> list[Manifest]:
-    manifests = []
-    for path in manifest_paths(run_dir):
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another pruner was faster
+        return 0
+
+
+def _manifests(run_dir: Path) -> tuple[list[Manifest], list[Path]]:
+    """Those that count, newest first; and the unreadable ones, which are set aside when the run is opened."""
+    manifests, unreadable = [], []
+    for path in valid_manifest_paths(run_dir):
         try:
             manifests.append(read_manifest(path))
         except CheckpointDamaged:
-            continue  # set aside when the run is opened; never deleted
-    return manifests
+            unreadable.append(path)
+    return manifests, unreadable
 
 
-def _kept(manifests: list[Manifest], config: CheckpointConfig) -> list[Manifest]:
-    """Newest first."""
+def kept_manifests(manifests: list[Manifest], config: CheckpointConfig) -> list[Manifest]:
+    """Those that a rule keeps; both lists newest first."""
     kept = set(range(min(config.keep_last, len(manifests))))
     if config.keep_best:
-        scored = [(m.tags["evaluation_return"], i) for i, m in enumerate(manifests) if "evaluation_return" in m.tags]
+        returns = [manifest.tags.get("evaluation_return") for manifest in manifests]
+        scored = [(r, i) for i, r in enumerate(returns) if isinstance(r, int | float) and math.isfinite(r)]
         if scored:
             kept.add(max(scored)[1])
     kept |= {i for i, manifest in enumerate(manifests) if manifest.tags.get("stage_end")}
@@ -76,7 +91,3 @@ def _kept(manifests: list[Manifest], config: CheckpointConfig) -> list[Manifest]
 
 def _size(manifests: list[Manifest]) -> int:
     return sum({file.path: file.bytes for manifest in manifests for file in manifest.files()}.values())
-
-
-def _epoch_of(path: Path) -> int:
-    return int(path.name.split("-e", 1)[1].split("-", 1)[0])

@@ -1,26 +1,21 @@
 """Saving checkpoints, in the foreground or the background, and finding the newest one that verifies."""
 
+import contextlib
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from td3_hpc.checkpoint import retention
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.hdf5_file import (
-    Schema,
-    Tree,
-    checksum,
-    read_table,
-    read_tree,
-    table_image,
-    tree_image,
-    write_file,
-)
+from td3_hpc.checkpoint.hdf5_file import Descriptions, Tree, read_table, read_tree, table_image, tree_image, write_file
+from td3_hpc.checkpoint.hdf5_image import Hdf5Image
+from td3_hpc.checkpoint.lineage import valid_manifest_paths
 from td3_hpc.checkpoint.manifest import (
     REPLAY_DIR,
     SET_ASIDE_DIR,
@@ -30,35 +25,18 @@ from td3_hpc.checkpoint.manifest import (
     Segment,
     StoredFile,
     manifest_name,
-    manifest_paths,
-    order_of,
     problems,
     read_manifest,
+    save_of,
 )
-from td3_hpc.checkpoint.ownership import Ownership, newest_epoch, read_epoch
+from td3_hpc.checkpoint.ownership import Ownership
+from td3_hpc.checkpoint.segments import Range, RowSource, merged, pieces, plan
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import UserError
+from td3_hpc.errors import BadInput, UserError
 
-#: Rows of one segment file: 75 MB of the driving task's rows.
-SEGMENT_ROWS = 10_240
-#: So many small segments at the end are written again as one.
-MANY_SMALL = 16
-
-
-class RowSource(Protocol):
-    """A replay buffer, as far as a checkpoint needs it: rows below `sealed_row` never change."""
-
-    @property
-    def schema(self) -> Schema: ...
-
-    @property
-    def first_row(self) -> int: ...
-
-    @property
-    def sealed_row(self) -> int: ...
-
-    def read_rows(self, start: int, stop: int) -> Mapping[str, np.ndarray]: ...
+#: The files of the kept checkpoints get new time stamps this often, lest a scratch purge take them for abandoned.
+FRESH_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -70,10 +48,14 @@ class CheckpointInfo:
     bytes: int
     """Written for it; what earlier ones wrote is not counted."""
     seconds: float
+    written_again: tuple[str, ...] = ()
+    """Segments whose file had gone or was cut off; their rows are in this checkpoint's own files."""
 
     def as_fields(self) -> dict[str, Any]:
         """For the run's record."""
-        return {"name": self.path.name, "at_step": self.step, "bytes": self.bytes, "seconds": round(self.seconds, 3)}
+        again = {"written_again": list(self.written_again)} if self.written_again else {}
+        seconds = round(self.seconds, 3)
+        return {"name": self.path.name, "at_step": self.step, "bytes": self.bytes, "seconds": seconds, **again}
 
 
 @dataclass(frozen=True)
@@ -120,6 +102,7 @@ class CheckpointStore:
         self._ownership = Ownership(self._state_dir)
         self._newest: Manifest | None = None
         self._number = 0
+        self._freshened = 0.0
         self._thread: threading.Thread | None = None
         self._outcomes: list[SaveOutcome] = []
         self.messages: list[str] = []
@@ -133,11 +116,18 @@ class CheckpointStore:
     # ---- opening --------------------------------------------------------------------------------------------------
     def open_for_writing(self) -> None:
         """Become the run's one writer. Raises RunDirectoryTaken; sets aside newer checkpoints that do not verify."""
-        for directory in (self._state_dir, self._replay_dir):
-            directory.mkdir(parents=True, exist_ok=True)
-        self._ownership.refuse_live_holder()
-        self._newest = self._find_newest()
-        self._ownership.claim(self._newest.name if self._newest else None)
+        try:
+            for directory in (self._state_dir, self._replay_dir):
+                directory.mkdir(parents=True, exist_ok=True)
+            self._ownership.refuse_live_holder()
+            self._newest, broken = self._find_newest()
+            self._ownership.claim(self._newest.name if self._newest else None)
+            self._set_aside(broken)
+        except OSError as error:
+            raise BadInput(
+                f"{self._run_dir}: cannot be written ({error.strerror}); checkpoints need a file system with space, "
+                "hard links and write permission"
+            ) from error
 
     def close(self) -> None:
         """Finish what is being written, and let the next attempt in."""
@@ -151,26 +141,22 @@ class CheckpointStore:
         Raises CheckpointDamaged where there are checkpoints and not one of them verifies: starting anew must be the
         user's decision.
         """
-        newest = self._newest if self.epoch else self._find_newest()
+        newest = self._newest if self.epoch else self._find_newest()[0]
         return Checkpoint(self._run_dir, newest) if newest else None
 
-    def _find_newest(self) -> Manifest | None:
+    def _find_newest(self) -> tuple[Manifest | None, list[Path]]:
+        """The newest manifest that verifies, and the newer ones, which do not."""
         found: list[str] = []
         broken: list[Path] = []
-        ignored = orders_to_ignore(self._state_dir)
-        for path in manifest_paths(self._run_dir):
-            order = order_of(path)
-            if order is None or any(order[0] < epoch and order > limit for epoch, limit in ignored):
-                continue
+        for path in valid_manifest_paths(self._run_dir):
             try:
                 manifest = read_manifest(path)
                 faults = list(problems(self._run_dir, manifest))
             except CheckpointDamaged as error:
                 faults = [str(error)]
             if not faults:
-                self._set_aside(broken)
                 self.messages = found
-                return manifest
+                return manifest, broken
             broken.append(path)
             found.append(f"checkpoint {path.name} is set aside: {'; '.join(faults)}")
         if broken:
@@ -179,16 +165,16 @@ class CheckpointStore:
                 + f"\n{self._run_dir}: no checkpoint verifies; restore its files from a backup, or move "
                 "the run directory away to start anew"
             )
-        return None
+        return None, broken
 
-    def _set_aside(self, paths: list[Path]) -> None:
-        """Move broken manifests, and the state files that belong to them alone, out of the way; nothing is deleted."""
-        for path in paths:
-            target = self._state_dir / SET_ASIDE_DIR
-            target.mkdir(exist_ok=True)
-            for file in (path, path.with_suffix(".h5")):
-                if file.exists():
-                    file.rename(target / file.name)
+    def _set_aside(self, manifests: Sequence[Path]) -> None:
+        """Move broken manifests, and the files that were written for them, out of the way; nothing is deleted."""
+        saves = {save_of(path) for path in manifests}
+        target = self._state_dir / SET_ASIDE_DIR
+        for path in (*self._state_dir.iterdir(), *self._replay_dir.iterdir()):
+            if saves and save_of(path) in saves:
+                target.mkdir(exist_ok=True)
+                path.rename(target / path.name)
 
     # ---- saving ---------------------------------------------------------------------------------------------------
     def save(
@@ -198,11 +184,11 @@ class CheckpointStore:
         rows: RowSource,
         *,
         tags: Mapping[str, Any] | None = None,
-        descriptions: Mapping[str, str] | None = None,
+        descriptions: Descriptions | None = None,
     ) -> CheckpointInfo:
         """Write a checkpoint; returns when it is durable. Raises Superseded, or UserError where writing failed."""
         self.wait()
-        return self._write(step, state, rows, rows.first_row, rows.sealed_row, tags or {}, descriptions or {})
+        return self._write(step, state, rows, (rows.first_row, rows.sealed_row), tags or {}, descriptions or {})
 
     def save_in_background(
         self,
@@ -211,7 +197,7 @@ class CheckpointStore:
         rows: RowSource,
         *,
         tags: Mapping[str, Any] | None = None,
-        descriptions: Mapping[str, str] | None = None,
+        descriptions: Descriptions | None = None,
     ) -> None:
         """Let a checkpoint be written while the caller goes on; `state` must be the caller's to give away.
 
@@ -219,11 +205,11 @@ class CheckpointStore:
         """
         self.wait()
         self._ownership.check()
-        first_row, next_row = rows.first_row, rows.sealed_row
+        bounds = rows.first_row, rows.sealed_row
 
         def write() -> None:
             try:
-                info = self._write(step, state, rows, first_row, next_row, tags or {}, descriptions or {})
+                info = self._write(step, state, rows, bounds, tags or {}, descriptions or {})
                 self._outcomes.append(SaveOutcome(step, info, None))
             except Exception as error:  # told to the caller by poll()
                 self._outcomes.append(SaveOutcome(step, None, error))
@@ -247,72 +233,96 @@ class CheckpointStore:
         step: int,
         state: Tree,
         rows: RowSource,
-        first_row: int,
-        next_row: int,
+        bounds: Range,
         tags: Mapping[str, Any],
-        descriptions: Mapping[str, str],
+        descriptions: Descriptions,
     ) -> CheckpointInfo:
         started = time.monotonic()
         self._ownership.check()
         self._number += 1
         order = (self.epoch, step, self._number)
         try:
-            kept, new = self._write_rows(order, rows, first_row, next_row)
-            state_file = self._put(
-                self._state_dir / Path(manifest_name(order)).with_suffix(".h5"), tree_image(state, descriptions)
-            )
+            segments, lost = self._write_rows(order, rows, bounds, descriptions)
+            name = Path(manifest_name(order)).with_suffix(".h5")
+            state_file = self._put(self._state_dir / name, tree_image(state, descriptions))
             created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
-            manifest = Manifest(*order, created, state_file, (*kept, *new), first_row, next_row, dict(tags))
+            manifest = Manifest(*order, created, state_file, segments, *bounds, dict(tags))
             self._ownership.check()
             path = self._state_dir / manifest.name
             replace_file(path, manifest.to_json())
         except OSError as error:
+            self._ownership.check()  # a newer attempt removes what a superseded one is writing
+            self._discard(order)
             raise UserError(
                 f"{self._run_dir}: the checkpoint of step {step} could not be written ({error.strerror}); the previous "
                 "one is whole. Make space, or check the file system"
             ) from error
+        old = self._newest.files() if self._newest else ()
         self._newest = manifest
-        written = state_file.bytes + sum(segment.bytes for segment in new)
         retention.prune(self._run_dir, self._config)
-        return CheckpointInfo(path, step, written, time.monotonic() - started)
+        self._keep_fresh()
+        written = sum(file.bytes for file in manifest.files() if file not in old)
+        return CheckpointInfo(path, step, written, time.monotonic() - started, tuple(lost))
 
     def _write_rows(
-        self, order: Order, rows: RowSource, first_row: int, next_row: int
-    ) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
-        """The segments to keep, and the new ones, which continue them up to `next_row`."""
-        old = self._newest.segments if self._newest else ()
-        kept = [segment for segment in old if segment.next_row > first_row]
-        small = 0
-        while small < len(kept) and kept[-1 - small].next_row - kept[-1 - small].first_row < SEGMENT_ROWS // MANY_SMALL:
-            small += 1
-        if small >= MANY_SMALL and kept[-small].first_row >= first_row:
-            del kept[-small:]
-        start = kept[-1].next_row if kept else first_row
-        new = []
-        for begin in range(start, next_row, SEGMENT_ROWS):
-            end = min(begin + SEGMENT_ROWS, next_row)
-            compress = self._config.compression == "blosc-lz4"
-            image = table_image(rows.read_rows(begin, end), begin, compress)
-            path = self._replay_dir / f"rows-e{order[0]:04}-{begin:012}-{end:012}-{order[2]:04}.h5"
-            file = self._put(path, image)
-            new.append(Segment(file.path, file.bytes, file.xxh3_128, begin, end))
-        return tuple(kept), tuple(new)
+        self, order: Order, rows: RowSource, bounds: Range, descriptions: Descriptions
+    ) -> tuple[tuple[Segment, ...], list[str]]:
+        """The checkpoint's segments, the new ones written; and those of the old ones whose file has gone."""
+        first_row, next_row = bounds
+        lost: list[str] = []
+        parts = plan(self._newest.segments if self._newest else (), first_row, next_row, lambda s: self._has(s, lost))
+        try:
+            return self._write_parts(order, rows, merged(parts, first_row), descriptions), lost
+        except _Overwritten:  # while the oldest of the small segments were written again: leave them as they are
+            return self._write_parts(order, rows, parts, descriptions), lost
 
-    def _put(self, path: Path, image: bytes) -> StoredFile:
-        write_file(path, image)
-        return StoredFile(str(path.relative_to(self._run_dir)), len(image), checksum(image))
+    def _write_parts(
+        self, order: Order, rows: RowSource, parts: Sequence[Segment | Range], descriptions: Descriptions
+    ) -> tuple[Segment, ...]:
+        segments: list[Segment] = []
+        for part in parts:
+            if isinstance(part, Segment):
+                segments.append(part)
+                continue
+            for begin, end in pieces(part):
+                path = self._replay_dir / f"rows-e{order[0]:04}-{begin:012}-{end:012}-{order[2]:04}.h5"
+                if rows.first_row <= begin:
+                    compress = self._config.compression == "blosc-lz4"
+                    file = self._put(path, table_image(rows.read_rows(begin, end), begin, compress, descriptions))
+                if rows.first_row > begin:
+                    raise _Overwritten(f"the replay buffer's ring came round to row {begin} before it was saved")
+                segments.append(Segment(file.path, file.bytes, file.xxh3_128, begin, end))
+        return tuple(segments)
+
+    def _has(self, segment: Segment, lost: list[str]) -> bool:
+        """Whether a segment's file is there in its full size; a checkpoint must not build on one that is not."""
+        try:
+            there = (self._run_dir / segment.path).stat().st_size == segment.bytes
+        except FileNotFoundError:
+            there = False
+        if not there:
+            lost.append(segment.path)
+        return there
+
+    def _put(self, path: Path, image: Hdf5Image) -> StoredFile:
+        return StoredFile(str(path.relative_to(self._run_dir)), *write_file(path, image))
+
+    def _discard(self, order: Order) -> None:
+        """Remove what a save that failed has written: on a full disk, the next one needs the space."""
+        for path in (*self._state_dir.iterdir(), *self._replay_dir.iterdir()):
+            if save_of(path) == (order[0], order[2]):
+                path.unlink(missing_ok=True)
+
+    def _keep_fresh(self) -> None:
+        """Renew the time stamps of all checkpoints' files once a day, and at each attempt's first save."""
+        if self._clock() - self._freshened < FRESH_S:
+            return
+        self._freshened = self._clock()
+        for path in (*self._state_dir.iterdir(), *self._replay_dir.iterdir()):
+            if save_of(path):
+                with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+                    os.utime(path)
 
 
-def orders_to_ignore(state_dir: Path) -> list[tuple[int, Order]]:
-    """For each epoch claimed, what it resumed from: what earlier epochs wrote beyond that is never read.
-
-    A superseded attempt that was paused between its last check and its rename still leaves a manifest; by this rule it
-    is nobody's checkpoint.
-    """
-    limits: list[tuple[int, Order]] = []
-    for epoch in range(1, newest_epoch(state_dir) + 1 if state_dir.is_dir() else 0):
-        holder = read_epoch(state_dir, epoch)
-        if holder is not None:
-            source = holder.get("resumed_from")
-            limits.append((epoch, (source and order_of(Path(source))) or (0, 0, 0)))
-    return limits
+class _Overwritten(UserError):
+    """Rows to be saved are no longer in the buffer."""

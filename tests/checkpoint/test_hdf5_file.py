@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from td3_hpc.checkpoint import CheckpointDamaged
-from td3_hpc.checkpoint.hdf5_file import read_table, read_tree, table_image, tree_image
+from td3_hpc.checkpoint.hdf5_file import read_table, read_tree, table_image, tree_image, write_file
 from tests.checkpoint.rows import content, same, tree
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_0123456789.", min_size=1, max_size=12).filter(lambda name: name.strip("."))
@@ -32,16 +32,23 @@ TREES = st.dictionaries(
 @given(TREES)
 def test_any_tree_comes_back(tmp_path_factory, tree):
     path = tmp_path_factory.mktemp("tree") / "tree.h5"
-    path.write_bytes(tree_image(tree, {}))
+    write_file(path, tree_image(tree, {}))
     assert same(read_tree(path), tree)
 
 
 def test_a_stranger_can_read_what_is_what(tmp_path):
     path = tmp_path / "tree.h5"
-    path.write_bytes(tree_image(tree(2), {"counters/step": "completed decisions of the run", "no/such": "x"}))
+    meanings = {
+        "counters/step": ("completed decisions of the run", "steps"),
+        "*moment": ("Adam's", ""),
+        "no/such": ("x", ""),
+    }
+    write_file(path, tree_image(tree(2), meanings))
     with h5py.File(path) as file:
         assert file["counters/step"][()] == 2
         assert file["counters/step"].attrs["description"] == "completed decisions of the run"
+        assert file["counters/step"].attrs["unit"] == "steps"
+        assert file["agent/optimizer/moment"].attrs["description"] == "Adam's"
 
 
 def hostile(path, kind):
@@ -73,7 +80,7 @@ def test_what_points_elsewhere_or_claims_too_much_is_refused(tmp_path, kind):
 
 def test_a_table_of_another_size_is_refused(tmp_path):
     path = tmp_path / "rows.h5"
-    path.write_bytes(table_image(content(0, 10), 0, compress=False))
+    write_file(path, table_image(content(0, 10), 0, compress=False))
     with pytest.raises(CheckpointDamaged, match="5 rows were expected"):
         read_table(path, 0, 5)
     with pytest.raises(CheckpointDamaged, match="does not start at row 3"):
@@ -112,7 +119,7 @@ print("survived")
 @pytest.mark.parametrize("kind", ["tree", "table"])
 def test_mutated_files_give_errors_never_a_crash(tmp_path, kind):
     path = tmp_path / "image.h5"
-    path.write_bytes(tree_image(tree(4), {}) if kind == "tree" else table_image(content(0, 50), 0, compress=False))
+    write_file(path, tree_image(tree(4), {}) if kind == "tree" else table_image(content(0, 50), 0, compress=False))
     command = ["bash", "-c", f'ulimit -v 8000000; exec "{sys.executable}" -c "$0" "$@"', READER, str(path), "1"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=Path(__file__).parents[2])
     assert result.returncode == 0, f"the reader ended with {result.returncode}: {result.stderr[-2000:]}"

@@ -1,43 +1,125 @@
 """Who may take a run directory over."""
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from td3_hpc.checkpoint.errors import RunDirectoryTaken
+from td3_hpc.checkpoint import ownership as ownership_module
+from td3_hpc.checkpoint.errors import RunDirectoryTaken, Superseded
 from td3_hpc.checkpoint.ownership import Ownership
 
-ELSEWHERE = {"host": "another-node", "boot": "b", "pid": 1, "started": 0.0, "job": "41", "attempt": "0", "since": "now"}
+ELSEWHERE = {
+    "host": "another-node",
+    "machine": "b 1",
+    "pid": 1,
+    "started": 0.0,
+    "job": "41",
+    "attempt": "0",
+    "since": "now",
+}
 
 
 @pytest.fixture
 def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run directory whose newest epoch is held by job 41 on another node; this is job 42."""
+    monkeypatch.setattr(ownership_module, "SIGN_OF_LIFE_S", 0.05)
+    monkeypatch.setattr(ownership_module, "SILENCE_S", 1.0)
     (tmp_path / "epoch-0001.json").write_text(json.dumps(ELSEWHERE))
     monkeypatch.setenv("SLURM_JOB_ID", "42")
     return tmp_path
 
 
-def test_a_holder_on_another_node_keeps_its_run_unless_slurm_says_that_its_job_has_ended(
-    held: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def alive(held: Path):
+    """The holder shows signs of life."""
+    ended = threading.Event()
+
+    def show() -> None:
+        while not ended.wait(0.05):
+            os.utime(held / "epoch-0001.json")
+
+    thread = threading.Thread(target=show)
+    thread.start()
+    yield held
+    ended.set()
+    thread.join()
+
+
+def test_a_live_holder_on_another_node_keeps_its_run_unless_slurm_says_that_its_job_has_ended(
+    alive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RunDirectoryTaken, match=r"on another-node \(job 41\)"):
-        Ownership(held).claim(None)
+    with pytest.raises(RunDirectoryTaken, match=r"process 1 on another-node \(job 41\) since now"):
+        Ownership(alive).claim(None)
     monkeypatch.setenv("TD3_HPC_ENDED_JOB", "40")
     with pytest.raises(RunDirectoryTaken):
-        Ownership(held).claim(None)
+        Ownership(alive).claim(None)
 
     monkeypatch.setenv("TD3_HPC_ENDED_JOB", "41")
-    ownership = Ownership(held)
+    ownership = Ownership(alive)
     ownership.claim(None)
-
     assert ownership.epoch == 2
+    ownership.release()
 
 
-def test_a_holder_without_a_job_is_not_taken_for_an_ended_one(held: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (held / "epoch-0001.json").write_text(json.dumps({**ELSEWHERE, "job": ""}))
+def test_a_holder_without_a_job_is_not_taken_for_an_ended_one(alive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (alive / "epoch-0001.json").write_text(json.dumps({**ELSEWHERE, "job": ""}))
     monkeypatch.setenv("TD3_HPC_ENDED_JOB", "")
 
     with pytest.raises(RunDirectoryTaken):
-        Ownership(held).claim(None)
+        Ownership(alive).claim(None)
+
+
+def test_a_silent_holder_elsewhere_is_taken_for_dead_and_stops_if_it_is_not(held: Path) -> None:
+    silent, newer = Ownership(held), Ownership(held)
+    silent.epoch = 1
+    silent.check()
+    newer.claim(None)
+    assert newer.epoch == 2
+    with pytest.raises(Superseded, match=r"attempt 2 .* has taken this run over; attempt 1 stops"):
+        silent.check()
+    newer.release()
+
+
+def test_one_that_has_been_silent_for_long_is_not_waited_for(held: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownership_module, "SILENCE_S", 1e6)
+    os.utime(held / "epoch-0001.json", (0, 0))
+    ownership = Ownership(held)
+    ownership.claim(None)
+    assert ownership.epoch == 2
+    ownership.release()
+
+
+def test_a_holder_in_another_container_of_this_machine_is_not_mistaken_for_a_dead_one(alive: Path) -> None:
+    boot = ownership_module._machine().split()[0]
+    (alive / "epoch-0001.json").write_text(json.dumps({**ELSEWHERE, "machine": f"{boot} pid:[1]", "pid": 2**22 + 1}))
+    with pytest.raises(RunDirectoryTaken):
+        Ownership(alive).claim(None)
+
+
+def test_the_holder_renews_its_sign_of_life_until_it_releases(held: Path) -> None:
+    (held / "epoch-0001.json").unlink()
+    ownership = Ownership(held)
+    ownership.claim(None)
+    assert ownership_module._shows_life(held / "epoch-0001.json")
+    ownership.release()
+    assert json.loads((held / "epoch-0001.json").read_text())["released"] is True
+    assert Ownership(held).refuse_live_holder() == 1
+
+
+def test_of_two_claims_at_once_one_wins(tmp_path: Path) -> None:
+    start, results = threading.Barrier(8), []
+
+    def claim() -> None:
+        one = Ownership(tmp_path)
+        start.wait()
+        results.append(one._create(1, None))
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [False] * 7 + [True]

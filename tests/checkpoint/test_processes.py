@@ -2,15 +2,19 @@
 
 import contextlib
 import random
+import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
+from td3_hpc.checkpoint import store as store_module
 from td3_hpc.errors import UserError
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
 
@@ -95,36 +99,53 @@ def test_the_second_process_is_refused_until_the_first_is_gone(tmp_path, writer)
     assert int(writer().wait_for("opened").split()[1]) > 0
 
 
-def test_a_superseded_writer_is_refused_and_what_it_still_wrote_is_never_read(tmp_path, writer, monkeypatch):
-    run_dir, flag = tmp_path / "run", tmp_path / "paused"
+def wait_until_stopped(process):
+    deadline = time.monotonic() + 20
+    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline, "the writer did not come to its rename"
+        time.sleep(0.01)
+
+
+def test_a_superseded_writer_harms_nothing_and_is_refused(tmp_path, writer, monkeypatch):
+    run_dir = tmp_path / "run"
     store = open_store(run_dir)
     store.save(0, tree(0), GrowingRows())
     store.close()
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    old = writer("--pause-before-rename", flag)  # stands between its check and its rename
+    old = writer("--stop-before-rename")
     old.wait_for("opened")
-    deadline = time.monotonic() + 20
-    while not flag.exists():
-        assert time.monotonic() < deadline, "the writer did not come to its rename"
-        time.sleep(0.01)
+    wait_until_stopped(old.process)  # between its check and its rename
 
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")  # Slurm restarts the job elsewhere; the old process lives on
     newer = open_store(run_dir)
     assert newer.latest().manifest.step == 0
-    flag.unlink()
+    newer.save(1, tree(1), GrowingRows(5))
+    writing, may_go_on = threading.Event(), threading.Event()
+    real = store_module.tree_image
+
+    def held(*arguments):
+        writing.set()
+        assert may_go_on.wait(60)
+        return real(*arguments)
+
+    monkeypatch.setattr(store_module, "tree_image", held)
+    newer.save_in_background(2, tree(2), GrowingRows(9))
+    assert writing.wait(20)  # rows are written, the manifest is not
+
+    old.process.send_signal(signal.SIGCONT)
+    assert old.wait_for("saved") == "saved 1", "it renamed its manifest"
     assert "attempt 3" in old.wait_for("refused")
     assert old.process.wait(20) == 1
-    assert len(list((run_dir / "state").glob("checkpoint-e0002-*.json"))) == 1, "the paused manifest was renamed"
+    may_go_on.set()
     newer.close()
+    assert [outcome.error for outcome in newer.poll()] == [None]
 
     monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
     newest = open_store(run_dir)
-    assert newest.latest().manifest.step == 0, "the superseded writer's checkpoint was read"
-    newest.save(1, tree(1), GrowingRows(5))
+    assert newest.messages == []
+    assert (newest.latest().manifest.epoch, newest.latest().manifest.step) == (3, 2)
+    assert same(loaded_rows(newest.latest())[1], content(0, 9))
     newest.close()
-    last = open_store(run_dir)
-    assert (last.latest().manifest.epoch, last.latest().manifest.step) == (4, 1)
-    last.close()
 
 
 @pytest.fixture
@@ -136,6 +157,28 @@ def small_disk(tmp_path):
         pytest.skip("mounting a small tmpfs is not allowed here")
     yield directory
     subprocess.run(["umount", directory], check=True)
+
+
+def test_a_write_that_the_system_refuses_costs_one_checkpoint_and_nothing_else(tmp_path):
+    """A limit on the size of files, where a small disk cannot be mounted."""
+    store = open_store(tmp_path)
+    store.save(1, tree(1), GrowingRows(10))
+    big = tree(2) | {"big": np.random.default_rng(1).integers(0, 255, 1 << 20, np.uint8)}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"step 2 could not be written \(File too large\).*Make space"):
+            store.save(2, big, GrowingRows(20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    files = {path.name for path in (*(tmp_path / "state").iterdir(), *(tmp_path / "replay").iterdir())}
+    assert len(files) == 4, f"only epoch, manifest, state and rows of step 1 were expected: {files}"
+    store.save(3, big, GrowingRows(30))
+    store.close()
+    again = open_store(tmp_path)
+    assert again.latest().manifest.step == 3
+    assert same(loaded_rows(again.latest())[1], content(0, 30))
+    again.close()
 
 
 def fill_up(path):

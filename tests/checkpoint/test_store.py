@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, diff
+from td3_hpc.checkpoint import segments as segments_module
 from td3_hpc.checkpoint import store as store_module
 from td3_hpc.config import CheckpointConfig
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
@@ -75,7 +76,7 @@ def test_many_small_segments_become_one(tmp_path):
         store.save(step, {"step": step}, GrowingRows(step * 3))
     store.close()
     checkpoint, _ = reopen(tmp_path)
-    assert len(checkpoint.manifest.segments) <= store_module.MANY_SMALL + 1
+    assert len(checkpoint.manifest.segments) <= segments_module.MANY_SMALL + 1
     assert same(loaded_rows(checkpoint)[1], content(0, 147))
 
 

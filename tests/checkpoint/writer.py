@@ -1,11 +1,12 @@
 """A process that saves checkpoints without end: `python -m tests.checkpoint.writer RUN_DIR [OPTION]`.
 
-Prints `saved STEP` after each. With `--pause-before-rename FILE` it creates FILE just before its first manifest is
-renamed, and waits until the file is gone.
+Prints `saved STEP` after each. With `--stop-before-rename` it stops itself (SIGSTOP) just before its first manifest is
+renamed, until somebody lets it go on.
 """
 
+import os
+import signal
 import sys
-import time
 from pathlib import Path
 
 from td3_hpc.checkpoint import store as store_module
@@ -13,16 +14,15 @@ from td3_hpc.errors import UserError
 from tests.checkpoint.rows import GrowingRows, open_store, tree
 
 
-def pause_before_rename(flag: Path) -> None:
+def stop_before_rename() -> None:
     real = store_module.replace_file
 
-    def held(path: Path, data: bytes) -> None:
-        flag.touch()
-        while flag.exists():
-            time.sleep(0.01)
+    def stopped(path: Path, data: bytes) -> None:
+        store_module.replace_file = real
+        os.kill(os.getpid(), signal.SIGSTOP)
         real(path, data)
 
-    store_module.replace_file = held
+    store_module.replace_file = stopped
 
 
 def main() -> None:
@@ -32,8 +32,8 @@ def main() -> None:
         checkpoint = store.latest()
         step = checkpoint.manifest.step if checkpoint else 0
         print(f"opened {step}", flush=True)
-        if "--pause-before-rename" in sys.argv:
-            pause_before_rename(Path(sys.argv[-1]))
+        if "--stop-before-rename" in sys.argv:
+            stop_before_rename()
         while True:
             step += 1
             rows = GrowingRows(step * 100)

@@ -1,0 +1,156 @@
+"""A run interrupted again and again ends with the same bytes as one that never was. Real processes, real signals."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from td3_hpc.checkpoint import open_checkpoint
+from td3_hpc.replay.rows import KIND, TRANSITION
+
+STEPS, LEARNING_STARTS, EVALUATE_EVERY = 600, 200, 150
+DRIVING = {
+    "training.total_steps": STEPS,
+    "training.learning_starts": LEARNING_STARTS,
+    "environment.max_decisions": 60,
+    "environment.traffic.vehicles": 8,
+    "agent.batch_size": 4,
+    "evaluation.every_steps": EVALUATE_EVERY,
+    "checkpoint.every_steps": 50,
+    "logging.interval_steps": 5,
+    "logging.gradient_interval_updates": 50,
+}
+
+
+def last_step(run):
+    """Of the newest event; reads the record's end only, for it is asked again and again."""
+    path = run.directory / "record.jsonl"
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 20_000))
+        lines = [line for line in file.read().splitlines(keepends=True)[1:] if line.endswith(b"\n")]
+    return json.loads(lines[-1])["step"] if lines else 0
+
+
+def is_saving(run):
+    return bool(list((run.directory / "state").glob(".checkpoint-*.tmp")))
+
+
+def stop(run, number=signal.SIGTERM):
+    """End the run by a signal; returns the step at which it said that it stopped."""
+    run.process.send_signal(number)
+    code, output = run.finish()
+    assert code == (75 if number == signal.SIGTERM else -number), output
+    return run.events("stopped")[-1]["step"] if number == signal.SIGTERM else None
+
+
+def interrupt_at(run, step):
+    run.start()
+    run.wait_for(lambda run: last_step(run) >= step)
+    return stop(run)
+
+
+def interrupt_evaluation(run, rng):
+    """Stop it inside an evaluation cycle, at any moment of it; tries the next cycle where the moment is missed."""
+    while True:
+        run.start()
+        due = (last_step(run) // EVALUATE_EVERY + 1) * EVALUATE_EVERY
+        assert due <= STEPS, "no evaluation cycle was hit"
+        run.wait_for(lambda run, due=due: last_step(run) >= due)
+        time.sleep(rng.uniform(0, 0.2))  # any instant will do
+        stopped_at = stop(run)
+        if stopped_at == due and all(event["step"] != due for event in run.events("evaluation")):
+            return
+
+
+def kill_while_saving(run, step):
+    """SIGKILL with a file of a checkpoint half written; tries again where the moment is missed."""
+    for _ in range(10):
+        run.start()
+        run.wait_for(lambda run: last_step(run) >= step)
+        deadline = time.monotonic() + 60
+        while not is_saving(run):
+            assert time.monotonic() < deadline, "no checkpoint is being written"
+            assert run.process.poll() is None, "the run ended first"
+        stop(run, signal.SIGKILL)
+        if is_saving(run):
+            return
+    pytest.fail("never killed in the middle of a save")
+
+
+def command(*arguments):
+    return subprocess.run([sys.executable, "-m", "td3_hpc", *map(str, arguments)], capture_output=True, text=True)
+
+
+def without_times(events):
+    return [{key: value for key, value in event.items() if key not in ("time", "seconds")} for event in events]
+
+
+def seen_while_standing(run):
+    """How many pairs of consecutive frames differ although the ego stands still: something else moves in view."""
+    blocks = list(open_checkpoint(run.directory).rows())
+    rows = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    still = (rows["vector"][1:] == rows["vector"][:-1]).all(1) & ((rows["flags"][:-1] & KIND) == TRANSITION)
+    moved = np.abs(np.diff(rows["frame"].astype(np.int16), axis=0)).max((1, 2)) > 20
+    return int((still & moved).sum())
+
+
+def scalar_steps(run, tag):
+    files = sorted((run.directory / "tensorboard").glob("events.*"))
+    events = [event for file in files for event in EventFileLoader(str(file)).Load()]
+    return [event.step for event in events if event.HasField("summary") and event.summary.value[0].tag == tag]
+
+
+def interrupted_run_ends_with_the_same_bytes(make_run, seed):
+    rng = random.Random(seed)
+    whole = make_run(f"whole-{seed}", seed=seed, **DRIVING)
+    interrupted = make_run(f"interrupted-{seed}", seed=seed, **DRIVING)
+    whole.start()  # beside the other one
+
+    stops = [interrupt_at(interrupted, rng.randrange(20, 140))]
+    interrupt_evaluation(interrupted, rng)
+    after = last_step(interrupted)
+    while len(stops) < 3:
+        step = rng.randrange(max(LEARNING_STARTS, after) + 5, max(LEARNING_STARTS, after) + 70)
+        stops.append(interrupt_at(interrupted, step))
+        after = stops[-1]
+    kill_while_saving(interrupted, after + 5)
+    code, output = interrupted.train()
+    assert code == 0, output
+    code, output = whole.finish()
+    assert code == 0, output
+
+    compared = command("checkpoint", "diff", whole.directory, interrupted.directory)
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+    attempts = interrupted.events("attempt")
+    assert len(attempts) >= 6
+    assert all(event["not_exact"] == [] for event in attempts)
+    assert interrupted.events("episode_not_reproduced") == []
+    for kind in ("episode", "evaluation", "gradients"):
+        assert without_times(interrupted.events(kind)) == without_times(whole.events(kind))
+    steps = list(range(5, STEPS + 1, 5))
+    assert [event["last_step"] for event in interrupted.events("interval")] == steps, "lost, or twice, in the record"
+    assert scalar_steps(interrupted, "train/reward") == steps, "lost, or twice, in TensorBoard"
+
+    driven = [e for e in whole.events("episode") if e["mean_speed_kmh"] > 3]
+    assert any(e["first_step"] < at < e["last_step"] for e in driven for at in stops), "no stop while driving"
+    assert seen_while_standing(whole) > 3, "no traffic moved in view"
+
+
+@pytest.mark.timeout(900)
+def test_a_run_interrupted_five_times_ends_with_the_same_bytes(make_run):
+    interrupted_run_ends_with_the_same_bytes(make_run, 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(10, 20))
+def test_for_ten_seeds(make_run, seed):
+    interrupted_run_ends_with_the_same_bytes(make_run, seed)
