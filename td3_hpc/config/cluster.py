@@ -60,8 +60,11 @@ class ClusterConfig(Section):
     """Node features, as the site names them."""
     exclude: list[str] = []
     """Nodes to keep away from."""
+    nodes: int = Field(1, ge=1)
+    """Nodes of the job. The learner, evaluation and training simulators 0, nodes, 2 × nodes, … are on the first, the
+    other simulators in turn on the others, where the learner must reach their ports: CARLA's protocol has no password."""
     cpus: int = Field(4, ge=1)
-    """CPUs of the job: PyTorch's threads, the simulators, one worker each."""
+    """CPUs of the job, on each node: PyTorch's threads, the simulators, one worker each."""
     memory_gib: float = Field(16.0, gt=0)
     """Memory of the job: replay buffer, networks, both simulators."""
     walltime_minutes: int = Field(240, ge=1)
@@ -92,4 +95,10 @@ class ClusterConfig(Section):
             )
         if self.scheduler == "local" and self.requeue == "chain":
             raise ValueError("scheduler: local has no queue; leave requeue out")
+        if self.nodes > 1 and self.scheduler == "local":
+            raise ValueError("scheduler: local has one node; leave nodes out")
+        if self.nodes > 1 and self.container is not None and self.container.network == "loopback":
+            raise ValueError(
+                "container.network: loopback shuts the simulators on other nodes out; use host, or nodes: 1"
+            )
         return self

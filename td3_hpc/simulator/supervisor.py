@@ -12,7 +12,6 @@ asked to stop still needs its simulator for the step it is in.
 import argparse
 import json
 import os
-import select
 import shlex
 import signal
 import sys
@@ -26,23 +25,19 @@ from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.simulator import ports
 from td3_hpc.simulator.child_group import ChildGroup, describe_exit
 from td3_hpc.simulator.launch_command import Launch, launch
+from td3_hpc.simulator.learner_link import LearnerGone, LearnerLink, PipeLink
 from td3_hpc.simulator.probe import Probe
 from td3_hpc.simulator.restart_policy import RestartPolicy
 from td3_hpc.simulator.server_log import ServerLog
 from td3_hpc.simulator.supervisor_handle import State
 from td3_hpc.simulator.version_call import VersionCall
 
-_PULSE_S = 0.1
 _STOP_GRACE_S = 1.0
 _MEMORY_PERIOD_S = 5.0
 #: CARLA fails about one start in ten; a server that never was ready in so many is not going to be on this machine.
 _FIRST_STARTS = 4
 #: A server that has left a version call unanswered for this long when the learner reports it is said to hang.
 _SILENT_S = 1.0
-
-
-class LearnerGone(Exception):
-    """The learner closed the pipe, or died."""
 
 
 class GenerationEnded(Exception):
@@ -57,7 +52,7 @@ class GenerationEnded(Exception):
 class Supervisor:
     """Keeps one server going. All waiting is done in `_pulse`, which notices everything that can happen meanwhile."""
 
-    def __init__(self, specification: dict[str, Any]) -> None:
+    def __init__(self, specification: dict[str, Any], learner: LearnerLink) -> None:
         self._config = SimulatorConfig.model_validate(specification["config"])
         self._name: str = specification["name"]
         self._wanted_port: int = specification["port"]
@@ -65,9 +60,7 @@ class Supervisor:
         self._directory = Path(specification["directory"])
         self._log = ServerLog(Path(specification["log_dir"]) / f"simulator-{self._name}.log")
         self._generation: int = specification["generation"]
-        self._learner = os.getppid()
-        self._commands = b""
-        self._unsent = b""
+        self._learner = learner
         self._last_pulse = time.monotonic()
         self._server: ChildGroup | None = None
         self._version_call = VersionCall(self._config.host, 0)
@@ -238,12 +231,8 @@ class Supervisor:
     # ---- waiting --------------------------------------------------------------------------------------------------
     def _pulse(self) -> None:
         """Wait a moment; raises LearnerGone or GenerationEnded as soon as there is reason to."""
-        ready, _, _ = select.select([sys.stdin], [], [], _PULSE_S)
-        if ready:
-            self._read_commands()
-        if os.getppid() != self._learner:
-            raise LearnerGone
-        self._send()
+        for command in self._learner.wait():
+            self._obey(command)
         now = time.monotonic()
         elapsed, self._last_pulse = now - self._last_pulse, now
         if self._server is not None:
@@ -252,42 +241,22 @@ class Supervisor:
                 raise GenerationEnded("died", "")
         self._version_call.advance(elapsed)
 
-    def _read_commands(self) -> None:
-        received = os.read(sys.stdin.fileno(), 1 << 16)
-        if not received:
-            raise LearnerGone
-        *lines, self._commands = (self._commands + received).split(b"\n")
-        for line in lines:
-            command = json.loads(line)
-            if command["generation"] != self._generation or not self._watching:
-                continue
-            if command["command"] == "recycle":
-                raise GenerationEnded("recycled", command["reason"])
-            if self._server is not None and self._server.ended():
-                raise GenerationEnded("died", "")
-            hangs = self._version_call.silent_s >= _SILENT_S
-            raise GenerationEnded("hung" if hangs else "lost", command["reason"])
+    def _obey(self, command: dict[str, Any]) -> None:
+        if command["generation"] != self._generation or not self._watching:
+            return
+        if command["command"] == "recycle":
+            raise GenerationEnded("recycled", command["reason"])
+        if self._server is not None and self._server.ended():
+            raise GenerationEnded("died", "")
+        hangs = self._version_call.silent_s >= _SILENT_S
+        raise GenerationEnded("hung" if hangs else "lost", command["reason"])
 
     # ---- telling --------------------------------------------------------------------------------------------------
     def _event(self, state: State, detail: str, **fields: Any) -> None:
-        """Queue an event for the learner."""
+        """Tell the learner."""
         if "seconds" in fields:
             fields["seconds"] = round(fields["seconds"], 2)
-        line = {"state": state, "generation": self._generation, "detail": detail, **fields}
-        self._unsent += json.dumps(line).encode() + b"\n"
-        self._send()
-
-    def _send(self) -> None:
-        """Write what the pipe takes; a learner that reads late must not stop the watch."""
-        if not self._unsent:
-            return
-        try:
-            written = os.write(sys.stdout.fileno(), self._unsent)
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            raise LearnerGone from None
-        self._unsent = self._unsent[written:]
+        self._learner.tell({"state": state, "generation": self._generation, "detail": detail, **fields})
 
     def _publish(self, status: str, message: str) -> None:
         """Write the address file, for people and for learners on other nodes."""
@@ -317,15 +286,18 @@ class Supervisor:
         return self._log.last_lines() if self._config.kind != "external" else []
 
 
+def supervise(specification: dict[str, Any], learner: LearnerLink) -> NoReturn:
+    """Be the supervisor until the learner goes; ends this process with the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(Supervisor(specification, learner).run())
+
+
 def main() -> None:
     """Read the specification that `SupervisorHandle` wrote, and supervise."""
     parser = argparse.ArgumentParser(description="Supervises one simulator server; started by the learner.")
     parser.add_argument("--spec", type=Path, required=True, help="JSON file written by the learner")
-    specification = json.loads(parser.parse_args().spec.read_text())
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-    os.set_blocking(sys.stdout.fileno(), False)
-    sys.exit(Supervisor(specification).run())
+    supervise(json.loads(parser.parse_args().spec.read_text()), PipeLink())
 
 
 if __name__ == "__main__":

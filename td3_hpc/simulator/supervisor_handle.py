@@ -77,6 +77,11 @@ class SupervisorEvent:
         return {name: value for name, value in fields.items() if value != unset[name]}
 
 
+def event_from(fields: dict[str, Any]) -> SupervisorEvent:
+    """An event as the supervisor wrote it."""
+    return SupervisorEvent(**{**fields, "lines": tuple(fields.get("lines", ()))})
+
+
 class SupervisorHandle:
     """One supervised simulator. Not to be shared between threads."""
 
@@ -146,9 +151,9 @@ class SupervisorHandle:
             if self._failure is not None:
                 raise self._failure
             remaining = deadline - time.monotonic()
-            if self._address is not None or self._process is None or remaining <= 0:
+            if self._address is not None or not self._running or remaining <= 0:
                 return self._address
-            select.select([self._pipe("stdout")], [], [], remaining)
+            self._wait(remaining)
 
     def report_lost(self, generation: int, reason: str) -> None:
         """Ask for a restart of that generation, which does not work; nothing happens where it was replaced already."""
@@ -184,12 +189,22 @@ class SupervisorHandle:
 
     def _replace(self, generation: int, command: str, reason: str) -> None:
         self._read()
-        if self._process is None or generation < self._generation:
+        if not self._running or generation < self._generation:
             return
         self._address = None
-        line = json.dumps({"command": command, "generation": generation, "reason": reason}).encode() + b"\n"
+        self._command({"command": command, "generation": generation, "reason": reason})
+
+    @property
+    def _running(self) -> bool:
+        return self._process is not None
+
+    def _wait(self, limit_s: float) -> None:
+        """Until the supervisor says something."""
+        select.select([self._pipe("stdout")], [], [], limit_s)
+
+    def _command(self, command: dict[str, Any]) -> None:
         try:
-            os.write(self._pipe("stdin").fileno(), line)
+            os.write(self._pipe("stdin").fileno(), json.dumps(command).encode() + b"\n")
         except BrokenPipeError:
             pass  # it has just ended; the next read says why
 
@@ -209,8 +224,7 @@ class SupervisorHandle:
                 return False
             *lines, self._received = (self._received + received).split(b"\n")
             for line in lines:
-                fields = json.loads(line)
-                self._take(SupervisorEvent(**{**fields, "lines": tuple(fields.get("lines", ()))}))
+                self._take(event_from(json.loads(line)))
 
     def _take(self, event: SupervisorEvent) -> None:
         self._events.append(event)

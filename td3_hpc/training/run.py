@@ -13,6 +13,7 @@ from td3_hpc.config.changes import CHANGEABLE, changes
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.simulator.remote_supervisor_handle import remote_simulators
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.console import RunConsole
 from td3_hpc.training.device import choose_device
@@ -74,7 +75,11 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
         here["not_exact_from"] = {str(index): reason for index, reason in enumerate(not_exact)}
         telemetry = Telemetry(config, record, tensorboard, console)
         stack.callback(telemetry.close)
-        simulations = [Simulation(config, "training", run_dir, record, stop, i) for i in range(config.simulators)]
+        remote = remote_simulators()
+        simulations = [
+            Simulation(config, "training", run_dir, record, stop, index, remote=index in remote)
+            for index in range(config.simulators)
+        ]
         evaluation = Simulation(config, "evaluation", run_dir, record, stop)
         for simulation in (*simulations, evaluation):
             stack.callback(simulation.close)

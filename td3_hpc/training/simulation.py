@@ -10,6 +10,7 @@ from td3_hpc.config import StageConfig
 from td3_hpc.config.environment import TrafficConfig
 from td3_hpc.driving.worker_handle import EnvironmentWorker, EpisodeLog, StepResult, WorkerLost
 from td3_hpc.errors import UserError
+from td3_hpc.simulator.remote_supervisor_handle import RemoteSupervisorHandle
 from td3_hpc.simulator.supervisor_handle import Address, Purpose, SupervisorHandle, simulator_name
 from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag, StopRequested
@@ -37,8 +38,9 @@ class Simulation:
         record: RunRecord,
         stop: StopFlag,
         index: int = 0,
+        remote: bool = False,
     ) -> None:
-        """`index`: which of the training simulators, from 0."""
+        """`index`: which of the training simulators, from 0. `remote`: its supervisor is on another node."""
         several = purpose == "training" and config.simulators > 1
         self._config = config
         self._purpose: Purpose = purpose
@@ -48,13 +50,9 @@ class Simulation:
         self._record = record
         self._stop = stop
         self._log_dir = run_dir / "logs"
-        self._supervisor = SupervisorHandle(
-            config.simulator,
-            purpose,
-            config.environment.town,
-            run_dir / "simulators",
-            self._log_dir,
-            index if several else None,
+        where = (config.simulator, purpose, config.environment.town, run_dir / "simulators", self._log_dir)
+        self._supervisor = (
+            RemoteSupervisorHandle(*where, index) if remote else SupervisorHandle(*where, index if several else None)
         )
         self._worker: EnvironmentWorker | None = None
         self._address: Address | None = None

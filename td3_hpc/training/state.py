@@ -75,30 +75,38 @@ def load_rollout(rollout: Rollout, tree: Mapping[str, Any]) -> EpisodeLog | None
     return EpisodeLog(int(episode["seed"]), None, episode["actions"], episode["checksums"])
 
 
-_ROLLOUT = {
-    "action_in_flight": "decision already drawn, and updated for, whose outcome is not in yet",
-    "episode": "the episode in progress: resetting with its seed and replaying its actions rebuilds it",
-    "episode/index": "number of the episode within the run",
-    "episode/seed": "seed of the episode",
-    "episode/actions": "(n, 2) float32 in [-1, 1]: steering; throttle or brake",
-    "episode/checksums": "(n+1,) uint64: xxh3_64 of each observation and reward",
-    "episode/first_step": "step of the run that the episode's first decision is",
-}
-#: Units and meanings of the tree's entries, written beside them as attributes.
+#: Meanings and units of the tree's entries and the replay rows' fields, written beside them as attributes.
 DESCRIPTIONS = {
-    "counters/step": "completed decisions of the run",
-    "counters/updates": "TD3 updates (critic updates)",
-    "counters/actor_updates": "actor updates",
-    "counters/episode": "episodes that have ended",
-    "counters/evaluated_at": "step at which the newest evaluation cycle was completed",
-    "counters/evaluations": "completed evaluation cycles",
-    "rollouts": "one entry per training environment: its episode in progress and its decision in flight",
-    "config": "the resolved configuration, YAML",
-    **{f"rollouts/0/{name}": text for name, text in _ROLLOUT.items()},
-    "provenance": "where this was written; not compared by diff",
-    "agent": "networks, targets, optimizers and generators",
-    "replay": "the replay buffer's generator and open rows; its sealed rows are in the segments",
-    "telemetry": "the monitors' windows",
+    "counters/step": ("completed decisions of the run", "decisions"),
+    "counters/updates": ("TD3 updates (critic updates)", "updates"),
+    "counters/actor_updates": ("actor updates", "updates"),
+    "counters/episode": ("episodes that have ended", "episodes"),
+    "counters/evaluated_at": ("step at which the newest evaluation cycle was completed", "decisions"),
+    "counters/evaluations": ("completed evaluation cycles", "cycles"),
+    "rollouts": ("one entry per training environment: its episode in progress and its decision in flight", ""),
+    "rollouts/*/action_in_flight": ("decision drawn, and updated for, whose outcome is not in yet", "[-1, 1]"),
+    "rollouts/*/episode": (
+        "the episode in progress: resetting with its seed and replaying its actions rebuilds it",
+        "",
+    ),
+    "rollouts/*/episode/index": ("number of the episode within the run, from 0", ""),
+    "rollouts/*/episode/seed": ("seed of the episode", ""),
+    "rollouts/*/episode/actions": ("(n, 2) steering; throttle or brake", "[-1, 1]"),
+    "rollouts/*/episode/checksums": ("(n+1,) xxh3_64 of each observation and reward", ""),
+    "rollouts/*/episode/first_step": ("step of the run that the episode's first decision is", "decisions"),
+    "config": ("the resolved configuration", "YAML"),
+    "provenance": ("where this was written; not compared by diff", ""),
+    "agent": ("networks, targets, optimizers and generators", ""),
+    "replay": ("the replay buffer's generator and open rows; its sealed rows are in the segments", ""),
+    "replay/lanes": ("(n, 2) a training environment with an episode in progress, and its pending row", ""),
+    "telemetry": ("the monitors' windows", ""),
+    "rows/frame": ("(84, 84) newest camera frame of the observation", "grey level, 0 to 255"),
+    "rows/vector": ("(53,) speed, lateral deviation, heading error, 25 waypoints ahead", "normalised"),
+    "rows/action": ("steering; throttle or brake", "[-1, 1]"),
+    "rows/reward": ("reward of the decision", ""),
+    "rows/flags": ("what the row is and how its episode ended: td3_hpc/replay/rows.py", "bits"),
+    "rows/previous": ("back to the row before in the episode; 0 on its first", "rows"),
+    "rows/next": ("on to the row after in the episode; 0 on a row without a decision", "rows"),
 }
 
 

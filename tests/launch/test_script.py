@@ -26,6 +26,8 @@ def script(**changes: Any) -> str:
     [
         {},
         {"requeue": "chain"},
+        {"nodes": 3},
+        {"nodes": 2, "container": None},
         {"scheduler": "local"},
         {"container": None},
         {"modules": ["apptainer/1.3", "cuda"], "exclude": ["n1", "n2"]},
