@@ -61,8 +61,8 @@ class ClusterConfig(Section):
     exclude: list[str] = []
     """Nodes to keep away from."""
     nodes: int = Field(1, ge=1)
-    """Nodes of the job. The learner, evaluation and training simulators 0, nodes, 2 × nodes, … are on the first, the
-    other simulators in turn on the others, where the learner must reach their ports: CARLA's protocol has no password."""
+    """Nodes of the job. The learner, evaluation and every nodes-th training simulator are on the first, the others in
+    turn on the other nodes, where the learner must reach their ports: CARLA's protocol knows no password."""
     cpus: int = Field(4, ge=1)
     """CPUs of the job, on each node: PyTorch's threads, the simulators, one worker each."""
     memory_gib: float = Field(16.0, gt=0)

@@ -1,7 +1,7 @@
 """`python -m td3_hpc.simulator.remote_supervisor CONFIG --run-dir RUN --number I --host ADDRESS`
 
-A training simulator's supervisor on another node than the learner's, started there by Slurm as a step of the job. It ends
-when its standard input does. The learner's side of it is `remote_supervisor_handle.py`.
+A training simulator's supervisor on another node than the learner's, started there by Slurm as a step of the job.
+It ends when its standard input does. The learner's side of it is `remote_supervisor_handle.py`.
 """
 
 import argparse
