@@ -61,25 +61,32 @@ def train(
 
     directory = run_dir or default_run_dir(config, override or [])
     code = train(config, directory, override or [])
-    if code == ExitCode.DONE:
-        verdict = final_verdict(directory)
-        typer.echo(f"{verdict.verdict}: {verdict.reason}")
-        code = verdict.exit_code
+    if code == ExitCode.PREEMPTED:  # what stops a run does not wait for a report
+        raise typer.Exit(code)
+    verdict = final_verdict(directory)
+    typer.echo(f"{verdict.verdict}: {verdict.reason}")
     typer.echo(f"report: {write_report(directory)}")
-    raise typer.Exit(code)
+    raise typer.Exit(verdict.exit_code)
 
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run directory, finished or not.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(help="A run directory, finished or not, or a campaign's directory.", show_default=False)
+    ],
+    compare: Annotated[
+        Path | None, typer.Option(help="The run before: what was resolved, what is new.", show_default=False)
+    ] = None,
 ) -> None:
-    """Write the run's report.md, report.html and figures from its record.
+    """Write report.md, report.html and figures from the record. What is missing or damaged is said in the report.
 
-    Example: td3-hpc report checkpoints/1k
+    Examples: td3-hpc report checkpoints/1k, td3-hpc report checkpoints/second --compare checkpoints/first
     """
+    from td3_hpc.campaign.campaign_report import is_campaign, write_campaign_report
     from td3_hpc.campaign.report import write_report
 
-    typer.echo(f"report: {write_report(run)}")
+    written = write_campaign_report(run) if is_campaign(run) else write_report(run, compare)
+    typer.echo(f"report: {written}")
 
 
 @app.command()
