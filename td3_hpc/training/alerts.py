@@ -86,7 +86,7 @@ class Alerts:
         limit, watch = self._limits[name], self._watches[name]
         crossed = not value <= limit.highest if crossed is None else crossed
         calm = value <= CALM_SHARE * limit.highest if calm is None else calm
-        watch.seen, watch.value = True, value
+        watch.seen, watch.value = True, float(value)
         watch.disturbed |= crossed or not calm
         if crossed and not watch.active:
             watch.active = True
