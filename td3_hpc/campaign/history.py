@@ -79,6 +79,20 @@ class RunHistory:
         ends = self.of("finished")
         return bool(ends) and self.stage is not None and ends[-1]["step"] >= self.stage.training.total_steps
 
+    @property
+    def first_step(self) -> int:
+        """The step that this stage began at: 0, or that of the checkpoint of the stage that it continues.
+
+        The record of such a stage begins with the earlier one's; epochs count from 1 in each.
+        """
+        begun = [event for event in self.of("attempt") if event.get("epoch") == 1]
+        return int(begun[-1].get("resumed_from") or 0) if begun else 0
+
+    def evaluations_due(self) -> list[int]:
+        """The steps of this stage at which an evaluation cycle is due."""
+        every, total = self.config.evaluation.every_steps, self.config.training.total_steps
+        return list(range((self.first_step // every + 1) * every, total + 1, every))
+
     def total(self, name: str) -> int:
         """Sum of a count over all intervals."""
         return int(sum(self.column("interval", name)))

@@ -1,157 +1,160 @@
 """The report of a run: Markdown and a self-contained HTML page, written from the run's record alone."""
 
-import base64
-import re
-import time
-from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jinja2
-import markdown
-
-from td3_hpc.campaign.figures import COMPONENTS, draw_figures
-from td3_hpc.campaign.history import Event, RunHistory, read_history
-from td3_hpc.campaign.metrics import critical_metrics
+from td3_hpc import __version__
+from td3_hpc.campaign import compare, course, outlook, sections
+from td3_hpc.campaign.document import Chip, Document, Section, Text, Tile, linked
+from td3_hpc.campaign.figures import Drawn, draw_figures
+from td3_hpc.campaign.gates import GateResult
+from td3_hpc.campaign.history import RunHistory, read_history
+from td3_hpc.campaign.rendering import to_html, to_markdown
+from td3_hpc.campaign.verdict import Verdict, judge_history
 from td3_hpc.durable import replace_file
+from td3_hpc.errors import BadInput
 
-#: Longest gradient table; of more rows the first and last ones are shown.
-GRADIENT_ROWS = 20
+#: What a damaged or half-written record may do to code that reads it.
+DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
 
 
-def write_report(run_dir: Path) -> Path:
+def write_report(run_dir: Path, compare_with: Path | None = None) -> Path:
     """Write report.md, report.html and figures/ in the run directory; returns the Markdown file's path.
 
-    Raises BadInput where the directory holds no run.
+    `compare_with` is the run before this one. What is missing or damaged is said in the report, which shows the rest.
+    Raises BadInput where there is no such directory, or the run to compare with has no record.
     """
     history = read_history(run_dir)
-    figures = [path.name for path in draw_figures(history, run_dir / "figures")]
-    text = _render(history, figures)
-    replace_file(run_dir / "report.md", text.encode())
-    replace_file(run_dir / "report.html", _to_html(text, history.config.name, run_dir).encode())
+    document = make_document(history, compare_with)
+    replace_file(run_dir / "report.md", to_markdown(document).encode())
+    replace_file(run_dir / "report.html", to_html(document).encode())
     return run_dir / "report.md"
 
 
-def _render(history: RunHistory, figures: list[str]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("td3_hpc.campaign"), undefined=jinja2.StrictUndefined, trim_blocks=False
-    )
-    metrics = critical_metrics(history)
-    gradients = history.of("gradients")
-    shown = gradients
-    if len(gradients) > GRADIENT_ROWS:
-        shown = gradients[: GRADIENT_ROWS // 2] + gradients[-GRADIENT_ROWS // 2 :]
-    reasons = Counter(event["end_reason"] for event in history.of("episode"))
-    text = environment.get_template("report.md.j2").render(
-        config=history.config,
-        state=_state(history),
-        metrics=metrics,
-        passed=sum(metric.passed for metric in metrics),
-        figures=figures,
-        groups=list(gradients[0]["before_clipping"]) if gradients else [],
-        gradients=shown,
-        omitted=len(gradients) - len(shown),
-        norm=_norm,
-        shares=_shares(history),
-        evaluations=history.of("evaluation"),
-        episodes=history.of("episode"),
-        reasons=", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.most_common()),
-        incidents=_incidents(history),
-    )
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"\|\n\n\|", "|\n|", text)).rstrip() + "\n"
-
-
-def _state(history: RunHistory) -> str:
-    total = history.config.training.total_steps
-    if history.of("finished"):
-        return f"The run is complete: {history.step:,} steps."
-    return f"The run is **not complete**: {history.step:,} of {total:,} steps; `td3-hpc train` continues it."
-
-
-def _norm(event: Event, group: str) -> str:
-    before, after = event["before_clipping"][group], event["after_clipping"][group]
-    return f"{before:,.4g}" if abs(before - after) <= 1e-6 * before else f"{before:,.4g} → {after:,.4g}"
-
-
-def _shares(history: RunHistory) -> list[dict[str, Any]]:
-    intervals = history.of("interval")
-    steps = [event["last_step"] - event["first_step"] + 1 for event in intervals]
-    if not intervals:
-        return []
-
-    def average(prefix: str, name: str) -> float:
-        total = sum(count * float(event.get(f"{prefix}/{name}", 0.0)) for count, event in zip(steps, intervals))
-        return float(total / sum(steps))
-
-    magnitudes = {name: average("reward_magnitude", name) for name in COMPONENTS}
-    total = sum(magnitudes.values()) or 1.0
-    weights = history.config.environment.reward
-    return [
-        {
-            "name": name,
-            "weight": getattr(weights, name),
-            "mean": average("reward", name),
-            "share": magnitudes[name] / total,
-        }
-        for name in COMPONENTS
+def make_document(history: RunHistory, compare_with: Path | None = None) -> Document:
+    """The report's content; draws its figures."""
+    warnings = list(history.problems)
+    verdict = _verdict(history, warnings)
+    figures = _figures(history, warnings)
+    parts: list[tuple[str, Callable[[], Section]]] = []
+    if verdict is not None:
+        parts += [
+            ("actions", lambda: sections.actions(history, verdict)),
+            ("next actions", lambda: outlook.next_actions(history, verdict)),
+            ("metrics", lambda: sections.metrics(verdict)),
+            ("checkpoints", lambda: sections.checkpoints(verdict)),
+            ("mechanisms", lambda: sections.mechanisms(verdict)),
+        ]
+        if compare_with is not None:
+            previous = read_history(compare_with)
+            before = judge_history(previous)
+            parts.append(("issues", lambda: compare.issues(history, verdict, previous, before)))
+    parts += [
+        ("gradients", lambda: course.gradients(history, figures)),
+        ("rewards", lambda: course.rewards(history, figures)),
+        ("evaluation", lambda: course.evaluation(history, figures)),
+        ("attempts", lambda: course.attempts(history)),
+        ("resources", lambda: course.resources(history)),
     ]
+    if verdict is not None:
+        parts.append(("risks", lambda: outlook.risks(history, verdict)))
+        parts.append(("milestones", lambda: outlook.milestones(history, verdict)))
+    parts.append(("evidence", lambda: sections.evidence_section(history, verdict)))
+    made = [_made(name, make, warnings) for name, make in parts]
+    return Document(
+        title=history.stage.name if history.stage else history.run_dir.resolve().name,
+        subtitle=_subtitle(history),
+        verdict=_banner(history, verdict),
+        reason=_reason(history, verdict),
+        tiles=_tiles(verdict) if verdict else (),
+        sections=made,
+        run_dir=history.run_dir,
+        warnings=warnings,
+    )
 
 
-def _incidents(history: RunHistory) -> list[dict[str, Any]]:
-    rows = []
-    for event in history.events:
-        what = _incident(event)
-        if what:
-            when = time.strftime("%m-%d %H:%M:%S", time.gmtime(event["time"]))
-            rows.append({"when": when, "step": event["step"], "what": what.replace("|", "/").replace("\n", " ")})
-    return rows
+def _verdict(history: RunHistory, warnings: list[str]) -> Verdict | None:
+    if history.stage is None:
+        return None
+    try:
+        return judge_history(history)
+    except BadInput as error:
+        warnings.append(str(error))
+        return None
 
 
-def _incident(event: Event) -> str:
-    kind = event["event"]
-    if kind == "attempt":
-        begun = "started" if event["resumed_from"] is None else f"resumed from step {event['resumed_from']}"
-        exact = f"; not exact: {event['not_exact'][-1]}" if event["not_exact"] else ""
-        return f"attempt {event['epoch']} {begun} on {event['environment']['host']}{exact}"
-    if kind == "simulator":
-        return f"{event['purpose']} simulator: {event['state']} {event.get('detail', '')}".strip()
-    if kind == "worker":
-        return f"{event['purpose']} worker lost: {event['reason']}"
-    if kind == "alert":
-        state = "on" if event["active"] else "over"
-        return f"alert {event['name']} {state}: {event['value']:.4g} (limit {event['limit']:g})"
-    if kind == "stopped":
-        return f"stopped by {event['signal']}, checkpoint saved"
-    if kind in ("failed", "checkpoint_failed"):
-        return f"{kind.replace('_', ' ')}: {event.get('reason') or event.get('error')}"
-    if kind == "episode_not_reproduced":
-        return f"{event['purpose']} episode not reproduced beyond {event['exact_decisions']} decisions; truncated there"
-    if kind == "finished":
-        return "finished"
-    return ""
+def _figures(history: RunHistory, warnings: list[str]) -> dict[str, Drawn]:
+    drawn, problems = draw_figures(history, history.run_dir / "figures")
+    warnings += problems
+    return drawn
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; display: block; overflow-x: auto; }}
-th, td {{ border: 1px solid #8886; padding: .3rem .6rem; text-align: left; }}
-th {{ background: #8882; }}
-img {{ max-width: 100%; background: white; }}
-code {{ font-size: .9em; overflow-wrap: anywhere; }}
-</style></head><body>
-{body}
-</body></html>
-"""
+def _made(name: str, make: Callable[[], Section], warnings: list[str]) -> Section:
+    try:
+        return make()
+    except DAMAGE as error:
+        warnings.append(f"{name}: cannot be made from this record ({error!r})")
+        return Section(name.capitalize(), name.replace(" ", "-"), [Text("The record does not have what belongs here.")])
 
 
-def _to_html(text: str, title: str, run_dir: Path) -> str:
-    body = markdown.markdown(text, extensions=["tables"])
+# ---- the head of the report
+def _banner(history: RunHistory, verdict: Verdict | None) -> Chip:
+    if verdict is None or not history.events:
+        return Chip("not_judged", "NO VERDICT")
+    if not history.finished:
+        return Chip("watch", "FAILED" if history.events[-1]["event"] == "failed" else "NOT COMPLETE")
+    return Chip("pass" if verdict.verdict == "GO" else "fail", verdict.verdict)
 
-    def embed(match: "re.Match[str]") -> str:
-        data = base64.b64encode((run_dir / match.group(1)).read_bytes()).decode()
-        return f'src="data:image/png;base64,{data}"'
 
-    return _PAGE.format(title=title, body=re.sub(r'src="(figures/[\w.-]+)"', embed, body))
+def _reason(history: RunHistory, verdict: Verdict | None) -> str:
+    if verdict is None or not history.events:
+        return "The run cannot be judged: " + ("; ".join(history.problems) or "nothing is recorded yet") + "."
+    if history.finished:
+        return verdict.reason
+    total = history.config.training.total_steps
+    last = history.events[-1]
+    state = {"failed": f"It failed: {last.get('reason')}.", "stopped": f"It was stopped by {last.get('signal')}."}
+    what = state.get(last["event"], "It is running, or was killed.")
+    return f"The run stands at step {history.step:,} of {total:,}. {what} `td3-hpc train` continues it."
+
+
+def _subtitle(history: RunHistory) -> str:
+    if history.stage is None:
+        return f"Written by td3-hpc {__version__}"
+    config = history.stage
+    simulator = f"simulator {config.simulator.kind} {config.simulator.version}"
+    return (
+        f"Stage `{config.name}`, seed {config.seed}, town {config.environment.town}, {simulator}, td3-hpc {__version__}"
+    )
+
+
+def _tiles(verdict: Verdict) -> list[Tile]:
+    gates = {result.name: result for result in verdict.gates}
+    blocking = [result for result in verdict.gates if result.severity == "blocking"]
+    passed = sum(result.status == "pass" for result in blocking)
+    failed = sum(result.status == "fail" for result in blocking)
+    open_ = (
+        f"{failed} failed"
+        if failed
+        else f"{len(blocking) - passed} not judged"
+        if passed < len(blocking)
+        else "all passed"
+    )
+    tiles = [Tile("Blocking gates", f"{passed} / {len(blocking)}", open_, "fail" if failed else "pass")]
+    for name, label in (
+        ("total_steps", "Steps"),
+        ("evaluations", "Evaluation cycles"),
+        ("actor_cnn_gradient", "Actor CNN gradient"),
+        ("q_magnitude", "Largest |Q|"),
+        ("route_completion", "Route completion"),
+        ("steps_per_second", "Speed"),
+    ):
+        if name in gates:
+            tiles.append(_tile(label, gates[name]))
+    return tiles
+
+
+def _tile(label: str, result: GateResult) -> Tile:
+    achieved, _, rest = result.achieved.partition(" (")
+    detail = f"target {result.target.partition(' (')[0]}" + (f" ({rest}" if rest else "")
+    return Tile(label, linked(achieved, result.name), detail, result.status)

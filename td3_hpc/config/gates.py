@@ -77,12 +77,12 @@ class GatesConfig(Section):
     """Slowest acceptable median speed of training, in steps per second."""
 
     # ---- TD3's mechanisms, from sampled updates that were computed twice
-    clipped_double_q: LimitGate | Off = _gate("blocking", 1e-3)
-    """Largest relative difference between a target used and r + γ min(Q1', Q2') computed again."""
+    clipped_double_q: Gate | Off = _gate("blocking")
+    """The targets used are r + γ min(Q1', Q2'), computed again."""
     delayed_policy: Gate | Off = _gate("blocking")
-    """The actor moves at every `agent.policy_freq`-th update and at no other."""
+    """Actor and target networks move at every `agent.policy_freq`-th update and at no other."""
     target_smoothing: Gate | Off = _gate("blocking")
-    """The target policy's noise is there and within `agent.noise_clip`."""
+    """The target policy's noise is what its generator gives, and within `agent.noise_clip`."""
 
     # ---- driving, in the last evaluation cycle
     route_completion: LimitGate | Off = _gate("optional", 5.0)

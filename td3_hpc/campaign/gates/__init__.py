@@ -1,7 +1,7 @@
 """The gates. Adding one: a field in td3_hpc/config/gates.py and a function of that name in one of these modules."""
 
 from td3_hpc.campaign.gates import checkpoints, driving, mechanisms, metrics
-from td3_hpc.campaign.gates.findings import Confidence, Finding, number
+from td3_hpc.campaign.gates.findings import Confidence, Finding
 from td3_hpc.campaign.gates.registry import GATES, GateResult, Status, judge_gates
 
 __all__ = [
@@ -15,5 +15,4 @@ __all__ = [
     "judge_gates",
     "mechanisms",
     "metrics",
-    "number",
 ]

@@ -3,9 +3,10 @@
 import math
 
 from td3_hpc.campaign.gates import remedies
-from td3_hpc.campaign.gates.findings import Confidence, Finding, counted, none_among, not_judged, number, seen
+from td3_hpc.campaign.gates.findings import Confidence, Finding, counted, none_among, not_judged, seen
 from td3_hpc.campaign.gates.registry import gate
 from td3_hpc.campaign.history import Event, Evidence, RunHistory, evidence
+from td3_hpc.campaign.words import number, plural
 from td3_hpc.config import CameraConfig
 from td3_hpc.config.gates import Gate
 from td3_hpc.driving.reward import COMPONENTS
@@ -64,10 +65,10 @@ def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
 @gate("Evaluation completes, training resumes", "checkpoint")
 def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
     """Each cycle that was due is in the record, and steps follow it."""
-    config = history.config
+    config, every = history.config, history.config.evaluation.every_steps
     cycles = history.of("evaluation")
-    due = list(range(config.evaluation.every_steps, config.training.total_steps + 1, config.evaluation.every_steps))
-    done = {event["step"] for event in cycles}
+    due = history.evaluations_due()
+    done = {event["step"] // every * every for event in cycles}  # several simulators may overshoot by a few steps
     last_step = max((event["last_step"] for event in history.of("interval")), default=0)
     resumed = [step for step in due if step in done and (last_step > step or step == config.training.total_steps)]
     lost = sum(event.get("lost", 0) for event in cycles)
@@ -75,15 +76,14 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
         evidence("evaluation", "step, episodes", cycles),
         evidence("interval", "last_step", history.of("interval")),
     )
-    target = f"{len(due):,} cycles, at steps {_listed(due)}, each followed by training"
+    target = f"{plural(len(due), 'cycle')}, at step {_listed(due)}, each followed by training"
     again = f"; {lost} episodes repeated after a lost simulator" if lost else ""
-    achieved = f"{len(done):,} cycles complete, training resumed after {len(resumed):,}{again}"
+    achieved = f"{plural(len(done), 'cycle')} complete, training resumed after {len(resumed):,}{again}"
     if len(resumed) == len(due):
-        confidence = Confidence(counted(history).value, f"each of the {len(due):,} cycles due has steps after it")
-        last = "the last one ends the run" if due and due[-1] == config.training.total_steps else ""
-        return Finding(
-            True, target, achieved, Confidence(confidence.value, "; ".join(filter(None, [confidence.why, last]))), found
-        )
+        why = f"each of the {plural(len(due), 'cycle')} due has steps after it"
+        if due and due[-1] == config.training.total_steps:
+            why += ", but for the one that ends the run"
+        return Finding(True, target, achieved, Confidence(counted(history).value, why), found)
     missing = [step for step in due if step not in done]
     cause = f"no complete cycle at step {_listed(missing)}" if missing else f"no step after step {max(done):,}"
     losses = [event for event in history.of("worker") if event.get("purpose") == "evaluation"]
@@ -107,7 +107,7 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
     low = {name: min(history.column("interval", f"{name}_min"), key=_nan_first) for name in ("image", "vector")}
     high = {name: max(history.column("interval", f"{name}_max"), key=_nan_last) for name in ("image", "vector")}
     achieved = ", ".join(
-        f"{name} [{low[key]:.2f}, {high[key]:.2f}]" for name, key in (("pixels", "image"), ("vector", "vector"))
+        f"{name} {low[key]:.2f} to {high[key]:.2f}" for name, key in (("pixels", "image"), ("vector", "vector"))
     )
     outside = [name for name in low if not (low[name] >= -1 and high[name] <= 1)]
     blank = [event for event in intervals if event["image_max"] - event["image_min"] < PICTURE_CONTRAST]
@@ -173,7 +173,7 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
     learning = history.having("interval", "updates")
     groups = ("actor_cnn", "critic_cnn")
     still = [name for name in groups if not any(event.get(f"gradient/{name}_max") for event in learning)]
-    found = (
+    found: tuple[Evidence, ...] = (
         evidence("finished", "replay_rows, episodes", ends),
         evidence("interval", "updates, gradient/*_cnn_max", learning),
     )
@@ -191,6 +191,11 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
         most = least + getattr(config, "simulators", 1)
         if not min(capacity, least) <= rows <= min(capacity, most):
             causes.append(f"the buffer holds {rows:,} rows where {min(capacity, least):,} to {most:,} were due")
+    holds = history.having("interval", "replay/transitions")[-1:]
+    for event in holds:
+        found += (evidence("interval", "replay/transitions, replay/fill", holds),)
+        if event["replay/fill"] < 1 and not history.first_step and event["replay/transitions"] != event["last_step"]:
+            causes.append(f"{event['replay/transitions']:,} transitions held after {event['last_step']:,} steps")
     if causes:
         return Finding(False, target, achieved, counted(history), found, "; ".join(causes), _continue(history))
     updates = history.total("updates")

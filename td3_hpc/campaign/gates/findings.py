@@ -75,17 +75,3 @@ def worst(events: Iterable[Event], name: str) -> tuple[float, Event] | None:
     """The largest value of a field (NaN counts as the largest) and its event; None where there is none."""
     found = [(event[name], event) for event in events if event.get(name) is not None]
     return max(found, key=lambda pair: float("inf") if pair[0] != pair[0] else pair[0]) if found else None
-
-
-def number(value: float) -> str:
-    """A number as a reader wants it: 0.0328, 5,191, 1.1 million."""
-    magnitude = abs(value)
-    if magnitude != magnitude or magnitude == float("inf"):
-        return "NaN" if magnitude != magnitude else "infinite"
-    if magnitude >= 1e9:
-        return f"{value:.3g}"
-    if magnitude >= 1e6:
-        return f"{value / 1e6:,.3g} million"
-    if magnitude >= 100 or (magnitude >= 1 and value == int(value)):
-        return f"{value:,.0f}"
-    return f"{value:.3g}"

@@ -1,5 +1,6 @@
 """The metrics: counts that must agree, and numbers that have a limit."""
 
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -10,12 +11,12 @@ from td3_hpc.campaign.gates.findings import (
     counted,
     none_among,
     not_judged,
-    number,
     seen,
     worst,
 )
 from td3_hpc.campaign.gates.registry import gate
-from td3_hpc.campaign.history import Evidence, RunHistory, evidence
+from td3_hpc.campaign.history import Event, Evidence, RunHistory, evidence
+from td3_hpc.campaign.words import number, plural
 from td3_hpc.config.gates import Gate, LimitGate
 from td3_hpc.driving.reward import COMPONENTS
 
@@ -52,12 +53,12 @@ def actor_updates(history: RunHistory, settings: Gate) -> Finding:
 @gate("Evaluation cycles", "metric")
 def evaluations(history: RunHistory, settings: Gate) -> Finding:
     """Cycles with all their episodes."""
-    config = history.config
-    due = config.training.total_steps // config.evaluation.every_steps
-    cycles = history.of("evaluation")
-    whole = sum(len(event["episodes"]) >= config.evaluation.episodes for event in cycles)
-    cause = f"{whole:,} of {due:,} cycles have all their {config.evaluation.episodes:,} episodes"
-    return _count(history, whole == due, number(due), number(whole), cause, evidence("evaluation", "episodes", cycles))
+    every, episodes = history.config.evaluation.every_steps, history.config.evaluation.episodes
+    due, cycles = set(history.evaluations_due()), history.of("evaluation")
+    whole = {event["step"] // every * every for event in cycles if len(event["episodes"]) >= episodes} & due
+    cause = f"{len(whole):,} of {len(due):,} cycles have all their {plural(episodes, 'episode')}"
+    found = evidence("evaluation", "episodes", cycles)
+    return _count(history, whole == due, number(len(due)), number(len(whole)), cause, found)
 
 
 def _total(history: RunHistory, name: str, due: int, what: str) -> Finding:
@@ -92,7 +93,7 @@ def finite(history: RunHistory, settings: Gate) -> Finding:
     cause = f"{bad:,} steps or updates held NaN or infinity"
     if ends:
         found += (evidence("failed", "reason", ends),)
-        cause = ends[-1]["reason"].split("; the run stops")[0]
+        cause = ends[-1]["reason"].split(". The run stops")[0]
     change: dict[str, Any] = {}
     for group in ("critic", "critic_cnn", "actor", ACTOR_CNN):
         change |= remedies.calmer(history.config, group)
@@ -225,10 +226,10 @@ def progress_dominance(history: RunHistory, settings: LimitGate) -> Finding:
     intervals = history.having("interval", "reward_magnitude/progress")
     found = evidence("interval", "reward_magnitude/*", intervals)
     target = f"≤ {settings.limit:.0%} of the reward's magnitude"
-    shares = [_share(event, "progress") for event in intervals]
+    shares = [_share([event], "progress") for event in intervals]
     if not shares:
         return not_judged(target, "no interval is complete", found)
-    share = sum(shares) / len(shares)
+    share = _share(intervals, "progress")
     met = share <= settings.limit
     same = sum((other <= settings.limit) == met for other in shares)
     finding = Finding(met, target, f"{share:.0%}", agreement(same, len(shares), "intervals"), (found,))
@@ -241,21 +242,26 @@ def progress_dominance(history: RunHistory, settings: LimitGate) -> Finding:
     return Finding(met, target, finding.achieved, finding.confidence, finding.evidence, cause, remedy, change)
 
 
-def _share(event: dict[str, float], component: str) -> float:
-    total = sum(event.get(f"reward_magnitude/{name}", 0.0) for name in COMPONENTS)
-    return event[f"reward_magnitude/{component}"] / total if total else 0.0
+def _share(intervals: Sequence[Event], component: str) -> float:
+    """A component's part of the magnitude of all, over every step of these intervals."""
+    total = part = 0.0
+    for event in intervals:
+        steps = event["last_step"] - event["first_step"] + 1
+        total += steps * sum(event.get(f"reward_magnitude/{name}", 0.0) for name in COMPONENTS)
+        part += steps * event[f"reward_magnitude/{component}"]
+    return part / total if total else 0.0
 
 
 @gate("Action saturation", "metric")
 def action_saturation(history: RunHistory, settings: LimitGate) -> Finding:
     """Share of actions at the end of their range: tanh's gradient vanishes there, and the policy stops learning."""
-    learning = [event for event in history.having("interval", "action_saturation") if event.get("policy_actions")]
+    learning = history.having("interval", "policy_saturation")
     last = learning[-max(1, len(learning) // 4) :]
-    found = evidence("interval", "action_saturation", last)
+    found = evidence("interval", "policy_saturation", last)
     target = f"≤ {settings.limit:.0%} of the policy's actions"
     if not last:
-        return not_judged(target, "the policy has not acted yet", found)
-    values = [event["action_saturation"] for event in last]
+        return not_judged(target, "the policy has not been updated yet", found)
+    values = [event["policy_saturation"] for event in last]
     mean = sum(values) / len(values)
     met = mean <= settings.limit
     same = sum((value <= settings.limit) == met for value in values)
