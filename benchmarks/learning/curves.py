@@ -1,0 +1,93 @@
+"""Draw learning curves of runs and of the peer on one figure, by steps and by wall time.
+
+    python -m benchmarks.learning.curves --ours RUN RUN RUN --peer PEER.jsonl PEER.jsonl --output curves.png
+
+A RUN is a run directory or its record.jsonl. The line is the mean over seeds, the band its 95 % bootstrap interval.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from td3_hpc.training.record import RECORD_FILE, read_record
+
+MEASURE = "route_completion"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One seed: route completion in percent at each evaluation cycle."""
+
+    steps: np.ndarray
+    minutes: np.ndarray
+    """Of training, evaluation left out."""
+    percent: np.ndarray
+
+
+def read_curve(path: Path) -> Curve:
+    """The evaluation cycles in a run's record, or in a peer's output."""
+    events = list(read_record(path / RECORD_FILE if path.is_dir() else path))
+    cycles = [event for event in events if event["event"] == "evaluation"]
+    if not cycles:
+        raise SystemExit(f"{path}: no evaluation cycle in it")
+    seconds = [cycle.get("training_seconds", _training_seconds(events, cycle["step"])) for cycle in cycles]
+    return Curve(
+        np.array([cycle["step"] for cycle in cycles]),
+        np.array(seconds) / 60.0,
+        np.array([100.0 * cycle["means"][MEASURE] for cycle in cycles]),
+    )
+
+
+def _training_seconds(events: Sequence[dict[str, Any]], step: int) -> float:
+    """Seconds that the intervals up to a step took."""
+    intervals = [event for event in events if event["event"] == "interval" and event["last_step"] <= step]
+    return sum((event["last_step"] - event["first_step"] + 1) / event["steps_per_second"] for event in intervals)
+
+
+def draw(groups: dict[str, list[Curve]], output: Path) -> None:
+    """Write the figure."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", sharey=True)
+    for name, curves in groups.items():
+        _band(left, name, curves, "steps")
+        _band(right, name, curves, "minutes")
+    left.set(xlabel="step", ylabel="route completion on held-out routes (%)", ylim=(0, 102))
+    right.set(xlabel="minutes of training (evaluation left out)")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(output, dpi=110)
+
+
+def _band(axes: Axes, name: str, curves: list[Curve], x: str) -> None:
+    """Mean over seeds and its interval, on a grid that every seed covers."""
+    where = [getattr(curve, x) for curve in curves]
+    grid = np.linspace(max(w[0] for w in where), min(w[-1] for w in where), 60)
+    values = np.stack([np.interp(grid, w, curve.percent) for w, curve in zip(where, curves)])
+    picks = np.random.default_rng(0).integers(len(values), size=(1000, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), (2.5, 97.5), axis=0)
+    (line,) = axes.plot(grid, values.mean(axis=0), label=f"{name}, {len(curves)} seeds")
+    axes.fill_between(grid, low, high, alpha=0.2, color=line.get_color())
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--ours", type=Path, nargs="+", default=[], metavar="RUN")
+    parser.add_argument("--peer", type=Path, nargs="+", default=[], metavar="FILE")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    groups = {"this package": arguments.ours, "Stable-Baselines3": arguments.peer}
+    draw({name: [read_curve(path) for path in paths] for name, paths in groups.items() if paths}, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
