@@ -10,6 +10,7 @@ from td3_hpc.launch.preflight import (
     disk,
     memory,
     nodes,
+    placement,
     run_directory,
     simulator,
     walltime,
@@ -45,6 +46,7 @@ ON_SLURM: Checks = {
     "partition": cluster.check_partition,
     "account and QoS": cluster.check_account,
     "nodes": cluster.check_nodes,
+    "simulators": placement.check_placement,
     "sbatch --test-only": cluster.check_queueing,
 }
 #: What the doctor measured; its own table has these lines, too.

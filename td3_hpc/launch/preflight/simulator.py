@@ -151,14 +151,15 @@ def check_carla_machine(plan: Plan) -> str:
 def check_ports(plan: Plan) -> str:
     """The fixed ports do not overlap, and are free where the job has no network of its own."""
     stage, traffic = plan.stage, plan.stage.environment.traffic
+    counts = {"port": stage.simulators, "evaluation_port": 1}
     wanted: dict[str, range] = {}
     if stage.simulator.kind != "external":
         for key in ("port", "evaluation_port"):
-            first = getattr(stage.simulator, key)
-            wanted |= {f"simulator.{key}": range(first, first + BLOCK)} if first else {}
+            first, count = getattr(stage.simulator, key), counts[key]
+            wanted |= {f"simulator.{key}": range(first, first + BLOCK * count)} if first else {}
     for key in ("port", "evaluation_port"):
         port = getattr(traffic, key)
-        wanted |= {f"environment.traffic.{key}": range(port, port + 1)} if port else {}
+        wanted |= {f"environment.traffic.{key}": range(port, port + counts[key])} if port else {}
     if not wanted:
         return "free ones are found when the job starts"
     _refuse_overlap(wanted)
@@ -168,7 +169,8 @@ def check_ports(plan: Plan) -> str:
     if plan.profile.scheduler == "slurm":
         return f"{listed}; a second job on a node needs others, 0, or container.network: loopback"
     for key, ports in wanted.items():
-        taken = first_taken(ports.start) if len(ports) == BLOCK else _taken(ports.start)
+        probes = map(first_taken, ports[::BLOCK]) if key.startswith("simulator") else map(_taken, ports)
+        taken = next((port for port in probes if port is not None), None)
         if taken is not None:
             raise Mistake(f"{key}: port {taken} is in use on this machine", f"set {key} to 0 to have a free one found")
     return f"{listed}, free now"
