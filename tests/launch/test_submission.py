@@ -1,8 +1,6 @@
 """Submitting: what is wrong is one clear line, with nothing queued; a local profile runs the stage at once."""
 
 import json
-import os
-import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -117,19 +115,6 @@ def test_an_unwritable_run_directory_is_bad_input() -> None:
 def test_a_run_directory_that_a_bind_mount_cannot_name_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="must not hold spaces"):
         submit(STAGE, profile(scheduler="local"), tmp_path / "a run")
-
-
-def test_a_run_with_a_live_job_takes_no_second_one(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue's answer is given here; tests/slurm has a real one."""
-    squeue = tmp_path / "squeue"
-    squeue.write_text("#!/bin/sh\necho 41 COMPLETED; echo 42 RUNNING\n")
-    squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    (run / "submission").mkdir()
-    (run / "submission" / "submission.json").write_text('{"jobs": ["41", "42"]}')
-
-    with pytest.raises(BadInput, match=r"has job 42 already \(RUNNING\)"):
-        submit(STAGE, profile(), run, package=STAND_IN)
 
 
 def test_show_writes_nothing(tmp_path: Path) -> None:
