@@ -19,7 +19,7 @@ from td3_hpc.driving.worker_handle import EpisodeLog
 from td3_hpc.training.rollout import Rollout
 
 #: What exactness rests on: with any of these different, a resumed run goes on, but not with the same bytes.
-EXACTNESS_KEYS = ("processor", "accelerator", "threads", "torch", "numpy", "opencv", "carla", "td3_hpc")
+EXACTNESS_KEYS = ("processor", "accelerator", "threads", "torch", "libraries", "numpy", "opencv", "carla", "td3_hpc")
 
 
 def provenance(device: torch.device, threads: int) -> dict[str, Any]:
@@ -29,6 +29,7 @@ def provenance(device: torch.device, threads: int) -> dict[str, Any]:
         "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else "none",
         "threads": threads,
         "torch": torch.__version__,
+        "libraries": _libraries(device),
         "numpy": np.__version__,
         "opencv": cv2.__version__,
         "carla": td3_hpc.CARLA_VERSION,
@@ -75,39 +76,12 @@ def load_rollout(rollout: Rollout, tree: Mapping[str, Any]) -> EpisodeLog | None
     return EpisodeLog(int(episode["seed"]), None, episode["actions"], episode["checksums"])
 
 
-#: Meanings and units of the tree's entries and the replay rows' fields, written beside them as attributes.
-DESCRIPTIONS = {
-    "counters/step": ("completed decisions of the run", "decisions"),
-    "counters/updates": ("TD3 updates (critic updates)", "updates"),
-    "counters/actor_updates": ("actor updates", "updates"),
-    "counters/episode": ("episodes that have ended", "episodes"),
-    "counters/evaluated_at": ("step at which the newest evaluation cycle was completed", "decisions"),
-    "counters/evaluations": ("completed evaluation cycles", "cycles"),
-    "rollouts": ("one entry per training environment: its episode in progress and its decision in flight", ""),
-    "rollouts/*/action_in_flight": ("decision drawn, and updated for, whose outcome is not in yet", "[-1, 1]"),
-    "rollouts/*/episode": (
-        "the episode in progress: resetting with its seed and replaying its actions rebuilds it",
-        "",
-    ),
-    "rollouts/*/episode/index": ("number of the episode within the run, from 0", ""),
-    "rollouts/*/episode/seed": ("seed of the episode", ""),
-    "rollouts/*/episode/actions": ("(n, 2) steering; throttle or brake", "[-1, 1]"),
-    "rollouts/*/episode/checksums": ("(n+1,) xxh3_64 of each observation and reward", ""),
-    "rollouts/*/episode/first_step": ("step of the run that the episode's first decision is", "decisions"),
-    "config": ("the resolved configuration", "YAML"),
-    "provenance": ("where this was written; not compared by diff", ""),
-    "agent": ("networks, targets, optimizers and generators", ""),
-    "replay": ("the replay buffer's generator and open rows; its sealed rows are in the segments", ""),
-    "replay/lanes": ("(n, 2) a training environment with an episode in progress, and its pending row", ""),
-    "telemetry": ("the monitors' windows", ""),
-    "rows/frame": ("(84, 84) newest camera frame of the observation", "grey level, 0 to 255"),
-    "rows/vector": ("(53,) speed, lateral deviation, heading error, 25 waypoints ahead", "normalised"),
-    "rows/action": ("steering; throttle or brake", "[-1, 1]"),
-    "rows/reward": ("reward of the decision", ""),
-    "rows/flags": ("what the row is and how its episode ended: td3_hpc/replay/rows.py", "bits"),
-    "rows/previous": ("back to the row before in the episode; 0 on its first", "rows"),
-    "rows/next": ("on to the row after in the episode; 0 on a row without a decision", "rows"),
-}
+def _libraries(device: torch.device) -> str:
+    """The builds behind PyTorch that compute: oneDNN and BLAS, or CUDA and cuDNN."""
+    if device.type == "cuda":
+        return f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"  # type: ignore[no-untyped-call]
+    lines = (line.strip(" -") for line in torch.__config__.show().splitlines())
+    return ", ".join(line for line in lines if line.startswith(("Intel(R)", "OpenMP")))
 
 
 def _cpu_model() -> str:
