@@ -91,6 +91,18 @@ def test_configuration_and_code_are_frozen_into_the_run_directory(run: Path) -> 
     assert len(notes["code_sha256"]) == 64
 
 
+def test_modules_are_loaded_by_the_sites_own_function_which_may_use_unset_variables(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BASH_FUNC_module%%", f'() {{ echo "$@ $NOT_SET" >>{run}/modules; [ $3 != missing ]; }}')
+
+    loaded = submit(STAGE, profile(scheduler="local", modules=["apptainer/1.3", "cuda"]), run, package=STAND_IN)
+    missing = submit(STAGE, profile(scheduler="local", modules=["apptainer", "missing"]), run, package=STAND_IN)
+
+    assert (run / "modules").read_text() == "load apptainer/1.3 cuda \nload apptainer missing \n"
+    assert (loaded.status, missing.status) == (3, 2)
+
+
 @pytest.mark.usefixtures("no_slurm")
 def test_without_slurm_nothing_is_queued(run: Path) -> None:
     with pytest.raises(BadInput, match="no sbatch on this machine"):

@@ -11,7 +11,8 @@ import pytest
 
 from td3_hpc.launch.images import build
 from td3_hpc.launch.submission import Route
-from tests.slurm.cluster import SlurmCluster, wait_until
+from td3_hpc.simulator.launch_command import CARLA_BINARY
+from tests.slurm.cluster import SlurmCluster, host_binds, wait_until
 from tests.slurm.training_job import LEARNING_STARTS, Training, interruptible, small_stage
 
 pytestmark = pytest.mark.slurm
@@ -155,6 +156,35 @@ def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends
         wait_until(lambda: training.slurm.run("sinfo", "-hn", lost, "-p", "low", "-o", "%T") == "idle", 60)
     assert "has taken this run over" in training.log()
     assert_same_bytes(training.run, reference)
+
+
+@pytest.mark.long
+def test_where_the_simulator_never_comes_up_the_run_names_the_node_and_goes_on_on_another(
+    make: Callable[..., Training], tmp_path: Path
+) -> None:
+    root = tmp_path / "carla"
+    binary = root / CARLA_BINARY
+    binary.parent.mkdir(parents=True)
+    binary.write_text(
+        "#!/bin/bash\n"
+        'if [ "${SLURM_RESTART_COUNT:-0}" = 0 ]; then echo "no Vulkan device" >&2; exit 1; fi\n'
+        "last=${!#}  # -carla-rpc-port=N\n"
+        f"exec {sys.executable} -m td3_hpc.simulator --town Hamlet --port ${{last#*=}}\n"
+    )
+    binary.chmod(0o755)
+    stage = small_stage()
+    stage["simulator"].update(kind="carla", carla_root=str(root))
+    training = make("run", stage)
+    training.submit(container={"binds": [*host_binds(), f"{root}:{root}:ro"]})
+    training.wait_for(lambda: bool(training.events("failed")))
+    bad = training.node
+
+    training.hurry()
+    training.finish()
+
+    assert training.node != bad
+    assert "no Vulkan device" in training.log()
+    assert f"the simulator never came up on {bad}" in training.log()
 
 
 @pytest.fixture(scope="module")
