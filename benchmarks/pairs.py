@@ -41,13 +41,15 @@ class Measurement:
         return lower, middle, upper
 
 
-def measure(setups: dict[str, Setup], threads: int, rounds: int = ROUNDS) -> dict[str, Measurement]:
+def measure(
+    setups: dict[str, Setup], threads: int, rounds: int = ROUNDS, warm_up: int = WARM_UP
+) -> dict[str, Measurement]:
     """Every peer's measurement, `rounds` of them interleaved, each process with `threads` PyTorch threads."""
     context = multiprocessing.get_context("spawn")
     processes, pipes, facts = [], {}, {}
     for name, setup in setups.items():
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, setup, threads), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, setup, threads, warm_up), daemon=True)
         process.start()
         theirs.close()
         processes.append(process)
@@ -70,10 +72,10 @@ def resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _serve(pipe: Connection, setup: Setup, threads: int) -> None:
+def _serve(pipe: Connection, setup: Setup, threads: int, warm_up: int) -> None:
     torch.set_num_threads(threads)
     work, facts = setup()
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         work()
     pipe.send(facts)
     while pipe.recv():
