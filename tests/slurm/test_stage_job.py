@@ -332,6 +332,16 @@ def test_a_chain_of_jobs_goes_on_where_requeueing_is_forbidden(stage: Stage) -> 
     assert "the stage ended already" in stage.log()
 
 
+def test_a_chain_that_gets_nowhere_stops_with_a_reason(stage: Stage) -> None:
+    stage.plan(gets_nowhere=True)
+    *_, fourth, fifth = stage.submit(requeue="chain", chain_length=5).jobs
+
+    assert stage.slurm.wait_for_state(fourth, "FAILED")["ExitCode"] == "1:0"
+    assert stage.slurm.wait_for_state(fifth, "FAILED")["ExitCode"] == "1:0"
+    assert len(stage.events("started")) == 3
+    assert "3 attempts got no further than step 0" in stage.log()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("deaf_to", [[], ["SIGUSR1"]], ids=["warned", "killed at the limit"])
 def test_a_time_limit_loses_no_step(stage: Stage, deaf_to: list[str]) -> None:
