@@ -7,6 +7,9 @@ times one update's time of waiting (no processor time). The loop sends the actio
 costs max(wait, update). The serial loop waits for the simulator before it updates: their sum. Each figure is the
 median over interleaved rounds of (time of two steps) / (sum of max(wait, update) over the two), for every second update
 also updates the policy and takes longer; all of them are measured in the same round.
+
+And what several simulators are for: where a simulator's step takes four updates' time, four of them should train four
+times as fast as one, since a round of four decisions costs max(wait, four updates).
 """
 
 import contextlib
@@ -34,6 +37,7 @@ from td3_hpc.training.tensorboard import TensorBoard
 ROUNDS = 15
 FACTORS = (0.5, 1.0, 2.0)
 LIMIT = 1.1
+SEVERAL = 4
 
 
 class WaitingSimulation:
@@ -65,13 +69,14 @@ class WaitingSimulation:
 
 
 def make_loop(
-    directory: Path, serial: bool, stack: contextlib.ExitStack
-) -> tuple[TrainingLoop, WaitingSimulation, Parts]:
+    directory: Path, serial: bool, stack: contextlib.ExitStack, simulators: int = 1
+) -> tuple[TrainingLoop, list[WaitingSimulation], Parts]:
     """A loop past `learning_starts`, in a directory of its own."""
     directory.mkdir()
     config = StageConfig.model_validate(
         {
             "name": "overlap",
+            "simulators": simulators,
             "training": {"total_steps": 10**6, "learning_starts": 300},
             "evaluation": {"every_steps": 10**6},
             "checkpoint": {"every_steps": 10**6, "every_minutes": 10**6},
@@ -83,12 +88,12 @@ def make_loop(
     record.open()
     stack.callback(record.close)
     console = stack.enter_context(RunConsole("overlap", 10**6, 0))
-    simulation = WaitingSimulation(serial)
+    simulations = [WaitingSimulation(serial) for _ in range(simulators)]
     parts = Parts(
         agent=TD3Agent(config.agent, "cpu", seed=1),
         replay=ReplayBuffer(config.replay.capacity, np.random.default_rng(1)),
-        training=[simulation],  # type: ignore[list-item]
-        evaluation=simulation,  # type: ignore[arg-type]
+        training=simulations,  # type: ignore[arg-type]
+        evaluation=simulations[0],  # type: ignore[arg-type]
         store=CheckpointStore(directory, config.checkpoint),
         record=record,
         tensorboard=tensorboard,
@@ -97,9 +102,9 @@ def make_loop(
         on_step=lambda step: None,
     )
     loop = TrainingLoop(config, parts, {})
-    for _ in range(config.training.learning_starts + 4):
+    while loop.counters.step < config.training.learning_starts + 4:
         loop.play_round()
-    return loop, simulation, parts
+    return loop, simulations, parts
 
 
 def seconds_of_two(action: Callable[[], object]) -> tuple[float, float]:
@@ -117,20 +122,27 @@ def main() -> None:
     ratios: dict[tuple[float, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
         loops = {kind: make_loop(Path(directory) / kind, kind == "serial", stack) for kind in ("overlapped", "serial")}
+        several, slow, _ = make_loop(Path(directory) / "several", False, stack, SEVERAL)
         _, _, apart = make_loop(Path(directory) / "update", False, stack)  # its updates must not count in a loop
+        gains = []
         for _ in range(ROUNDS):
             updates = seconds_of_two(lambda: apart.agent.update(apart.replay.sample(256)))
             for factor in FACTORS:
                 wait = factor * sum(updates) / 2
-                for kind, (loop, simulation, _) in loops.items():
+                for kind, (loop, (simulation,), _) in loops.items():
                     simulation.wait = wait
                     steps = seconds_of_two(loop.play_round)
                     ratio = sum(steps) / sum(max(wait, update) for update in updates)
                     ratios.setdefault((factor, kind), []).append(ratio)
+            one, (simulation,), _ = loops["overlapped"]
+            for waiting in (simulation, *slow):
+                waiting.wait = SEVERAL * sum(updates) / 2
+            gains.append(SEVERAL * sum(seconds_of_two(one.play_round)) / sum(seconds_of_two(several.play_round)))
     print(f"time of a training step / max(wait, its update), median of {ROUNDS}; limit {LIMIT}")
     for factor in FACTORS:
         overlapped, serial = (median(ratios[factor, kind]) for kind in ("overlapped", "serial"))
         print(f"wait {factor:3.1f} x update: overlapped {overlapped:.2f}, serial {serial:.2f}")
+    print(f"{SEVERAL} simulators that wait {SEVERAL} x update: {median(gains):.2f} times the steps a second of one")
 
 
 if __name__ == "__main__":
