@@ -142,7 +142,7 @@ def _freeze(
     try:
         frozen.mkdir(parents=True, exist_ok=True)
         (run_dir / "logs").mkdir(exist_ok=True)
-        for left_over in ("attempts", "outcome"):
+        for left_over in ("attempts", "outcome", "bad_nodes", "cancelled"):
             (frozen / left_over).unlink(missing_ok=True)
         code = freeze_code(package, frozen / "code")
         replace_file(frozen / "stage.yaml", dump_yaml(stage).encode())

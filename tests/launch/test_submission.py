@@ -91,6 +91,17 @@ def test_configuration_and_code_are_frozen_into_the_run_directory(run: Path) -> 
     assert len(notes["code_sha256"]) == 64
 
 
+def test_a_new_submission_knows_nothing_of_how_the_last_one_ended(run: Path) -> None:
+    submit(STAGE, profile(), run, route="hand", package=STAND_IN)
+    before = sorted(path.name for path in (run / "submission").iterdir())
+    for name in ("attempts", "outcome", "bad_nodes", "cancelled"):
+        (run / "submission" / name).write_text("1 0\n" * 3)
+
+    submit(STAGE, profile(), run, route="hand", package=STAND_IN)
+
+    assert sorted(path.name for path in (run / "submission").iterdir()) == before
+
+
 def test_modules_are_loaded_by_the_sites_own_function_which_may_use_unset_variables(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
