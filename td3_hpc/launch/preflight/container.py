@@ -80,12 +80,13 @@ def _container(plan: Plan) -> ContainerConfig:
 
 def inside(plan: Plan, *command: str) -> str:
     """What a command prints in the image, started here. Raises NotLearnt where it cannot be started."""
-    image = _container(plan).image
+    container = _container(plan)
+    image, binds = container.image, [word for bind in container.binds for word in ("--bind", bind)]
     if shutil.which("apptainer") is None:
         raise NotLearnt("it lies in the image, and there is no apptainer on this machine to look", plan.run_doctor)
     try:
         result = subprocess.run(
-            ["apptainer", "--silent", "exec", "--containall", str(image), *command],
+            ["apptainer", "--silent", "exec", "--containall", *binds, str(image), *command],
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,

@@ -124,19 +124,17 @@ def _quota(device: str) -> tuple[float, float] | None:
 def _lustre_quota(place: Path) -> tuple[float, float] | None:
     if shutil.which("lfs") is None:
         raise NotLearnt("Lustre, but no `lfs` command on this machine", "ask your site for your quota there")
-    for line in _run("lfs", "quota", "-q", "-u", user(), str(place)).splitlines():
-        fields = line.split()  # file system, kbytes, quota, limit, grace, files, quota, limit, grace
-        if len(fields) >= 9:
-            return 1024 * _left(fields[1:4]), _left(fields[5:8])
-    return None
+    # file system, kbytes, quota, limit, grace, files, quota, limit, grace; a long name stands on a line of its own
+    fields = _run("lfs", "quota", "-q", "-u", user(), str(place)).split()
+    return (1024 * _left(fields[-8:-5]), _left(fields[-4:-1])) if len(fields) >= 9 else None
 
 
 def _left(columns: list[str]) -> float:
     """What is left of (used, soft limit, hard limit) below the lower limit; infinite without one (0).
 
-    A `*` marks a limit that is exceeded.
+    A `*` marks a limit that is exceeded, brackets a figure that Lustre is not sure of.
     """
-    used, *limits = (int(column.rstrip("*")) for column in columns)
+    used, *limits = (int(column.strip("*[]")) for column in columns)
     return max(0, min(limit for limit in limits if limit) - used) if any(limits) else math.inf
 
 

@@ -68,7 +68,7 @@ def mistakes(findings: Iterable[Finding]) -> list[Finding]:
 def refusal(found: Sequence[Finding]) -> BadInput:
     """The error that lists them, a line each."""
     lines = [f"{item.check}: {item.found}" + (f"; {item.change}" if item.change else "") for item in found]
-    return BadInput("\n".join([*lines, "nothing was queued"]))
+    return BadInput("\n".join(lines))
 
 
 def as_table(findings: Iterable[Finding], title: str) -> Table:

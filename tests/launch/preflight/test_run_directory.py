@@ -1,0 +1,63 @@
+"""The run directory: real read-only file systems, real holders, real runs of another configuration."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from td3_hpc.checkpoint import CheckpointStore
+from td3_hpc.config import dump_yaml
+from td3_hpc.errors import BadInput
+from td3_hpc.launch.preflight.finding import Mistake
+from td3_hpc.launch.preflight.run_directory import check_not_taken, check_same_run, check_writable
+from tests.launch.preflight.plans import plan, stage
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system that is mounted read-only."""
+    if os.getuid() != 0:
+        pytest.skip("only root can mount a read-only file system")
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_read_only_file_system_is_refused(read_only: Path) -> None:
+    with pytest.raises(Mistake, match=f"{read_only}: cannot be written .read-only file system") as caught:
+        check_writable(plan(read_only / "deep" / "run"))
+    assert "give another --run-dir" in caught.value.change
+
+
+def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
+    assert "to be made in" in check_writable(plan(tmp_path / "a" / "run"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_a_live_process_works_on_is_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert check_not_taken(plan(run)) == "no job or process works on it"
+    store = CheckpointStore(run, stage().checkpoint)
+    store.open_for_writing()
+
+    try:
+        with pytest.raises(Mistake, match=f"in use by process {os.getpid()}"):
+            check_not_taken(plan(run))
+    finally:
+        store.close()
+    assert check_not_taken(plan(run)) == "no job or process works on it"
+
+
+def test_a_run_of_another_configuration_is_refused_by_the_key(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    assert check_same_run(plan(run)) == "a new run"
+    (run / "config.yaml").write_text(dump_yaml(stage()))
+
+    assert check_same_run(plan(run)) == "continues the run that is there"
+    with pytest.raises(BadInput, match=r"holds a run of another configuration: seed \(1 -> 2\)"):
+        check_same_run(plan(run, "seed=2"))

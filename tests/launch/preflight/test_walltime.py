@@ -1,0 +1,116 @@
+"""Steps against time limits: attempts counted, and what would get nowhere refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
+from td3_hpc.launch.preflight.walltime import (
+    Rate,
+    check_checkpoint_interval,
+    check_signal_lead,
+    check_walltime,
+    seconds_left,
+    steps_done,
+)
+from tests.launch.preflight.plans import doctor, plan
+
+MILLION = ("training.total_steps=1e6", "training.learning_starts=10_000", "evaluation.every_steps=10_000")
+
+
+def record(run_dir: Path, *events: dict) -> None:
+    run_dir.mkdir(exist_ok=True)
+    (run_dir / "record.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+
+
+def test_attempts_are_counted_from_the_stated_rate(tmp_path: Path) -> None:
+    # 1e6 / 10 + 100 cycles of 3 episodes of 1000 decisions / 10 = 130,000 s, in attempts of 600 - 3 - 0.5 minutes.
+    found = check_walltime(plan(tmp_path / "run", *MILLION, rate=10, walltime_minutes=600))
+
+    assert found.startswith("1000000 steps at 10.0/s (stated) and evaluation: about 36.1 hours, 4 attempts of 600")
+
+
+def test_exploration_and_evaluation_go_at_the_simulators_rate(tmp_path: Path) -> None:
+    whole = plan(tmp_path / "run", *MILLION)
+
+    assert seconds_left(whole, Rate(100.0, 10.0, "")) == 10_000 / 100 + 990_000 / 10 + 100 * 3 * 1000 / 100
+
+
+def test_the_doctors_rate_is_used_for_its_kind_of_simulator_only(tmp_path: Path) -> None:
+    found = check_walltime(plan(tmp_path / "run", result=doctor()))
+    assert "4.0/s (measured 0 minutes ago on n1, batch 256)" in found
+
+    with pytest.raises(NotLearnt, match="1000 steps at an unknown rate") as caught:
+        check_walltime(plan(tmp_path / "run", result=doctor(simulator="carla")))
+    assert "td3-hpc doctor --cluster here" in caught.value.change
+
+
+def test_a_run_that_has_begun_counts_what_is_left_at_its_own_rate(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    record(run, {"event": "interval", "steps_per_second": 9.0}, {"event": "interval", "steps_per_second": 5.0})
+    (run / "state").mkdir()
+    (run / "state" / "checkpoint-e0001-s000000600-0003.json").touch()
+
+    assert steps_done(run) == 600
+    assert check_walltime(plan(run, result=doctor())).startswith("400 steps at 5.0/s (this run's record)")
+
+
+def test_a_chain_that_is_too_short_is_refused(tmp_path: Path) -> None:
+    short = {"scheduler": "slurm", "requeue": "chain", "chain_length": 3, "walltime_minutes": 600}
+
+    with pytest.raises(Mistake, match=r"4 attempts .*, but the chain has 3 jobs") as caught:
+        check_walltime(plan(tmp_path / "run", *MILLION, rate=10, **short))
+    assert "raise chain_length to 5" in caught.value.change
+    assert check_walltime(plan(tmp_path / "run", *MILLION, rate=10, **{**short, "chain_length": 4}))
+
+
+def test_a_walltime_that_starting_and_saving_fill_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match="of walltime_minutes 2, nothing is left") as caught:
+        check_walltime(plan(tmp_path / "run", walltime_minutes=2, signal_lead_s=100))
+    assert "raise walltime_minutes in configs/clusters/here.yaml" in caught.value.change
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rate", "walltime", "fits"),
+    [
+        ((), None, 60, True),  # ten minutes, the default
+        (("checkpoint.every_minutes=90",), None, 60, False),
+        (("checkpoint.every_minutes=90",), 10, 60, True),  # 1000 steps at 10/s are sooner
+        (("checkpoint.every_minutes=90", "checkpoint.every_steps=40_000"), 10, 60, False),
+        (("checkpoint.every_minutes=90",), None, 240, True),
+    ],
+)
+def test_a_checkpoint_must_come_within_an_attempt(
+    tmp_path: Path, overrides: tuple[str, ...], rate: float | None, walltime: int, fits: bool
+) -> None:
+    tried = plan(tmp_path / "run", *overrides, rate=rate, walltime_minutes=walltime)
+
+    if fits:
+        assert "between two" in check_checkpoint_interval(tried)
+        return
+    with pytest.raises(Mistake, match="no checkpoint would be written") as caught:
+        check_checkpoint_interval(tried)
+    assert "lower checkpoint.every_minutes (90)" in caught.value.change
+
+
+def test_the_signal_comes_early_enough_for_a_checkpoint(tmp_path: Path) -> None:
+    slow = doctor(saving={"seconds": 40.0, "bytes": 10**9})
+
+    assert "180 s for a checkpoint that takes 40.0 s" in check_signal_lead(plan(tmp_path / "run", result=slow))
+    with pytest.raises(Mistake, match=r"90 s for a checkpoint that takes 40\.0 s") as caught:
+        check_signal_lead(plan(tmp_path / "run", result=slow, signal_lead_s=90))
+    assert "raise signal_lead_s to at least 95" in caught.value.change
+
+
+def test_the_time_of_a_checkpoint_is_this_runs_own_where_it_has_saved(tmp_path: Path) -> None:
+    record(tmp_path / "run", {"event": "checkpoint", "seconds": 100.0}, {"event": "checkpoint", "seconds": 60.0})
+
+    with pytest.raises(Mistake, match=r"takes 100\.0 s \(this run's record\)"):
+        check_signal_lead(plan(tmp_path / "run", result=doctor()))
+
+
+def test_the_time_of_a_checkpoint_unknown_says_how_to_learn_it(tmp_path: Path) -> None:
+    with pytest.raises(NotLearnt) as caught:
+        check_signal_lead(plan(tmp_path / "run"))
+    assert caught.value.change == "run `td3-hpc doctor --cluster here`"
