@@ -161,8 +161,8 @@ class TrainingLoop:
         """Start the next episodes of the run, the simulators' resets side by side."""
         begun = self.counters.episode + sum(rollout.observation is not None for rollout in self._rollouts)
         for index, rollout in enumerate(rollouts, begun):
-            rollout.index = index
-        resets = side_by_side([partial(rollout.simulation.reset, self._episode_seed(rollout)) for rollout in rollouts])
+            rollout.index, rollout.seed = index, derived_seed(self._config.seed, "episode", index)
+        resets = side_by_side([partial(rollout.simulation.reset, rollout.seed) for rollout in rollouts])
         observations = [reset.result() for reset in resets]
         for rollout, observation in zip(rollouts, observations, strict=True):
             self._parts.telemetry.observation(observation)
@@ -170,13 +170,8 @@ class TrainingLoop:
             rollout.observation = observation
             rollout.first_step = self.counters.step + 1 + rollout.lane
 
-    def _episode_seed(self, rollout: Rollout) -> int:
-        return derived_seed(self._config.seed, "episode", rollout.index)
-
     def _end_episode(self, rollout: Rollout, summary: dict[str, Any]) -> None:
-        self._parts.telemetry.episode(
-            rollout.index, rollout.first_step, self.counters.step, self._episode_seed(rollout), summary
-        )
+        self._parts.telemetry.episode(rollout.index, rollout.first_step, self.counters.step, rollout.seed, summary)
         rollout.observation = None
         rollout.simulation.episode = None
         self.counters.episode += 1
@@ -239,7 +234,7 @@ class TrainingLoop:
             if isinstance(outcome.error, Superseded):
                 raise outcome.error
             if outcome.info is None:
-                self._parts.record.append("checkpoint_failed", at_step=outcome.step, error=str(outcome.error))
+                self._parts.telemetry.checkpoint_failed(outcome.step, str(outcome.error))
             else:
                 self._parts.record.append("checkpoint", **outcome.info.as_fields())
 

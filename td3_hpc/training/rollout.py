@@ -20,6 +20,8 @@ class Rollout:
     """The newest one; None between two episodes."""
     index: int = 0
     """Number of its episode within the run."""
+    seed: int = 0
+    """Seed of its episode."""
     first_step: int = 1
     """Step of the run that the episode's first decision is."""
     action: np.ndarray | None = None

@@ -72,8 +72,8 @@ def load_rollout(rollout: Rollout, tree: Mapping[str, Any]) -> EpisodeLog | None
     episode = tree["episode"]
     if episode is None:
         return None
-    rollout.index, rollout.first_step = int(episode["index"]), int(episode["first_step"])
-    return EpisodeLog(int(episode["seed"]), None, episode["actions"], episode["checksums"])
+    rollout.index, rollout.seed, rollout.first_step = (int(episode[name]) for name in ("index", "seed", "first_step"))
+    return EpisodeLog(rollout.seed, None, episode["actions"], episode["checksums"])
 
 
 def _libraries(device: torch.device) -> str:
