@@ -1,5 +1,6 @@
 """What a person sees while a run goes on: a progress bar in a terminal, plain lines elsewhere."""
 
+import contextlib
 import time
 from types import TracebackType
 
@@ -35,7 +36,8 @@ class RunConsole:
 
     def line(self, text: str) -> None:
         """One line, with the time of day."""
-        self._console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
+        with contextlib.suppress(OSError):  # its log may lie on a full disk
+            self._console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
 
     def progress(self, step: int, status: str) -> None:
         """Move the bar; in a file or a pipe nothing is written."""

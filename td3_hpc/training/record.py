@@ -1,11 +1,14 @@
 """The record of a run: an append-only file of JSON lines, from which every report is made.
 
 Each line holds `event`, `step` (the last completed one), `time` (UTC seconds since 1970) and the event's own fields.
-A line is written whole and flushed, so a killed run leaves at most one cut line, which readers skip.
+A line is written at once, so a killed run leaves at most one cut line, which readers skip. On a full disk lines wait in
+memory until there is space.
 """
 
+import contextlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,33 +40,44 @@ class RunRecord:
         self.step = 0
         self._clock = clock
         self._file: BinaryIO | None = None
+        self._waiting = bytearray()
+        self._lock = threading.Lock()  # simulators that start side by side have something to say at once
 
     def open(self, keep_bytes: int | None = None) -> None:
         """Open for appending. With `keep_bytes` (a checkpoint's), what stands beyond is cut, but for history events."""
         if keep_bytes is not None and self.path.exists():
             self._cut(keep_bytes)
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)
 
     def append(self, event: str, **fields: Any) -> None:
         """Write one event; numbers may be numpy's, NaN and infinities are written as NaN and Infinity."""
         if self._file is None:
             raise RuntimeError("the record is not open")
         line = {"event": event, "step": self.step, "time": round(self._clock(), 3), **fields}
-        self._file.write(json.dumps(line, default=_plain).encode() + b"\n")
-        self._file.flush()
+        with self._lock:
+            self._waiting += json.dumps(line, default=_plain).encode() + b"\n"
+            self._write(self._file)
 
     def size(self) -> int:
-        """Bytes written so far, on disk after this call."""
+        """Bytes of the record so far, on disk after this call but for what waits for space."""
         if self._file is None:
             raise RuntimeError("the record is not open")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
+        self._write(self._file)
+        with contextlib.suppress(OSError):
+            os.fsync(self._file.fileno())
+        return os.fstat(self._file.fileno()).st_size + len(self._waiting)
 
     def close(self) -> None:
         if self._file is not None:
+            self._write(self._file)
             self._file.close()
             self._file = None
+
+    def _write(self, file: BinaryIO) -> None:
+        """Write what waits, as far as the disk takes it."""
+        with contextlib.suppress(OSError):
+            while self._waiting:
+                del self._waiting[: file.write(self._waiting)]
 
     def _cut(self, keep_bytes: int) -> None:
         content = self.path.read_bytes()

@@ -172,6 +172,11 @@ class Telemetry:
         if broken:
             raise self._non_finite(where, broken)
 
+    def checkpoint_failed(self, step: int, error: str) -> None:
+        """A checkpoint in the background could not be written; the run goes on."""
+        self._record.append("checkpoint_failed", at_step=step, error=error)
+        self._console.line(f"step {step}: {error}")
+
     # ---- checkpoint -----------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:
         """For a checkpoint; holds no wall-clock time, so that an interrupted run's equals an uninterrupted one's."""

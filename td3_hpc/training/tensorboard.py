@@ -1,8 +1,10 @@
 """TensorBoard event files that are cut back on resume, so that no step stands twice."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -19,27 +21,37 @@ class TensorBoard:
         """Start a new event file. With `keep` (file name -> bytes, a checkpoint's), older ones are cut back to it."""
         if keep is not None:
             cut_event_files(self._directory, keep)
-        if self._enabled:
-            self._writer = SummaryWriter(str(self._directory), flush_secs=30)  # type: ignore[no-untyped-call]
+        self._start_file()
 
     def scalar(self, name: str, value: float, step: int) -> None:
-        if self._writer is not None:
-            self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+        self._write("add_scalar", name, value, step)
 
     def text(self, name: str, text: str, step: int) -> None:
-        if self._writer is not None:
-            self._writer.add_text(name, text, step)  # type: ignore[no-untyped-call]
+        self._write("add_text", name, text, step)
 
     def sizes(self) -> dict[str, int]:
         """Bytes of each event file, after everything written so far has reached it."""
-        if self._writer is not None:
-            self._writer.flush()  # type: ignore[no-untyped-call]
+        self._write("flush")
+        if self._writer is None:
+            self._start_file()
         return {path.name: path.stat().st_size for path in _event_files(self._directory)}
 
     def close(self) -> None:
+        self._write("close")
+        self._writer = None
+
+    def _start_file(self) -> None:
+        if self._enabled:
+            with contextlib.suppress(OSError):
+                self._writer = SummaryWriter(str(self._directory), flush_secs=30)  # type: ignore[no-untyped-call]
+
+    def _write(self, method: str, *arguments: Any) -> None:
+        """A full disk ends the event file, not the run; at the next checkpoint (`sizes`) another one is tried."""
         if self._writer is not None:
-            self._writer.close()  # type: ignore[no-untyped-call]
-            self._writer = None
+            try:
+                getattr(self._writer, method)(*arguments)
+            except OSError:
+                self._writer = None
 
 
 def cut_event_files(directory: Path, keep: Mapping[str, int]) -> None:
