@@ -1,5 +1,6 @@
 """The job's script: bash that is complete and readable on its own."""
 
+import hashlib
 import shlex
 import sys
 from pathlib import Path
@@ -13,9 +14,13 @@ from td3_hpc.launch.freeze import FrozenImage
 TRAINING = "td3_hpc train"
 
 
-def job_name(stage: str, run_dir: Path) -> str:
-    """The job's name in Slurm: the stage and its run directory's name, which a dependency of kind singleton goes by."""
-    return f"td3-{stage}" if stage == run_dir.name else f"td3-{stage}-{run_dir.name}"
+def job_name(stage: str, run_dir: Path, profile: ClusterConfig) -> str:
+    """The job's name in Slurm: the stage and its run directory's name.
+
+    The jobs of a chain run one after another because they share their name, which no other run's jobs may have.
+    """
+    name = f"td3-{stage}" if stage == run_dir.name else f"td3-{stage}-{run_dir.name}"
+    return f"{name}-{hashlib.sha256(str(run_dir).encode()).hexdigest()[:6]}" if profile.requeue == "chain" else name
 
 
 def render(
@@ -43,7 +48,7 @@ def render(
     container = profile.container
     return templates.get_template("stage.sbatch.j2").render(
         stage=stage,
-        job_name=f"td3-{campaign}-{stage}" if campaign else job_name(stage, run_dir),
+        job_name=f"td3-{campaign}-{stage}" if campaign else job_name(stage, run_dir, profile),
         campaign=campaign,
         profile=profile,
         container=container,

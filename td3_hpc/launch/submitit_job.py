@@ -51,7 +51,7 @@ def _executor(stage: str, profile: ClusterConfig, run_dir: Path) -> submitit.Slu
     options = dict(sbatch_options(profile))
     executor = submitit.SlurmExecutor(folder=run_dir / "submission" / "submitit")
     executor.update_parameters(
-        job_name=job_name(stage, run_dir),
+        job_name=job_name(stage, run_dir, profile),
         time=profile.walltime_minutes,
         signal_delay_s=profile.signal_lead_s,
         stderr_to_stdout=True,

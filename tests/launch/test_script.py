@@ -86,8 +86,16 @@ def test_a_local_script_needs_no_slurm() -> None:
 
 
 def test_runs_of_one_stage_have_names_of_their_own() -> None:
-    assert job_name("1k", Path("/runs/1k")) == "td3-1k"
-    assert job_name("1k", Path("/runs/seed-2")) == "td3-1k-seed-2"
+    profile = ClusterConfig()
+    assert job_name("1k", Path("/runs/1k"), profile) == "td3-1k"
+    assert job_name("1k", Path("/runs/seed-2"), profile) == "td3-1k-seed-2"
+
+
+def test_chains_of_two_runs_never_wait_for_each_other() -> None:
+    """A dependency of kind singleton goes by the name."""
+    names = [job_name("1k", Path(folder) / "seed-1", ClusterConfig(requeue="chain")) for folder in ("/a", "/b")]
+    assert len(set(names)) == 2
+    assert all(name.startswith("td3-1k-seed-1-") for name in names)
 
 
 def test_the_script_in_the_repository_is_what_print_shows_for_the_example_profile() -> None:
