@@ -61,8 +61,9 @@ class ClusterConfig(Section):
     exclude: list[str] = []
     """Nodes to keep away from."""
     nodes: int = Field(1, ge=1)
-    """Nodes of the job. The learner, evaluation and every nodes-th training simulator are on the first, the others in
-    turn on the other nodes, where the learner must reach their ports: CARLA's protocol knows no password."""
+    """Nodes of a job, at most one for each of the stage's training simulators. The learner, evaluation and every
+    nodes-th training simulator are on the first, the others in turn on the other nodes, where the learner must reach
+    their ports: CARLA's protocol knows no password."""
     cpus: int = Field(4, ge=1)
     """CPUs of the job, on each node: PyTorch's threads, the simulators, one worker each."""
     memory_gib: float = Field(16.0, gt=0)
@@ -102,3 +103,7 @@ class ClusterConfig(Section):
                 "container.network: loopback shuts the simulators on other nodes out; use host, or nodes: 1"
             )
         return self
+
+    def for_simulators(self, count: int) -> "ClusterConfig":
+        """The profile for a stage with so many training simulators, which has no more nodes than those."""
+        return self.model_copy(update={"nodes": min(self.nodes, count)})

@@ -57,7 +57,8 @@ def freeze(
         freeze_code(package, directory.submission / "code")
         replace_file(directory.submission / "cluster.yaml", dump_yaml(frozen.profile).encode())
         for stage in campaign.stages:
-            script = render(stage.name, frozen.profile, directory.root, frozen.image, campaign=campaign.name)
+            profile = frozen.profile.for_simulators(stage.config.simulators)
+            script = render(stage.name, profile, directory.root, frozen.image, campaign=campaign.name)
             replace_file(directory.script(stage.name), script.encode())
         for name, seed in runs:
             _freeze_run(directory.run(name, seed), campaign, name, seed, frozen)

@@ -53,6 +53,7 @@ def show(
 ) -> str:
     """The script that `submit` would write, nothing written and nothing queued; the image may be on another machine."""
     stage = load_stage(stage_path, overrides)
+    profile = profile.for_simulators(stage.simulators)
     directory = run_directory(stage, profile, run_dir)
     image = None
     if profile.container:
@@ -91,6 +92,7 @@ def submit_stage(
     program: str = TRAINING,
 ) -> Submission:
     """The same for a stage that is loaded already, and for another program than its training."""
+    profile = profile.for_simulators(stage.simulators)
     if profile.scheduler == "slurm":
         slurm.use_configuration(profile.slurm_conf)
         if route != "hand":

@@ -104,7 +104,8 @@ def _check_gres(plan: Plan, name: str, nodes: list[Fields]) -> None:
 
 def check_queueing(plan: Plan) -> str:
     """`sbatch --test-only` of the script that would be queued."""
-    stage, profile = plan.stage, plan.profile
+    stage = plan.stage
+    profile = plan.profile.for_simulators(stage.simulators)
     # Only the options matter to Slurm; the digest of a large image would take a minute.
     image = FrozenImage(profile.container.image, "", "") if profile.container else None
     with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as script:
