@@ -116,6 +116,8 @@ class Vehicle(Actor):
     light_state: int = GREEN
     """State of the traffic light that it stands at; green where it stands at none."""
     light_id: int = 0
+    gave_way_at: int | None = None
+    """Which junction it has come to at a stop or yield sign, until it is across."""
     speed_limit_kmh: float = 30.0
     physics: list[Any] | None = None
     """VehiclePhysicsControl that a client set."""

@@ -280,12 +280,9 @@ def _put(road: xodr.Road, x: float, y: float, heading: float) -> None:
 def _add_signals(number: int, arms: list[Arm]) -> list[list[str]]:
     """Lights, or a sign at the arm that ends at a T; returns the ids of the lights that are green together."""
     if len(arms) == 4:
-        phases: dict[bool, list[str]] = {}
         for index, arm in enumerate(arms):
-            signal_id = f"{number}{index}"
-            _place(arm, LIGHT, signal_id)
-            phases.setdefault(abs(math.sin(arm.angle)) > 0.5, []).append(signal_id)
-        return [phases[key] for key in sorted(phases)]
+            _place(arm, LIGHT, f"{number}{index}")
+        return [[f"{number}{index}"] for index in range(4)]
     if len(arms) == 3:
         stem = next(a for a in arms if not any(abs(math.cos(a.angle - b.angle) + 1) < 0.1 for b in arms))
         _place(stem, STOP if number % 2 else YIELD, f"{number}9")

@@ -26,6 +26,7 @@ _NUMBERS = {
 }
 """Attributes that must be finite numbers."""
 _SHAPES = frozenset({"line", "arc", "spiral", "poly3", "paramPoly3"})
+_GAP = 1.0  # Between the end of one geometry and the next one's start, metres.
 _REACH = 1e6  # Farther from the origin, metres, single precision no longer resolves a lane.
 
 
@@ -45,7 +46,7 @@ def parse_opendrive(text: str, source: str) -> ET.Element:
     """The root element of OpenDRIVE text whose roads can be built.
 
     Raises BadInput, naming `source` and what is wrong: no XML, another format, no road, a number missing or not
-    finite, a link to a road, lane section or junction that is not there.
+    finite, a piece of a road or what something refers to (a road, lane, junction, signal) that is not there.
     """
     if len(text) > MAX_BYTES:
         raise BadInput(f"{source}: larger than {MAX_BYTES >> 20} MiB, no OpenDRIVE file")
@@ -98,7 +99,7 @@ def _roads_fault(root: ET.Element) -> str | None:
         fault = _shape_fault(road) or _lanes_fault(road) or _links_fault(road, roads, set(junctions))
         if fault:
             return f"road {name}: {fault}"
-    return _junctions_fault(root, roads)
+    return _junctions_fault(root, roads) or _controllers_fault(root)
 
 
 def _is_id(text: str | None) -> bool:
@@ -120,6 +121,13 @@ def _shape_fault(road: ET.Element) -> str | None:
             return f"a <geometry> lies more than {_REACH / 1000:g} km away"
         if float(geometry.attrib["length"]) < 0.0:
             return "a <geometry> has a negative length"
+    end = 0.0
+    for geometry in geometries:
+        if abs(float(geometry.attrib["s"]) - end) > _GAP:
+            return f"between s={end:g} and s={geometry.attrib['s']} it has no <geometry>, or two"
+        end = float(geometry.attrib["s"]) + float(geometry.attrib["length"])
+    if abs(end - float(road.attrib["length"])) > _GAP:
+        return f"its length is {road.attrib['length']}, but its geometries end at s={end:g}"
     return None
 
 
@@ -165,4 +173,13 @@ def _junctions_fault(root: ET.Element, roads: dict[str, ET.Element]) -> str | No
             for link in connection.findall("laneLink"):
                 if not (_is_lane_id(link.get("from")) and _is_lane_id(link.get("to"))):
                     return f"junction {junction.get('id')}: a lane link has no lane numbers"
+    return None
+
+
+def _controllers_fault(root: ET.Element) -> str | None:
+    signals = {signal.get("id") for signal in root.iter("signal")}
+    for controller in root.findall("controller"):
+        for control in controller.findall("control"):
+            if control.get("signalId") not in signals:
+                return f"controller {controller.get('id')}: its signal {control.get('signalId')} is not there"
     return None

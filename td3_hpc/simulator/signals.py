@@ -9,13 +9,14 @@ from typing import NamedTuple
 import carla
 
 from td3_hpc.simulator.geometry import OrientedBox, Pose, angle_between
-from td3_hpc.simulator.town import LanePlace, SignalGroup, SignSite, TrafficLightSite
+from td3_hpc.simulator.town import GiveWayJunction, LanePlace, SignalGroup, SignSite, TrafficLightSite
 
 LIGHT, STOP, YIELD, SPEED = "1000001", "206", "205", "274"
 """OpenDRIVE signal types that CARLA knows."""
 
 _KINDS = {STOP: "traffic.stop", YIELD: "traffic.yield"}
 _BOX_LENGTH = 8.0  # Of a trigger before a stop line: from 15 km/h a car stops within half of it, m.
+_PASSING_LENGTH = 20.0  # Of the place before a junction where a vehicle may be told to let others in, m.
 _SIGN_LENGTH = 4.0  # Of a trigger beside a speed limit, m.
 _BOX_HALF_HEIGHT = 1.5  # Below the clearance of a bridge, m.
 _NEAR = 1.1  # Steps over the end of a lane walked in steps of 1 m, m.
@@ -72,6 +73,37 @@ def find_signal_groups(root: ET.Element, lights: Sequence[TrafficLightSite]) -> 
                 waiting.pop(light.signal_id, None)
     alone = [SignalGroup(light.junction_id, ((light.signal_id,),)) for light in waiting.values()]
     return (*groups, *alone)
+
+
+def find_give_way(
+    road_map: carla.Map, signs: Sequence[SignSite], lights: Sequence[TrafficLightSite]
+) -> tuple[GiveWayJunction, ...]:
+    """The junctions before which stop or yield signs stand, in the order of their ids."""
+    signed: dict[int, list[SignSite]] = defaultdict(list)
+    for sign in signs:
+        if sign.kind in _KINDS.values():
+            signed[_junction_ahead(road_map, sign.stop_places[0])].append(sign)
+    roads: dict[int, set[int]] = defaultdict(set)
+    entries: dict[int, dict[tuple[int, int], carla.Waypoint]] = defaultdict(dict)
+    for start, end in road_map.get_topology():
+        if end.is_junction:
+            roads[end.junction_id].add(end.road_id)
+            if not start.is_junction:
+                entries[end.junction_id][start.road_id, start.lane_id] = start
+    lit = {light.junction_id for light in lights}
+    found = []
+    for junction, sites in sorted(signed.items()):
+        here = {(place.road_id, place.lane_id) for site in sites for place in site.stop_places}
+        others = [start for lane, start in sorted(entries[junction].items()) if lane not in here]
+        boxes = () if junction in lit else tuple(_box_before(_lane_end(w), _PASSING_LENGTH) for w in others)
+        found.append(GiveWayJunction(frozenset(roads[junction]), tuple(site.trigger for site in sites), boxes))
+    return tuple(found)
+
+
+def _junction_ahead(road_map: carla.Map, place: LanePlace) -> int:
+    """Id of the junction that a lane leads into, -1 where it leads into none."""
+    ahead = _ahead(road_map.get_waypoint_xodr(*place))
+    return next((waypoint.junction_id for waypoint in ahead if waypoint.is_junction), -1)
 
 
 def _order(signal_id: str) -> tuple[int, str]:

@@ -70,6 +70,17 @@ class SignSite:
     """The lanes that it is for, where it stands."""
 
 
+class GiveWayJunction(NamedTuple):
+    """A junction where stop or yield signs stand, or what such a sign speaks of where there is no junction."""
+
+    roads: frozenset[int]
+    """Ids of the connecting roads in it."""
+    signed: tuple[OrientedBox, ...]
+    """On the lanes before it that have a sign."""
+    unsigned: tuple[OrientedBox, ...]
+    """On the other lanes that lead into it; none where it has traffic lights too."""
+
+
 class Ground(NamedTuple):
     """The surface at a place."""
 
@@ -117,6 +128,7 @@ class Town:
         self.signal_groups = facts.signal_groups
         """One for each junction with lights."""
         self.signs = facts.signs
+        self.give_way = facts.give_way
         self.edge_objects = facts.edge_objects
         self._speed_limits = facts.speed_limits
         self._edges = _index(facts.edge_objects)
@@ -170,6 +182,7 @@ class Facts(NamedTuple):
     traffic_lights: tuple[TrafficLightSite, ...]
     signal_groups: tuple[SignalGroup, ...]
     signs: tuple[SignSite, ...]
+    give_way: tuple[GiveWayJunction, ...]
     edge_objects: tuple[EdgeObject, ...]
     speed_limits: Callable[[int, int, float], float]
     """Of road id, lane id and s, km/h."""

@@ -1,6 +1,8 @@
 """Which towns there are, and loading one: our own two, a folder's (`--maps`), or any OpenDRIVE file."""
 
 import difflib
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -9,13 +11,15 @@ import carla
 from td3_hpc.errors import BadInput
 from td3_hpc.simulator.edges import find_edge_objects
 from td3_hpc.simulator.opendrive_text import parse_opendrive, read_opendrive
-from td3_hpc.simulator.signals import find_signal_groups, find_signs, find_traffic_lights
+from td3_hpc.simulator.signals import find_give_way, find_signal_groups, find_signs, find_traffic_lights
 from td3_hpc.simulator.spawn_points import find_spawn_points
 from td3_hpc.simulator.speed_limits import SpeedLimits
 from td3_hpc.simulator.town import Facts, Town
 
 #: Where a CARLA installation keeps its towns' roads.
 _IN_CARLA = Path("CarlaUE4/Content/Carla/Maps/OpenDrive")
+_OWN = Path(str(resources.files("td3_hpc.simulator") / "own_towns"))
+_TRIAL_S = 120.0  # Town04, the largest here, takes two.
 
 
 def available_towns(maps: Path | None) -> list[str]:
@@ -30,7 +34,7 @@ def load_town(name_or_path: str, maps: Path | None) -> Town:
     """
     if name_or_path.endswith(".xodr"):
         path = Path(name_or_path)
-        return parse_town(path.stem, read_opendrive(path), str(path))
+        return parse_foreign_town(path.stem, read_opendrive(path), str(path))
     files = _files(maps)
     if name_or_path not in files:
         near = difflib.get_close_matches(name_or_path, files, 1)
@@ -39,7 +43,24 @@ def load_town(name_or_path: str, maps: Path | None) -> Town:
             f"town {name_or_path}: there is none of this name; {hint}there are {', '.join(sorted(files))}; "
             "or give the path of an .xodr file"
         )
-    return parse_town(name_or_path, read_opendrive(files[name_or_path]), str(files[name_or_path]))
+    path = files[name_or_path]
+    parse = parse_town if path.parent == _OWN else parse_foreign_town
+    return parse(name_or_path, read_opendrive(path), str(path))
+
+
+def parse_foreign_town(name: str, text: str, source: str = "the OpenDRIVE text") -> Town:
+    """As `parse_town`, for text that may be damaged: tried first in a process of its own.
+
+    The client library crashes, or hangs, on some damages that `parse_opendrive` does not find.
+    """
+    trial = [sys.executable, "-m", "td3_hpc.simulator.towns", name]
+    try:
+        result = subprocess.run(trial, input=text, encoding="utf-8", capture_output=True, timeout=_TRIAL_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise BadInput(f"{source}: damaged, the client library does not finish reading its roads") from None
+    if result.returncode < 0:
+        raise BadInput(f"{source}: damaged, the client library crashes on its roads ({-result.returncode})")
+    return parse_town(name, text, source)
 
 
 def parse_town(name: str, text: str, source: str = "the OpenDRIVE text") -> Town:
@@ -67,6 +88,7 @@ def parse_town(name: str, text: str, source: str = "the OpenDRIVE text") -> Town
             lights,
             find_signal_groups(root, lights),
             signs,
+            find_give_way(road_map, signs, lights),
             find_edge_objects(road_map),
             SpeedLimits(root, road_map, limits).at,
         ),
@@ -74,8 +96,7 @@ def parse_town(name: str, text: str, source: str = "the OpenDRIVE text") -> Town
 
 
 def _files(maps: Path | None) -> dict[str, Path]:
-    own = Path(str(resources.files("td3_hpc.simulator") / "own_towns"))
-    files = {path.stem: path for path in sorted(own.glob("*.xodr"))}
+    files = {path.stem: path for path in sorted(_OWN.glob("*.xodr"))}
     if maps is not None:
         folder = maps / _IN_CARLA if (maps / _IN_CARLA).is_dir() else maps
         found = {path.stem: path for path in sorted(folder.glob("*.xodr"))} if folder.is_dir() else {}
@@ -83,3 +104,10 @@ def _files(maps: Path | None) -> dict[str, Path]:
             raise BadInput(f"--maps {maps}: no OpenDRIVE (.xodr) files there, nor in {maps / _IN_CARLA}")
         files.update(found)
     return files
+
+
+if __name__ == "__main__":  # the trial of `parse_foreign_town`
+    try:
+        parse_town(sys.argv[1], sys.stdin.buffer.read().decode())
+    except BadInput as error:
+        sys.exit(str(error))

@@ -1,4 +1,4 @@
-"""Traffic lights: the turns of each junction, and which light a vehicle stands at."""
+"""Traffic lights and signs: the turns of each junction, which light a vehicle stands at, where it gives way."""
 
 import math
 from collections.abc import Iterable
@@ -9,8 +9,9 @@ from td3_hpc.simulator.geometry import OrientedBox
 from td3_hpc.simulator.town import ALL_RED_S, GREEN_S, YELLOW_S, SignalGroup, Town
 
 RED, YELLOW = 0, 1
-_GIVE_WAY = ("traffic.stop", "traffic.yield")
 _CELL_M = 20.0
+_REACTION_S, _BRAKING = 0.3, 6.0
+"""How a vehicle stops that is told to let others in: after this time, with this deceleration, m/s²."""
 _ROUNDING_S = 1e-6  # A sum of steps misses a whole number of seconds by this at most.
 
 
@@ -75,10 +76,12 @@ def _set(light: TrafficLight, colour: int) -> None:
 
 
 class StopBoxes:
-    """Tells vehicles which light they stand at, and that they come to a stop or yield sign.
+    """Tells vehicles which light they stand at, and where they must give way.
 
-    A vehicle at such a sign is shown red without a light, as CARLA does: the Traffic Manager then lets vehicles take
-    turns at the junction. Without that it would let all of them in at once, where they block each other.
+    A vehicle at a stop or yield sign is shown red without a light, as CARLA does: the Traffic Manager then lets
+    vehicles take turns at the junction. So, while one waits there or crosses, are those that come to that junction on
+    other lanes and can still stop: the Traffic Manager knows of no turn but among those that were shown red, and two
+    that meet in the middle of a junction block each other for good.
     """
 
     def __init__(self, town: Town, lights: dict[str, TrafficLight]) -> None:
@@ -86,10 +89,13 @@ class StopBoxes:
         for site in town.traffic_lights:
             for box in site.stop_boxes:
                 self._lights.add(box, lights[site.signal_id])
-        self._signs = _Boxes[str]()
-        for sign in town.signs:
-            if sign.kind in _GIVE_WAY:
-                self._signs.add(sign.trigger, sign.kind)
+        self._roads = [junction.roads for junction in town.give_way]
+        self._signed, self._unsigned = _Boxes[int](), _Boxes[tuple[int, OrientedBox]]()
+        for number, junction in enumerate(town.give_way):
+            for box in junction.signed:
+                self._signed.add(box, number)
+            for box in junction.unsigned:
+                self._unsigned.add(box, (number, box))
 
     def show_to(self, vehicles: Iterable[Vehicle]) -> None:
         """Tell each vehicle the light in whose stop box its front is; green where there is none.
@@ -97,6 +103,8 @@ class StopBoxes:
         One that a light has stopped a little late, its front over the line, is held by it as long as its middle is
         in the box: otherwise it would drive on at red.
         """
+        taken: set[int] = set()
+        coming: list[tuple[Vehicle, int]] = []
         for vehicle in vehicles:
             pose = vehicle.pose
             x, y, _, _, _, _ = pose.ahead(vehicle.extent[0])
@@ -105,10 +113,32 @@ class StopBoxes:
                 held_by = self._lights.at(pose.x, pose.y, pose.z)
                 light = held_by if held_by is not None and held_by.id == vehicle.light_id else None
             vehicle.light_id = light.id if light else 0
-            if light is not None:
-                vehicle.light_state = light.colour
-            else:
-                vehicle.light_state = GREEN if self._signs.at(x, y, pose.z) is None else RED
+            before, vehicle.light_state = vehicle.light_state, light.colour if light else GREEN
+            if light is None and self._roads:
+                self._give_way(vehicle, x, y, before == RED, taken, coming)
+        for vehicle, junction in coming:
+            if junction in taken:
+                vehicle.light_state = RED
+
+    def _give_way(
+        self, vehicle: Vehicle, x: float, y: float, waits: bool, taken: set[int], coming: list[tuple[Vehicle, int]]
+    ) -> None:
+        """Red at a sign; else note which junction the vehicle crosses (`taken`), or could still stop at (`coming`)."""
+        signed = self._signed.at(x, y, vehicle.pose.z)
+        if signed is not None:
+            vehicle.light_state, vehicle.gave_way_at = RED, signed
+        elif vehicle.gave_way_at is not None:
+            crosses = vehicle.ground is not None and vehicle.ground.road_id in self._roads[vehicle.gave_way_at]
+            vehicle.gave_way_at = vehicle.gave_way_at if crosses else None
+        if vehicle.gave_way_at is not None:
+            taken.add(vehicle.gave_way_at)
+            return
+        unsigned = self._unsigned.at(x, y, vehicle.pose.z)
+        if unsigned is not None:
+            junction, box = unsigned
+            left = box.extent[0] - box.centre.offset_of(x, y)[0]
+            if waits or left > vehicle.speed * (_REACTION_S + vehicle.speed / (2.0 * _BRAKING)):
+                coming.append((vehicle, junction))
 
 
 _Content = TypeVar("_Content")

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,43 @@ def test_an_unknown_town_names_those_there_are():
     assert result.returncode == 2
     assert "Brookfield, Hamlet" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_damaged_file_is_one_line_that_says_what_is_wrong(tmp_path: Path):
+    (tmp_path / "cut.xodr").write_text(opendrive_text([Road(0.0, 0.0, 0.0, 400.0)])[:900])
+    result = start("--town", str(tmp_path / "cut.xodr"), "--port", "29999")
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "cut.xodr: damaged, not well-formed XML" in result.stderr
+
+
+def test_towns_of_a_carla_installation_are_offered_and_loaded(simulator_server: StartServer, tmp_path: Path):
+    folder = tmp_path / "CarlaUE4/Content/Carla/Maps/OpenDrive"
+    folder.mkdir(parents=True)
+    (folder / "Town07.xodr").write_text(opendrive_text([Road(0.0, 0.0, 0.0, 400.0)]))
+    (folder / "Town08.xodr").write_text("<OpenDRIVE>")
+    server = simulator_server("Town07", tmp_path)
+    told = run_client(
+        """
+first = world.get_map().name
+offered = client.get_available_maps()
+second = client.load_world("/Game/Carla/Maps/Hamlet").get_map().name
+errors = []
+for town in ("Atlantis", "Town08"):
+    try:
+        client.load_world(town)
+    except RuntimeError as error:
+        errors.append(str(error))
+tell([first, offered, second, errors, client.load_world("Town07").get_map().name])
+""",
+        server.port,
+    )
+    first, offered, second, errors, third = told
+    assert offered == [f"/Game/Carla/Maps/{name}" for name in ("Brookfield", "Hamlet", "Town07", "Town08")]
+    assert [first, second, third] == [f"Carla/Maps/{name}" for name in ("Town07", "Hamlet", "Town07")]
+    assert "Map 'Atlantis' not found" in errors[0]
+    assert "Town08.xodr: damaged" in errors[1]
+    server.stop()
 
 
 def test_asynchronous_mode_runs_by_itself_at_the_pace_of_real_time(hamlet_server: SimulatorServer):

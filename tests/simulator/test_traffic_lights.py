@@ -23,15 +23,17 @@ def colours(group: LightGroup) -> list[set[int]]:
 def test_phases_take_turns_of_green_yellow_and_all_red(world: World):
     (group,) = world.light_groups
     seen = []
-    for _ in range(round(30.0 / 0.05)):
+    for _ in range(round(60.0 / 0.05)):
         world.step()
         if not seen or seen[-1][1] != colours(group):
             seen.append((world.elapsed_s, colours(group)))
-    assert [pair for _, pair in seen] == [
-        [{GREEN}, {RED}], [{YELLOW}, {RED}], [{RED}, {RED}], [{RED}, {GREEN}], [{RED}, {YELLOW}], [{RED}, {RED}],
-        [{GREEN}, {RED}],
-    ]  # fmt: skip
-    assert [start for start, _ in seen[1:]] == pytest.approx([10, 13, 15, 25, 28, 30])
+    turn = [GREEN, YELLOW, RED]
+    expected = [
+        [{turn[part]} if phase == here else {RED} for phase in range(4)] for here in range(4) for part in range(3)
+    ]
+    assert [pair for _, pair in seen] == [*expected, expected[0]]
+    starts = [15 * number + part for number in range(4) for part in (0, 10, 13)]
+    assert [start for start, _ in seen[1:]] == pytest.approx([*starts[1:], 60])
 
 
 def test_no_two_phases_are_ever_green_together_in_any_town(world: World):
@@ -48,14 +50,14 @@ def test_frozen_lights_stay_and_a_reset_starts_anew(world: World):
     run(world, 12.0)
     group.freeze(True)
     run(world, 20.0)
-    assert colours(group) == [{YELLOW}, {RED}]
+    assert colours(group) == [{YELLOW}, {RED}, {RED}, {RED}]
     group.freeze(False)
     group.reset()
-    assert colours(group) == [{GREEN}, {RED}]
+    assert colours(group) == [{GREEN}, {RED}, {RED}, {RED}]
     run(world, 9.9)
-    assert colours(group) == [{GREEN}, {RED}]
+    assert colours(group) == [{GREEN}, {RED}, {RED}, {RED}]
     run(world, 0.2)
-    assert colours(group) == [{YELLOW}, {RED}]
+    assert colours(group) == [{YELLOW}, {RED}, {RED}, {RED}]
 
 
 def test_times_of_a_phase_are_taken(world: World):
@@ -63,7 +65,7 @@ def test_times_of_a_phase_are_taken(world: World):
     for light in group.phases[0]:
         light.green_s = 1.0
     run(world, 1.1)
-    assert colours(group) == [{YELLOW}, {RED}]
+    assert colours(group) == [{YELLOW}, {RED}, {RED}, {RED}]
 
 
 def test_a_vehicle_sees_the_light_of_the_stop_box_that_its_front_is_in(world: World):
@@ -86,7 +88,7 @@ def test_a_vehicle_sees_the_light_of_the_stop_box_that_its_front_is_in(world: Wo
 def test_the_clock_of_the_lights_restarts_with_the_episode(world: World):
     run(world, 12.0)
     world.load(world.town)
-    assert colours(world.light_groups[0]) == [{GREEN}, {RED}]
+    assert colours(world.light_groups[0]) == [{GREEN}, {RED}, {RED}, {RED}]
     assert all(light.elapsed_s == 0.0 for light in world.lights.values())
 
 

@@ -10,7 +10,7 @@ from td3_hpc.simulator.blueprints import library
 from td3_hpc.simulator.rpc.service import Service, finite
 from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.town import Town
-from td3_hpc.simulator.towns import available_towns, load_town, parse_town
+from td3_hpc.simulator.towns import available_towns, load_town, parse_foreign_town
 from td3_hpc.simulator.vehicle import GRAVITY
 from td3_hpc.simulator.weather import Weather
 from td3_hpc.simulator.wire import Refused
@@ -64,7 +64,7 @@ class SessionCalls:
     def copy_opendrive_to_file(self, text: str, parameters: list[Any]) -> None:
         """The first half of `generate_opendrive_world`; the parameters are for meshes, which there are not."""
         try:
-            self._sent = parse_town(OPENDRIVE_MAP, text)
+            self._sent = parse_foreign_town(OPENDRIVE_MAP, text)
         except BadInput as error:
             raise Refused(str(error)) from None
 
