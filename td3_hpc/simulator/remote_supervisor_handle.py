@@ -9,9 +9,9 @@ from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.simulator.learner_link import append_line, commands_path, events_path, read_lines
 from td3_hpc.simulator.supervisor_handle import Purpose, SimulatorFailed, SupervisorHandle, event_from
 
-#: The other node's numbers, separated by blanks: training simulators that are not the learner's to start.
+#: Numbers, separated by blanks, of the training simulators that are not the learner's to start.
 REMOTE_VARIABLE = "TD3_HPC_REMOTE_SIMULATORS"
-#: Somebody must start the step anew within this time, or the run fails.
+#: A supervisor of which nothing is heard for this long, while there is no simulator, will not come back.
 _SILENCE_S = 600.0
 _PERIOD_S = 0.2
 
@@ -28,6 +28,7 @@ class RemoteSupervisorHandle(SupervisorHandle):
         self, config: SimulatorConfig, purpose: Purpose, town: str, directory: Path, log_dir: Path, index: int
     ) -> None:
         super().__init__(config, purpose, town, directory, log_dir, index)
+        self._silence_s = max(_SILENCE_S, 2 * config.ready_timeout_s)
         self._offset = 0
         self._heard = time.monotonic()
 
@@ -54,8 +55,8 @@ class RemoteSupervisorHandle(SupervisorHandle):
             self._take(event_from(event))
         if events or self._address is not None:
             self._heard = time.monotonic()
-        elif time.monotonic() - self._heard > _SILENCE_S:
+        elif time.monotonic() - self._heard > self._silence_s:
             self._failure = SimulatorFailed(
-                f"nothing was heard of the {self._name} simulator on another node for {_SILENCE_S:.0f} s; see the "
+                f"nothing was heard of the {self._name} simulator on another node for {self._silence_s:.0f} s; see the "
                 f"job's log in {self._log_dir} for what became of its step"
             )

@@ -13,7 +13,9 @@ import yaml
 
 from td3_hpc.config import SimulatorConfig, load_stage
 from td3_hpc.errors import BadInput
+from td3_hpc.simulator import remote_supervisor_handle
 from td3_hpc.simulator.remote_supervisor_handle import RemoteSupervisorHandle
+from td3_hpc.simulator.supervisor_handle import SimulatorFailed
 from tests.processes import descendants, wait_until_gone
 
 READY_S = 30
@@ -126,3 +128,17 @@ def test_bad_input_on_the_other_node_is_the_learners_to_report(other_node):
     assert node.start_step().wait(READY_S) == 2
     with pytest.raises(BadInput, match="not an executable file"):
         handle.address(timeout_s=READY_S)
+
+
+def test_a_node_of_which_nothing_is_heard_fails_the_run(other_node, monkeypatch):
+    monkeypatch.setattr(remote_supervisor_handle, "_SILENCE_S", 0.5)
+    handle = other_node(ready_timeout_s=0.1).handle()
+    with pytest.raises(SimulatorFailed, match="nothing was heard of the training-1 simulator"):
+        handle.address(timeout_s=READY_S)
+
+
+def test_the_jobs_script_names_the_simulators_elsewhere(monkeypatch):
+    monkeypatch.delenv(remote_supervisor_handle.REMOTE_VARIABLE, raising=False)
+    assert remote_supervisor_handle.remote_simulators() == frozenset()
+    monkeypatch.setenv(remote_supervisor_handle.REMOTE_VARIABLE, "1 3 ")
+    assert remote_supervisor_handle.remote_simulators() == {1, 3}
