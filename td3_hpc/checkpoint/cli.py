@@ -10,7 +10,8 @@ from rich.table import Column, Table
 
 from td3_hpc.checkpoint.compare import diff as compare
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.manifest import Manifest, manifest_paths, problems, read_manifest
+from td3_hpc.checkpoint.lineage import superseded_manifest_paths
+from td3_hpc.checkpoint.manifest import SET_ASIDE_DIR, STATE_DIR, Manifest, manifest_paths, problems, read_manifest
 from td3_hpc.checkpoint.retention import prune as remove_unneeded
 from td3_hpc.config import CheckpointConfig, load_stage
 from td3_hpc.errors import BadInput, ExitCode
@@ -18,35 +19,39 @@ from td3_hpc.errors import BadInput, ExitCode
 app = typer.Typer(help="Look at, verify, compare and thin out checkpoints.", no_args_is_help=True)
 
 Checkpoints = Annotated[
-    list[Path], typer.Argument(help="Run directories, or state/checkpoint-*.json files.", show_default=False)
+    list[Path],
+    typer.Argument(help="Run directories, or state/checkpoint-*.json files.", show_default=False, metavar="PATH..."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
 def inspect(paths: Checkpoints, as_json: AsJson = False) -> None:
-    """What the checkpoints of a run hold.
+    """What checkpoints there are and what they hold, the newest first. Reads the manifests only; `verify` reads all.
+
+    A damaged or superseded one (written by an attempt that had been taken over) is listed as such; exits 0.
 
     Example: td3-hpc checkpoint inspect checkpoints/1k
     """
-    manifests = [manifest for path in paths for manifest in _manifests(path)]
-    rows = [_row(path, manifest) for path, manifest in manifests]
+    found = {path: _rows(path) for path in paths}
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        typer.echo(json.dumps([row for rows in found.values() for row in rows], indent=1))
         return
-    table = Table(Column("checkpoint", no_wrap=True), "step", "created", "rows", "segments", "MB", "tags")
-    for row in rows:
-        tags = ", ".join(f"{key}={value}" for key, value in row["tags"].items())
-        megabytes = f"{row['bytes'] / 1e6:.1f}"
-        table.add_row(
-            row["name"], str(row["step"]), row["created"], str(row["rows"]), str(row["segments"]), megabytes, tags
-        )
-    Console().print(table)
+    for path, rows in found.items():
+        typer.echo(f"{path} (a checkpoint's manifest is state/checkpoint-NAME.json)")
+        Console().print(_table(rows))
+        aside = path / STATE_DIR / SET_ASIDE_DIR
+        if aside.is_dir():
+            typer.echo(
+                f"{aside}: {len(list(aside.iterdir()))} files of damaged checkpoints, set aside; yours to delete"
+            )
 
 
 @app.command()
 def verify(paths: Checkpoints, as_json: AsJson = False) -> None:
-    """Hold every file of every checkpoint against its checksum; exits 0 where all are whole, 1 otherwise.
+    """Hold every file of every checkpoint against its size and checksum; names what is missing or damaged.
+
+    Exits 0 where all are whole, 1 otherwise.
 
     Example: td3-hpc checkpoint verify checkpoints/1k
     """
@@ -70,8 +75,9 @@ def diff(
     second: Annotated[Path, typer.Argument(help="What to compare it with.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two checkpoints byte by byte; exits 0 only where networks, optimizers, random state, counters and replay
-    rows are all the same. Where and when they were made (provenance) does not count.
+    """Compare two checkpoints byte by byte: networks, optimizers, random state, counters and replay rows.
+
+    Where and when they were made (provenance) does not count. Exits 0 only where all is the same, 1 otherwise.
 
     Example: td3-hpc checkpoint diff checkpoints/a checkpoints/b
     """
@@ -90,8 +96,12 @@ def diff(
 def prune(
     run: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove the checkpoints that the run's retention rules no longer keep, and files that none needs.
+
+    The rules are those of the run's config.yaml (checkpoint.keep_last and so on). A training run does this itself after
+    each checkpoint, and may be running.
 
     Example: td3-hpc checkpoint prune checkpoints/1k --dry-run
     """
@@ -99,6 +109,9 @@ def prune(
     config_path = run / "config.yaml"
     config = load_stage(config_path).checkpoint if config_path.exists() else CheckpointConfig()
     pruned = remove_unneeded(run, config, dry_run)
+    if as_json:
+        typer.echo(json.dumps({"dry_run": dry_run, **vars(pruned)}, indent=1))
+        return
     for name in (*pruned.manifests, *pruned.files):
         typer.echo(name)
     verb = "would free" if dry_run else "freed"
@@ -112,10 +125,6 @@ def _manifest_paths(path: Path) -> list[Path]:
     return found
 
 
-def _manifests(path: Path) -> list[tuple[Path, Manifest]]:
-    return [(found, read_manifest(found)) for found in _manifest_paths(path)]
-
-
 def _problems(path: Path) -> list[str]:
     try:
         return list(problems(path.parent.parent, read_manifest(path)))
@@ -123,14 +132,63 @@ def _problems(path: Path) -> list[str]:
         return [str(error)]
 
 
-def _row(path: Path, manifest: Manifest) -> dict[str, Any]:
-    return {
-        "name": path.name,
-        "epoch": manifest.epoch,
-        "step": manifest.step,
-        "created": manifest.created,
-        "rows": manifest.next_row - manifest.first_row,
-        "segments": len(manifest.segments),
-        "bytes": sum(file.bytes for file in manifest.files()),
-        "tags": dict(manifest.tags),
-    }
+def _table(rows: list[dict[str, Any]]) -> Table:
+    numbers = [Column(name, justify="right", no_wrap=True) for name in ("step", "rows", "MB")]
+    table = Table(
+        Column("name", no_wrap=True),
+        Column("written, UTC", no_wrap=True),
+        *numbers,
+        Column("remarks", overflow="fold"),
+        box=None,
+    )
+    for row in rows:
+        name = row["name"].removeprefix("checkpoint-").removesuffix(".json")
+        if row["damage"]:
+            table.add_row(name, "", "", "", "", "DAMAGED, see verify")
+            continue
+        tags = [
+            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in row["tags"].items()
+        ]
+        remarks = ", ".join(["superseded: never read"] * row["superseded"] + tags)
+        numbers_of_it = f"{row['step']:,}", f"{row['rows']:,}", f"{row['bytes'] / 1e6:,.1f}"
+        table.add_row(name, row["created"][:16].replace("T", " "), *numbers_of_it, remarks)
+    return table
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """One row a manifest, the same keys in each."""
+    superseded = superseded_manifest_paths(path) if path.is_dir() else []
+    rows = []
+    for manifest_path in _manifest_paths(path):
+        manifest, damage = None, ""
+        try:
+            manifest = read_manifest(manifest_path)
+        except CheckpointDamaged as error:
+            damage = str(error)
+        known = _contents(manifest) if manifest else dict.fromkeys(_CONTENTS)
+        rows.append(
+            {
+                "path": str(manifest_path),
+                "name": manifest_path.name,
+                "damage": damage,
+                "superseded": manifest_path in superseded,
+                **known,
+            }
+        )
+    return rows
+
+
+_CONTENTS = ("epoch", "step", "created", "rows", "segments", "bytes", "tags")
+
+
+def _contents(manifest: Manifest) -> dict[str, Any]:
+    values = (
+        manifest.epoch,
+        manifest.step,
+        manifest.created,
+        manifest.next_row - manifest.first_row,
+        len(manifest.segments),
+        sum(file.bytes for file in manifest.files()),
+        dict(manifest.tags),
+    )
+    return dict(zip(_CONTENTS, values))

@@ -1,11 +1,13 @@
 """Small real runs: the embedded simulator's small town, a few dozen steps."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -95,9 +97,9 @@ class Run:
             self.process.communicate(timeout=30)
 
 
-@pytest.fixture
-def make_run(tmp_path):
-    """Factory: `make_run(name, **{"training.total_steps": 60})` is a Run of the small stage with changes."""
+@contextlib.contextmanager
+def run_factory(directory: Path) -> Iterator[Callable[..., Run]]:
+    """`make(name, **{"training.total_steps": 60})` is a Run of the small stage with changes; all end with the block."""
     runs = []
 
     def make(name: str = "run", **changes) -> Run:
@@ -108,11 +110,18 @@ def make_run(tmp_path):
             for parent in parents:
                 section = section.setdefault(parent, {})
             section[last] = value
-        config = tmp_path / f"{name}.yaml"
+        config = directory / f"{name}.yaml"
         config.write_text(yaml.safe_dump(data))
-        runs.append(Run(tmp_path / name, config))
+        runs.append(Run(directory / name, config))
         return runs[-1]
 
     yield make
     for run in runs:
         run.kill()
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Factory: see `run_factory`."""
+    with run_factory(tmp_path) as make:
+        yield make
