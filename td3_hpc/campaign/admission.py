@@ -120,6 +120,8 @@ class Admissions:
             return found
         if bound.config_sha256 != config_digest(config):
             found.append("another configuration")
+        if not notes:  # not submitted yet
+            return found
         if bound.code_sha256 != code:
             found.append(f"other code ({bound.code_sha256[:12]}, not {str(code)[:12]})")
         if bound.image_sha256 != image:

@@ -51,7 +51,7 @@ def resume(here: Place, accept_verdicts: bool, say: Say, package: Path = PACKAGE
                 "--accept-verdicts to let it count (the ledger records that), or give another name to the campaign to "
                 "earn it again"
             )
-    outcome = Admissions(directory, old).outcome()
+    outcome = Admissions(directory, here.campaign).outcome()
     if outcome.decision == "no-go" and not (review.anew or review.judged_again or review.mistakes or review.accepted):
         review.mistakes.append(
             f"{outcome.reason.rstrip('.')}. Nothing of that has changed; its report names the change to make"

@@ -1,0 +1,173 @@
+"""Who may start, from verdicts in a campaign's directory."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from td3_hpc.campaign.admission import GAVE_UP_FILE, Admissions, admit, config_digest, verdict_digest
+from td3_hpc.campaign.directory import CampaignDirectory
+from td3_hpc.campaign.plan import load_campaign
+from td3_hpc.campaign.verdict import SUBMISSION_FILE, VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
+from td3_hpc.errors import BadInput
+from tests.campaign_stand_in import write_campaign
+
+CODE, IMAGE = "c" * 64, "d" * 64
+
+
+class Place:
+    """A campaign's directory with runs that have verdicts or not."""
+
+    def __init__(self, folder: Path, stages: int = 3, **top: Any) -> None:
+        self.directory = CampaignDirectory(folder / "trial")
+        self.directory.root.mkdir()
+        self.campaign = load_campaign(write_campaign(folder / "trial.yaml", *[{}] * stages, **top))
+        (self.directory.root / "campaign.yaml").write_text(self.campaign.to_yaml())
+        for stage in self.campaign.stages:
+            for seed in self.campaign.seeds:
+                self.submit(stage.name, seed)
+
+    def submit(self, stage: str, seed: int, code: str = CODE, image: str | None = IMAGE) -> None:
+        notes = self.directory.run(stage, seed) / SUBMISSION_FILE
+        notes.parent.mkdir(parents=True, exist_ok=True)
+        notes.write_text(json.dumps({"code_sha256": code, "image": {"sha256": image} if image else None}))
+
+    def judge(self, stage: str, verdict: Any = "GO", seed: int = 1, **bound: Any) -> Path:
+        config = self.campaign.stages[self.campaign.index(stage)].with_seed(seed)
+        simulator = SimulatorIdentity(config.simulator.kind, config.simulator.version)
+        origin = {"simulator": simulator, "town": "Brookfield", "config_sha256": config_digest(config)}
+        origin |= {"code_sha256": CODE, "image_sha256": IMAGE, **bound}
+        run = self.directory.run(stage, seed)
+        written = Verdict(verdict, "as decided", stage, 10, "2026-01-01", [], BoundTo(**origin))
+        (run / VERDICT_FILE).write_text(json.dumps(asdict(written)))
+        return run
+
+    def decide(self, stage: str, seed: int = 1) -> tuple[str, str]:
+        admission = Admissions(self.directory, self.campaign).decide(self.campaign.index(stage), seed)
+        return admission.decision, admission.reason
+
+
+def test_the_first_stage_starts_and_the_others_wait_for_it(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+
+    assert [place.decide(stage)[0] for stage in "abc"] == ["go", "wait", "wait"]
+    place.judge("a")
+    assert [place.decide(stage)[0] for stage in "abc"] == ["go", "go", "wait"]
+
+
+def test_a_no_go_ends_every_later_stage_and_names_the_one_that_failed(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.judge("a", "NO-GO")
+
+    for stage in "bc":
+        assert place.decide(stage) == ("no-go", "stage a, seed 1 is NO-GO: as decided")
+
+
+@pytest.mark.parametrize(
+    ("bound", "message"),
+    [
+        ({"code_sha256": "e" * 64}, "earned on other code (eeeeeeeeeeee, not cccccccccccc)"),
+        ({"image_sha256": "e" * 64}, "earned on another container image"),
+        ({"image_sha256": None}, "earned on another container image"),
+        ({"config_sha256": "e" * 64}, "earned on another configuration"),
+        ({"simulator": SimulatorIdentity("carla", "0.9.16")}, "earned on carla 0.9.16, not embedded 0.9.16"),
+        ({"simulator": SimulatorIdentity("embedded", "0.9.15")}, "earned on embedded 0.9.15, not embedded 0.9.16"),
+    ],
+)
+def test_a_verdict_holds_only_for_what_it_was_earned_on(tmp_path: Path, bound: dict[str, Any], message: str) -> None:
+    place = Place(tmp_path)
+    place.judge("a", **bound)
+
+    decision, reason = place.decide("b")
+
+    assert decision == "no-go"
+    assert message in reason
+
+
+def test_an_accepted_verdict_counts_for_other_code_but_not_for_another_simulator(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    simulator = SimulatorIdentity("carla", "0.9.16")
+    for bound, expected in (({}, "go"), ({"simulator": simulator}, "no-go")):
+        run = place.judge("a", code_sha256="e" * 64, **bound)
+        accepted = {"verdict_sha256": verdict_digest(run), "now_code_sha256": CODE, "now_image_sha256": IMAGE}
+        place.directory.note("accepted", stage="a", seed=1, **accepted)
+
+        assert place.decide("b")[0] == expected
+
+
+def test_a_verdict_that_was_accepted_for_other_code_than_this_does_not_count(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    run = place.judge("a", code_sha256="e" * 64)
+    accepted = {"verdict_sha256": verdict_digest(run), "now_code_sha256": "f" * 64, "now_image_sha256": IMAGE}
+    place.directory.note("accepted", stage="a", seed=1, **accepted)
+
+    assert place.decide("b")[0] == "no-go"
+
+
+def test_with_all_seeds_required_one_failure_ends_all(tmp_path: Path) -> None:
+    place = Place(tmp_path, seeds=[1, 2, 3])
+    place.judge("a", seed=1)
+    assert place.decide("b", 1) == ("wait", "stage a, seed 2 is unfinished; stage a, seed 3 is unfinished")
+    place.judge("a", "NO-GO", seed=2)
+
+    assert place.decide("b", 1)[0] == "no-go"
+    assert "3 of 3 seeds must pass stage a; stage a, seed 2 is NO-GO" in place.decide("b", 1)[1]
+
+
+def test_with_a_share_required_the_failed_seed_is_left_behind(tmp_path: Path) -> None:
+    place = Place(tmp_path, seeds=[1, 2, 3], require=0.67)
+    place.judge("a", seed=1)
+    place.judge("a", "NO-GO", seed=2)
+    assert place.decide("b", 1)[0] == "wait", "the third one decides"
+    place.judge("a", seed=3)
+
+    assert [place.decide("b", seed)[0] for seed in (1, 2, 3)] == ["go", "no-go", "go"]
+    place.judge("b", seed=1)
+    place.judge("b", seed=3)
+    assert [place.decide("c", seed)[0] for seed in (1, 2, 3)] == ["go", "no-go", "go"]
+    place.judge("c", seed=1)
+    place.judge("c", "NO-GO", seed=3)
+    assert Admissions(place.directory, place.campaign).outcome().decision == "no-go"
+
+
+def test_a_stage_that_was_given_up_ends_the_later_ones(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    (place.directory.run("a", 1) / GAVE_UP_FILE).write_text("3 jobs got no further than step 0\n")
+
+    assert place.decide("c") == ("stuck", "stage a, seed 1: 3 jobs got no further than step 0")
+
+
+def test_a_damaged_verdict_is_neither_go_nor_a_traceback(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    (place.directory.run("a", 1) / VERDICT_FILE).write_text('{"verdict": "GO"')
+
+    decision, reason = place.decide("b")
+
+    assert decision == "stuck"
+    assert "verdict.json: damaged" in reason
+
+
+def test_what_a_run_waits_for_is_left_for_the_jobs_script(tmp_path: Path) -> None:
+    place = Place(tmp_path, seeds=[1, 2])
+    state = place.directory.run("a", 2) / "state"
+    state.mkdir()
+    for step in (500, 1250):
+        (state / f"checkpoint-e0002-s{step:09}-0001.json").touch()
+    run = place.directory.run("b", 1)
+
+    assert admit(run).decision == "wait"
+    assert (run / "submission" / "waits_for").read_text() == "a 1 0\na 2 1250\n"
+
+
+def test_after_cancel_nothing_starts_until_it_is_submitted_again(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    for word, decision in (("submitted", "go"), ("cancelled", "cancelled"), ("submitted", "go")):
+        place.directory.note(word)
+        assert admit(place.directory.run("a", 1)).decision == decision
+
+
+def test_a_run_of_no_campaign_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="not a run of a campaign"):
+        admit(tmp_path)
