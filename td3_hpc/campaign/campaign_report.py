@@ -15,7 +15,6 @@ from td3_hpc.campaign.document import (
     Table,
     Text,
     Tile,
-    overrides,
     yaml_diff,
 )
 from td3_hpc.campaign.gates import GateResult
@@ -170,8 +169,7 @@ def _action(run: _Run, result: GateResult) -> Action:
     if result.remedy:
         text += f" {result.remedy}."
     if result.change:
-        text += f" Put it into the stage's `overrides` of the campaign file (`{overrides(result.change)}`)"
-        text += " and run `td3-hpc campaign resume`."
+        text += " Put the change into the stage's `overrides` in the campaign file and run `td3-hpc campaign resume`."
     return Action(Chip("fail", "blocking"), result.title, text, yaml_diff(run.history.config, result.change))
 
 

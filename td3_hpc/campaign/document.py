@@ -161,6 +161,6 @@ def yaml_diff(config: StageConfig, change: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def overrides(change: Mapping[str, Any]) -> str:
+def overrides(change: Mapping[str, Any]) -> list[str]:
     """The same as options of `td3-hpc train`."""
-    return " ".join(f"-o {key}={plain(value)}" for key, value in sorted(change.items()))
+    return [f"-o {key}={plain(value)}" for key, value in sorted(change.items())]

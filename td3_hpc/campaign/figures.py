@@ -80,7 +80,7 @@ def _gradients(axes: Axes, history: RunHistory) -> None:
     if gate:
         axes.axhline(gate.limit, color=LIMIT_COLOUR, ls="--", lw=1.2, label="limit, actor CNN")
     axes.set(yscale="log", xlabel="TD3 update", ylabel="L2 norm before clipping")
-    axes.legend(ncols=2)
+    _legend(axes)
 
 
 def _values(axes: Axes, history: RunHistory) -> None:
@@ -95,7 +95,7 @@ def _values(axes: Axes, history: RunHistory) -> None:
         bound = 2 * history.config.environment.reward.bound / (1 - history.config.agent.discount)
         axes.axhline(bound, color=LIMIT_COLOUR, ls="--", lw=1.2, label="limit, |Q|")
     axes.set(yscale="log", xlabel="step")
-    axes.legend(ncols=2)
+    _legend(axes)
 
 
 def _rewards(axes: Axes, history: RunHistory) -> None:
@@ -106,7 +106,7 @@ def _rewards(axes: Axes, history: RunHistory) -> None:
     if history.stage is not None:
         axes.axvline(history.config.training.learning_starts, color=INK, ls=":", lw=1, label="learning starts")
     axes.set(xlabel="step", ylabel="reward per step")
-    axes.legend(ncols=2)
+    _legend(axes)
 
 
 def _returns(axes: Axes, history: RunHistory) -> None:
@@ -114,13 +114,13 @@ def _returns(axes: Axes, history: RunHistory) -> None:
     axes.plot(*zip(*episodes) if episodes else ((), ()), ".", color=COLOURS[4], label="training episode")
     _with_intervals(axes, history, "return", COLOURS[0])
     axes.set(xlabel="step", ylabel="return")
-    axes.legend()
+    _legend(axes)
 
 
 def _completion(axes: Axes, history: RunHistory) -> None:
     _with_intervals(axes, history, "route completion", COLOURS[2])
     axes.set(xlabel="step", ylabel="route completion (%)", ylim=(0, 100))
-    axes.legend()
+    _legend(axes)
 
 
 def _with_intervals(axes: Axes, history: RunHistory, measure: str, colour: str) -> None:
@@ -152,16 +152,21 @@ def _map(axes: Axes, history: RunHistory) -> None:
             fontsize=8,
         )
     _frame(axes, [point for episode in episodes for point in episode["planned"] + episode["path"]])
-    axes.legend(loc="best")
+    _legend(axes)
 
 
 def _frame(axes: Axes, points: Sequence[Sequence[float]]) -> None:
-    """Show these points and a little around them, in scale; y grows to the south."""
-    xs, ys = [point[0] for point in points], [point[1] for point in points]
-    margin = 15 + 0.05 * max(max(xs) - min(xs), max(ys) - min(ys))
-    axes.set(xlim=(min(xs) - margin, max(xs) + margin), ylim=(max(ys) + margin, min(ys) - margin))
+    """Show these points and a little around them, x and y to one scale; y grows to the south."""
+    middles, reaches = [], []
+    for column in zip(*points):
+        middles.append((max(column) + min(column)) / 2)
+        reaches.append((max(column) - min(column)) / 2 + 15)
+    shape = SIZE[0] / SIZE[1]
+    across = max(reaches[0], reaches[1] * shape)
+    axes.set(xlim=(middles[0] - across, middles[0] + across))
+    axes.set(ylim=(middles[1] + across / shape, middles[1] - across / shape))
     axes.set(xlabel="x (m)", ylabel="y (m)")
-    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_aspect("equal", adjustable="box")
 
 
 def _last_paths(history: RunHistory) -> list[dict[str, Any]]:
@@ -208,6 +213,11 @@ FIGURES: dict[str, tuple[str, Draw, Callable[[RunHistory], bool]]] = {
     "completion": ("Route completion in evaluation", _completion, lambda h: bool(h.of("evaluation"))),
     "map": ("Paths of the last evaluation cycle; wide: the planned route", _map, lambda h: bool(_last_paths(h))),
 }
+
+
+def _legend(axes: Axes) -> None:
+    """Above the axes, where it covers nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, handlelength=1.4)
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, float | None]], **style: Any) -> None:

@@ -185,7 +185,7 @@ def next_actions(history: RunHistory, verdict: Verdict) -> Section:
     if verdict.verdict == "NO-GO":
         again = f"{run}-corrected"
         lines = [
-            f"td3-hpc train {run / CONFIG_FILE} --run-dir {again} {overrides(change)}".rstrip(),
+            " \\\n  ".join([f"td3-hpc train {run / CONFIG_FILE} --run-dir {again}", *overrides(change)]),
             f"td3-hpc report {again} --compare {run}",
         ]
         text = "Make the blocking changes and run the stage again; the second command shows what they resolved:"

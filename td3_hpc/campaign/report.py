@@ -155,6 +155,6 @@ def _tiles(verdict: Verdict) -> list[Tile]:
 
 
 def _tile(label: str, result: GateResult) -> Tile:
-    achieved, _, rest = result.achieved.partition(" (")
-    detail = f"target {result.target.partition(' (')[0]}" + (f" ({rest}" if rest else "")
-    return Tile(label, linked(achieved, result.name), detail, result.status)
+    achieved, _, interval = result.achieved.removesuffix(")").partition(" (")
+    details = [interval, f"target {result.target.partition(' (')[0]}"]
+    return Tile(label, linked(achieved, result.name), "; ".join(filter(None, details)), result.status)

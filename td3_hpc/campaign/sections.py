@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from td3_hpc.campaign.course import incident
-from td3_hpc.campaign.document import Action, Block, Cell, Chip, Section, Table, Text, linked, overrides, yaml_diff
+from td3_hpc.campaign.document import Action, Block, Cell, Chip, Section, Table, Text, linked, yaml_diff
 from td3_hpc.campaign.gates import GateResult
 from td3_hpc.campaign.history import Event, Evidence, RunHistory, evidence
 from td3_hpc.campaign.verdict import Verdict
@@ -26,10 +26,9 @@ def actions(history: RunHistory, verdict: Verdict) -> Section:
             text = f"{achieved}, where {result.target} was asked for. {_sentence(result.cause)}"
             if result.remedy:
                 text += f" {_sentence(result.remedy)}"
-            options = f" Apply with `{overrides(result.change)}`." if result.change else ""
             status = "fail" if severity == "blocking" else "watch" if severity == "recommended" else "info"
             diff = yaml_diff(history.config, result.change)
-            blocks.append(Action(Chip(status, severity), result.title, text + options, diff))  # type: ignore[arg-type]
+            blocks.append(Action(Chip(status, severity), result.title, text, diff))  # type: ignore[arg-type]
     if not blocks:
         blocks.append(Text("Nothing: every gate that could be judged passed."))
     return Section("Open items", "actions", blocks)
@@ -42,7 +41,7 @@ def _sentence(text: str) -> str:
 def metrics(verdict: Verdict) -> Section:
     """The critical-metrics table."""
     rows: list[list[Cell]] = [
-        [result.title, result.target, linked(result.achieved, result.name), chip(result), percent(result.confidence)]
+        [chip(result), result.title, result.target, linked(result.achieved, result.name), percent(result.confidence)]
         for result in verdict.gates
         if result.group in ("metric", "driving")
     ]
@@ -50,7 +49,7 @@ def metrics(verdict: Verdict) -> Section:
         "Critical metrics",
         "metrics",
         [
-            Table(["Metric", "Target", "Achieved", "Status", "Confidence"], rows, frozenset({4})),
+            Table(["Status", "Metric", "Target", "Achieved", "Confidence"], rows, frozenset({4})),
             Text("An achieved value links to its evidence. Confidence says how far that evidence carries.", note=True),
         ],
     )

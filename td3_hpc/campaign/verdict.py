@@ -139,9 +139,8 @@ def read_gates(run_dir: Path) -> GatesConfig:
 
 def _reason(history: RunHistory, results: list[GateResult], missed: list[GateResult]) -> str:
     if missed:
-        first = missed[0]
-        more = f", and {len(missed) - 1} more gates failed" if len(missed) > 1 else ""
-        return f"{first.title}: {first.achieved}, where {first.target} was asked for{more}."
+        more = f" Also failed: {', '.join(gate.title for gate in missed[1:])}." if len(missed) > 1 else ""
+        return f"{missed[0].title}: {missed[0].cause}.{more}"
     blocking = [gate for gate in results if gate.severity == "blocking"]
     passed = sum(gate.status == "pass" for gate in blocking)
     untold = len(blocking) - passed

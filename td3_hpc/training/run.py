@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,6 +123,7 @@ def _run_loop(
         episodes=counters.episode,
         evaluations=counters.evaluations,
         replay_rows=parts.replay.next_row - parts.replay.first_row,
+        memory_peak_mib=_peak_memory_mib(),
     )
     console.line(
         f"done: {counters.step} steps, {parts.agent.updates} updates, {parts.agent.actor_updates} actor updates, "
@@ -132,9 +134,14 @@ def _run_loop(
 
 def _stopped(parts: Parts, console: RunConsole, step: int) -> ExitCode:
     name = parts.stop.signal_name or "stop"
-    parts.record.append("stopped", signal=name)
+    parts.record.append("stopped", signal=name, memory_peak_mib=_peak_memory_mib())
     console.line(f"step {step}: stopped by {name} with a checkpoint saved; the same command continues")
     return ExitCode.PREEMPTED
+
+
+def _peak_memory_mib() -> int:
+    """The largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _prepare_directory(run_dir: Path, config: StageConfig) -> None:

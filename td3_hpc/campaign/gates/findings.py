@@ -46,18 +46,20 @@ def counted(history: RunHistory) -> Confidence:
 
 
 def none_among(count: int, what: str, history: RunHistory) -> Confidence:
-    """For something that was looked for and not seen: the rule of three.
+    """For something that was looked for and not seen.
 
-    None among n readings bounds its rate to 3 / n at 95 %; the confidence is what that leaves, times the share of the
-    run that the record covers.
+    None among n readings bounds its rate to 1 - 0.05 ** (1 / n) at 95 % (Clopper and Pearson; the "rule of three" for
+    large n). The confidence is what that leaves, times the share of the run that the record covers.
     """
     if count < 1:
         return Confidence(0.0, f"no {what} to look at")
     covered, _ = history.steps_covered()
     share = min(1.0, covered / history.config.training.total_steps)
-    bound = min(1.0, 3 / count)
+    bound = 1 - 0.05 ** (1 / count)
     part = "" if share >= 1 else f", over {share:.0%} of the run"
-    return Confidence(share * (1 - bound), f"none among {count:,} {what}{part}: a rate below {bound:.2g} at 95 %")
+    return Confidence(
+        share * (1 - bound), f"none among {count:,} {what}{part}: at most {100 * bound:.2g} % of them, at 95 %"
+    )
 
 
 def seen(what: str) -> Confidence:

@@ -70,7 +70,7 @@ def _total(history: RunHistory, name: str, due: int, what: str) -> Finding:
         number(due),
         number(done),
         cause,
-        evidence("interval", name, history.having("interval", name)),
+        evidence("interval", name, history.of("interval")),
     )
 
 
