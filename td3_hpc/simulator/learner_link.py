@@ -4,6 +4,8 @@ A supervisor that the learner started has two pipes to it. One on another node, 
 run directory with it; two append-only files take the pipes' place.
 """
 
+import contextlib
+import errno
 import json
 import os
 import select
@@ -43,9 +45,13 @@ def commands_path(directory: Path, name: str) -> Path:
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:
-    """Add a line to a file that somebody on another node reads."""
-    with path.open("ab") as file:
-        file.write(json.dumps(line).encode() + b"\n")
+    """Add a line, or nothing of it, to a file that somebody on another node reads. Raises OSError (disk full)."""
+    data = json.dumps(line).encode() + b"\n"
+    with path.open("ab", buffering=0) as file:
+        end = file.tell()
+        if file.write(data) < len(data):
+            file.truncate(end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -100,6 +106,7 @@ class FileLink:
         self._events, self._commands = events_path(directory, name), commands_path(directory, name)
         _, self._read = read_lines(self._commands)  # what was asked before this one's time is another's matter
         self._looked = time.monotonic()
+        self._unsent: list[dict[str, Any]] = []
 
     @property
     def generation(self) -> int:
@@ -111,11 +118,20 @@ class FileLink:
         if time.monotonic() - self._looked < _FILE_PERIOD_S:
             return []
         self._looked = time.monotonic()
+        self._send()
         commands, self._read = read_lines(self._commands, self._read)
         return commands
 
     def tell(self, event: dict[str, Any]) -> None:
-        append_line(self._events, event)
+        self._unsent.append(event)
+        self._send()
+
+    def _send(self) -> None:
+        """Write what the disk takes; a full one must not end the simulator."""
+        with contextlib.suppress(OSError):
+            while self._unsent:
+                append_line(self._events, self._unsent[0])
+                del self._unsent[0]
 
 
 def _stdin(parent: int) -> bytes:

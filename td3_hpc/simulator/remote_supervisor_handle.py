@@ -46,7 +46,13 @@ class RemoteSupervisorHandle(SupervisorHandle):
         time.sleep(min(limit_s, _PERIOD_S))
 
     def _command(self, command: dict[str, Any]) -> None:
-        append_line(commands_path(self._directory, self._name), command)
+        path = commands_path(self._directory, self._name)
+        try:
+            append_line(path, command)
+        except OSError as error:
+            raise SimulatorFailed(
+                f"{path}: cannot be written ({error.strerror}), so nobody restarts the simulator; make space"
+            ) from error
         self._heard = time.monotonic()
 
     def _read(self) -> None:
