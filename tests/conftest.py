@@ -13,6 +13,13 @@ import pytest
 
 from td3_hpc.simulator.ports import PortBlock, reserve
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the server is that the conformance tests (tests/simulator/test_documented_use.py) shall judge."""
+    parser.addoption("--carla-host", default="127.0.0.1", help="host of the server that --carla-port names")
+    parser.addoption("--carla-port", type=int, help="RPC port of a running server; left out: an embedded one")
+
+
 START_TIMEOUT_S = 60.0
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -130,7 +130,7 @@ class RawStream:
         return data
 
 
-def run_client(program: str, port: int, *arguments: str, timeout: float = 120) -> Any:
+def run_client(program: str, port: int, *arguments: str, timeout: float = 120, host: str = "127.0.0.1") -> Any:
     """Run a program on the real client, as `carla`, `client`, `world`; what it passes to `tell(value)` comes back."""
     text = PREAMBLE + program + "\nos._exit(0)  # streaming threads may outlive the interpreter\n"
     result = subprocess.run(
@@ -140,7 +140,7 @@ def run_client(program: str, port: int, *arguments: str, timeout: float = 120) -
         timeout=timeout,
         check=False,
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "CARLA_HOST": host},
     )
     told = [line for line in result.stdout.splitlines() if line.startswith("TOLD ")]
     said = f"exit {result.returncode}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
@@ -152,7 +152,7 @@ def run_client(program: str, port: int, *arguments: str, timeout: float = 120) -
 PREAMBLE = """
 import json, math, os, queue, random, sys, time
 import carla
-client = carla.Client("127.0.0.1", int(sys.argv[1]))
+client = carla.Client(os.environ["CARLA_HOST"], int(sys.argv[1]))
 client.set_timeout(20.0)
 world = client.get_world()
 def tell(value):
