@@ -1,14 +1,19 @@
+import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, diff
+from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, diff, open_checkpoint
 from td3_hpc.checkpoint import segments as segments_module
 from td3_hpc.checkpoint import store as store_module
+from td3_hpc.checkpoint.manifest import manifest_paths, order_of, read_manifest
 from td3_hpc.config import CheckpointConfig
+from td3_hpc.errors import UserError
+from td3_hpc.replay import ReplayBuffer
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
 
 
@@ -199,3 +204,202 @@ def test_a_tree_without_lists_or_objects_only(tmp_path):
     with pytest.raises(TypeError):
         store.save(1, {"bad": np.array([object()])}, GrowingRows())
     store.close()
+
+
+def files_of(run_dir):
+    return {path.name for folder in ("state", "replay") for path in (run_dir / folder).iterdir() if path.is_file()}
+
+
+def test_saves_of_every_size_leave_few_segments_and_write_a_row_twice_at_most(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments_module, "SEGMENT_ROWS", 1024)
+    monkeypatch.setattr(segments_module, "SMALL_ROWS", 512)
+    for each in (40, 100, 500, 1000, 3000):
+        store, written = open_store(tmp_path / str(each)), 0
+        rows = GrowingRows()
+        for step in range(6000 // each):
+            rows.sealed_row += each
+            store.save(step, {"step": step}, rows)
+            written += segments_written(store)
+        store.close()
+        manifest = reopen(tmp_path / str(each))[0].manifest
+        assert len(manifest.segments) <= rows.sealed_row / 512 + segments_module.MANY_SMALL
+        assert written <= 2.1 * rows.sealed_row, (
+            f"saves of {each} rows wrote each row {written / rows.sealed_row} times"
+        )
+
+
+def segments_written(store):
+    """Rows of the segments that the newest save wrote."""
+    manifest = store.latest().manifest
+    number = f"-{manifest.number:04}.h5"
+    return sum(s.next_row - s.first_row for s in manifest.segments if s.path.endswith(number))
+
+
+def test_a_segment_that_has_gone_is_written_again_and_named(tmp_path):
+    store = open_store(tmp_path)
+    for step in (1, 2, 3):
+        store.save(step, {"step": step}, GrowingRows(6000 * step))
+    lost = sorted((tmp_path / "replay").iterdir())[1]
+    lost.unlink()
+    info = store.save(4, {"step": 4}, GrowingRows(24_000))
+    assert info.written_again == (f"replay/{lost.name}",)
+    assert info.as_fields()["written_again"] == [f"replay/{lost.name}"]
+    store.close()
+    checkpoint, messages = reopen(tmp_path)
+    assert messages == []
+    assert same(loaded_rows(checkpoint)[1], content(0, 24_000))
+
+
+def test_files_that_a_purge_would_take_for_old_are_touched(tmp_path):
+    now = 1e9
+    store = CheckpointStore(tmp_path, CheckpointConfig(), clock=lambda: now)
+    store.open_for_writing()
+    store.save(1, {"step": 1}, GrowingRows(6000))
+    segment = next((tmp_path / "replay").iterdir())
+    for hours, touched in ((1, False), (25, True)):
+        now += hours * 3600
+        os.utime(segment, (0, 0))
+        store.save(hours, {"step": hours}, GrowingRows(6000 + hours))
+        assert (segment.stat().st_mtime > 0) == touched
+    store.close()
+
+
+def test_what_a_killed_or_failed_save_left_is_cleared_away(tmp_path):
+    store = open_store(tmp_path)
+    store.save(1, tree(1), GrowingRows(10))
+    store.close()
+    for name in (
+        "state/.checkpoint-e0001-s000000002-0002.h5.tmp",
+        "state/.checkpoint-e0001-s000000001-0001.json.77.tmp",
+        "state/checkpoint-e0001-s000000002-0002.h5",
+        "replay/.rows-e0001-000000000010-000000000020-0002.h5.tmp",
+        "replay/rows-e0001-000000000010-000000000020-0002.h5",
+    ):
+        (tmp_path / name).write_bytes(b"x")
+    store = open_store(tmp_path)
+    store.save(3, tree(3), GrowingRows(30))
+    store.close()
+    kept = [checkpoint_of(tmp_path, 1), checkpoint_of(tmp_path, 3)]
+    expected = {Path(file.path).name for m in kept for file in m.files()} | {m.name for m in kept}
+    assert files_of(tmp_path) == expected | {"epoch-0001.json", "epoch-0002.json"}
+
+
+def checkpoint_of(run_dir, step):
+    paths = [path for path in manifest_paths(run_dir) if order_of(path)[1] == step]
+    return read_manifest(paths[0]) if paths else None
+
+
+def test_the_rows_of_a_broken_checkpoint_are_set_aside_not_deleted(tmp_path):
+    store = open_store(tmp_path)
+    store.save(1, tree(1), GrowingRows(6000))
+    store.save(2, tree(2), GrowingRows(12_000))
+    store.close()
+    broken = checkpoint_of(tmp_path, 2)
+    flip(tmp_path / broken.state.path, 5000)
+    store = open_store(tmp_path)
+    assert store.latest().manifest.step == 1
+    store.save(2, tree(2), GrowingRows(12_000))
+    store.close()
+    aside = {path.name for path in (tmp_path / "state" / "set-aside").iterdir()}
+    own = {Path(broken.state.path).name, broken.name, Path(broken.segments[1].path).name}
+    assert aside == own
+    assert reopen(tmp_path)[1] == []
+
+
+def test_a_superseded_writers_checkpoint_is_never_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    old = open_store(tmp_path)
+    old.save(1, tree(1), GrowingRows(10))
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    newer = open_store(tmp_path)
+    monkeypatch.setattr(old._ownership, "check", lambda: None)  # as if paused behind it
+    monkeypatch.setattr(store_module.retention, "prune", lambda *_: None)
+    old.save(9, tree(9), GrowingRows(90))
+    assert open_checkpoint(tmp_path).manifest.step == 1
+    assert CheckpointStore(tmp_path, CheckpointConfig()).latest().manifest.step == 1
+    monkeypatch.undo()
+    newer.save(2, tree(2), GrowingRows(20))
+    assert open_checkpoint(tmp_path).manifest.step == 2
+    newer.close()
+    assert checkpoint_of(tmp_path, 9) is None, "it is removed"
+    store = open_store(tmp_path)
+    assert store.latest().manifest.step == 2
+    store.close()
+
+
+def test_the_ring_may_come_round_to_small_segments_while_they_are_written_again(tmp_path):
+    rows = GrowingRows(0, 200)
+    store = open_store(tmp_path)
+    for step in range(15):
+        rows.sealed_row += 10
+        store.save(step, {"step": step}, rows)
+    real = rows.read_rows
+
+    def overtaken(start, stop):
+        rows.read_rows = real
+        rows.sealed_row += 100  # meanwhile
+        return content(start, stop)
+
+    rows.read_rows = overtaken
+    rows.sealed_row += 10
+    store.save(15, {"step": 15}, rows)
+    store.close()
+    checkpoint, messages = reopen(tmp_path)
+    assert messages == []
+    assert len(checkpoint.manifest.segments) == 16
+    assert same(loaded_rows(checkpoint)[1], content(0, 160))
+
+
+def test_rows_that_are_overwritten_before_they_are_saved_fail_the_save(tmp_path):
+    rows = GrowingRows(50, 60)
+    store = open_store(tmp_path)
+    real = rows.read_rows
+
+    def overtaken(start, stop):
+        read = real(start, stop)
+        rows.sealed_row += 100
+        return read
+
+    rows.read_rows = overtaken
+    with pytest.raises(UserError, match="ring came round to row 0"):
+        store.save(1, {"step": 1}, rows)
+    store.close()
+    assert reopen(tmp_path)[0] is None
+
+
+def test_a_buffer_that_wrapped_three_times_samples_the_same_sequence(tmp_path):
+    capacity, rng = 300, np.random.default_rng(5)
+    replay = ReplayBuffer(capacity, np.random.default_rng(6))
+    store, in_background = open_store(tmp_path), 0
+
+    def observe(frames):
+        return {"image": frames, "vector": rng.normal(size=53).astype(np.float32)}
+
+    def new_frame():
+        return rng.integers(0, 256, (1, 84, 84), np.uint8)
+
+    step = 0
+    while replay.next_row < 3 * capacity + 100:
+        observation = observe(np.repeat(new_frame(), 4, 0))
+        replay.begin(observation)
+        for t in range(length := int(rng.integers(5, 40))):
+            observation = observe(np.concatenate([observation["image"][1:], new_frame()]))
+            replay.add(rng.normal(size=2).astype(np.float32), float(t), observation, False, t == length - 1)
+            step += 1
+            if step % 40 == 0:
+                store.save_in_background(step, {"replay": replay.state()}, replay)
+                in_background += 1
+    replay.begin(observe(np.repeat(new_frame(), 4, 0)))
+    assert replay.first_row > 2 * capacity
+    store.save(step, {"replay": replay.state()}, replay)
+    assert [outcome.error for outcome in store.poll()] == [None] * in_background
+    store.close()
+    checkpoint, _ = reopen(tmp_path)
+    restored = ReplayBuffer(capacity, np.random.default_rng(7))
+    restored.restore(checkpoint.first_row, checkpoint.rows())
+    restored.load_state(checkpoint.state()["replay"])
+    assert len(restored) == len(replay)
+    for _ in range(20):
+        ours, theirs = restored.sample(64), replay.sample(64)
+        for name, array in vars(theirs).items():
+            assert (getattr(ours, name) == array).all(), name
