@@ -175,6 +175,10 @@ def verdict_digest(run: Path) -> str:
 
 
 def newest_step(run: Path) -> int:
-    """The step of a run's newest checkpoint, by its name; 0 where there is none."""
-    steps = [int(path.name.split("-s")[1].split("-")[0]) for path in (run / "state").glob("checkpoint-e*-s*-*.json")]
-    return max(steps, default=0)
+    """The furthest step that a run's checkpoints have reached, by their names; 0 where there is none."""
+    return max(map(step_of, (run / "state").glob("checkpoint-e*-s*-*.json")), default=0)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step of a checkpoint by its manifest's name."""
+    return int(checkpoint.name.split("-s")[1].split("-")[0])

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from td3_hpc.campaign.admission import newest_step
+from td3_hpc.campaign.admission import step_of
 from td3_hpc.campaign.verdict import read_verdict
 from td3_hpc.config import load_stage
 from td3_hpc.errors import BadInput
@@ -75,7 +75,7 @@ def read_progress(run_dir: Path, now: float | None = None) -> Progress:
         attempts=_attempts(run_dir, events),
         steps_per_second=speed,
         seconds_left=(total - step) / speed if total and speed and state == "started" else None,
-        checkpoint_step=newest_step(run_dir),
+        checkpoint_step=step_of(checkpoint) if checkpoint else 0,
         checkpoint_age_s=max(0.0, now - checkpoint.stat().st_mtime) if checkpoint else None,
         alerts=_alerts(events),
         note=note or unreadable,

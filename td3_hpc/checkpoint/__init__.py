@@ -8,7 +8,7 @@ segments.py    which rows lie in which files
 ownership.py   one writer by epoch, and the lock that names it
 lineage.py     which checkpoints count: not those of a superseded writer
 compare.py     do two checkpoints hold the same bytes?
-adopt.py       a run that begins with another run's checkpoint
+adoption.py    a run that begins with another run's checkpoint
 retention.py   which checkpoints are kept
 cli.py         td3-hpc checkpoint inspect | verify | diff | prune
 """
@@ -19,7 +19,7 @@ import os
 # another name, by one writer. Must be set before h5py is imported anywhere.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
-from td3_hpc.checkpoint.adopt import adopt, has_checkpoint
+from td3_hpc.checkpoint.adoption import adopt, has_checkpoint
 from td3_hpc.checkpoint.compare import diff, open_checkpoint
 from td3_hpc.checkpoint.errors import CheckpointDamaged, Superseded
 from td3_hpc.checkpoint.segments import RowSource

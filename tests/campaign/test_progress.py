@@ -1,0 +1,100 @@
+"""How far a run has come, from whatever is in its directory."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from td3_hpc.campaign.progress import read_progress
+from tests.campaign_stand_in import STAGE
+
+
+def event(kind: str, step: int, time: float, **fields: Any) -> str:
+    return json.dumps({"event": kind, "step": step, "time": time, **fields}) + "\n"
+
+
+def interval(first: int, last: int, time: float) -> str:
+    return event("interval", last, time, first_step=first, last_step=last, steps_per_second=99.0)
+
+
+def make_run(folder: Path, *lines: str) -> Path:
+    run = folder / "run"
+    (run / "state").mkdir(parents=True)
+    stage = {"name": "a", "seed": 7, **STAGE, "training": {"total_steps": 100, "learning_starts": 2}}
+    (run / "config.yaml").write_text(yaml.safe_dump(stage))
+    (run / "record.jsonl").write_text("".join(lines))
+    return run
+
+
+def test_speed_and_time_left_count_evaluation_in_and_earlier_attempts_out(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path,
+        event("attempt", 0, 0.0),
+        interval(1, 10, 1.0),
+        event("attempt", 10, 1000.0),
+        interval(11, 20, 1010.0),
+        event("evaluation", 20, 1025.0),
+        interval(21, 40, 1050.0),
+    )
+
+    progress = read_progress(run, now=1060.0)
+
+    assert (progress.state, progress.step, progress.total_steps, progress.seed) == ("started", 40, 100, 7)
+    assert progress.steps_per_second == 20 / 40
+    assert progress.seconds_left == 60 / 0.5
+    assert progress.attempts == 2
+
+
+def test_the_newest_checkpoint_and_its_age(tmp_path: Path) -> None:
+    run = make_run(tmp_path, event("attempt", 0, 0.0))
+    for name in ("checkpoint-e0001-s000000050-0002.json", "checkpoint-e0002-s000000030-0001.json"):
+        (run / "state" / name).touch()
+        os.utime(run / "state" / name, (900.0, 900.0 if "e0001" in name else 940.0))
+
+    progress = read_progress(run, now=1000.0)
+
+    assert progress.checkpoint_age_s == 60.0
+    assert progress.checkpoint_step == 30, "the one that a resume takes: of the newest attempt"
+
+
+def test_alerts_that_are_on(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path,
+        event("attempt", 0, 0.0),
+        event("alert", 10, 1.0, name="q_magnitude", active=True),
+        event("alert", 20, 2.0, name="td_error", active=True),
+        event("alert", 30, 3.0, name="q_magnitude", active=False),
+    )
+
+    assert read_progress(run).alerts == ("td_error",)
+
+
+def test_why_a_run_failed(tmp_path: Path) -> None:
+    run = make_run(tmp_path, event("attempt", 0, 0.0), event("failed", 4, 1.0, reason="NaN in update 3\nmore"))
+
+    progress = read_progress(run)
+
+    assert (progress.state, progress.note, progress.seconds_left) == ("failed", "NaN in update 3", None)
+
+
+def test_an_empty_or_damaged_directory_is_told_as_far_as_it_goes(tmp_path: Path) -> None:
+    assert read_progress(tmp_path).state == "not started"
+    run = make_run(tmp_path, event("attempt", 0, 0.0), interval(1, 10, 1.0), '{"event": "inter')
+    (run / "config.yaml").write_text("training: [")
+    (run / "verdict.json").write_text("{")
+
+    progress = read_progress(run)
+
+    assert (progress.step, progress.total_steps, progress.state) == (10, None, "finished")
+    assert "verdict.json: damaged" in progress.note
+
+
+def test_of_a_long_record_the_end_is_enough(tmp_path: Path) -> None:
+    lines = [event("attempt", 0, 0.0), *(interval(step, step, float(step)) for step in range(1, 20_001))]
+    run = make_run(tmp_path, *lines)
+
+    progress = read_progress(run)
+
+    assert (progress.state, progress.step, progress.steps_per_second) == ("started", 20_000, 1.0)
