@@ -22,9 +22,9 @@ def require() -> None:
         raise BadInput("no sbatch on this machine: submit from a login node, or use a profile with scheduler: local")
 
 
-def sbatch(script: Path) -> str:
+def sbatch(script: Path, *options: str) -> str:
     """Submit a script; returns the job's id. Raises BadInput with Slurm's reason where it refuses."""
-    result = run("sbatch", "--parsable", str(script))
+    result = run("sbatch", "--parsable", *options, str(script))
     if result.returncode != 0:
         raise BadInput(f"Slurm refused the job: {reason(result.stderr)}; correct the profile. Nothing was queued")
     return result.stdout.strip().split(";")[0]
