@@ -1,0 +1,123 @@
+"""`td3-hpc checkpoint`, by the command that users run."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from td3_hpc.checkpoint.cli import app
+from td3_hpc.checkpoint.manifest import manifest_paths
+from td3_hpc.errors import BadInput
+from tests.checkpoint.rows import GrowingRows, open_store, tree
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    store = open_store(tmp_path / "run", keep_last=4)
+    for step, tags in ((1, {}), (2, {"evaluation_return": 1.5}), (3, {"stage_end": True})):
+        store.save(step, tree(step), GrowingRows(10 * step), tags=tags)
+    store.close()
+    return tmp_path / "run"
+
+
+def checkpoint(*arguments):
+    """Exit code and output."""
+    result = invoke(*arguments)
+    return result.exit_code, result.output
+
+
+def invoke(*arguments):
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_inspect_lists_the_newest_first(run_dir):
+    code, output = checkpoint("inspect", run_dir)
+    assert code == 0
+    lines = [line.split() for line in output.splitlines()[2:]]
+    assert [(line[0], line[3], line[4]) for line in lines] == [
+        ("e0001-s000000003-0003", "3", "30"),
+        ("e0001-s000000002-0002", "2", "20"),
+        ("e0001-s000000001-0001", "1", "10"),
+    ]
+    assert "stage_end=True" in output
+    assert "evaluation_return=1.5" in output
+
+
+def test_inspect_as_json(run_dir):
+    code, output = checkpoint("inspect", run_dir, "--json")
+    rows = json.loads(output)
+    assert code == 0
+    assert [(row["step"], row["rows"], row["tags"]) for row in rows][1] == (2, 20, {"evaluation_return": 1.5})
+    assert rows[0]["path"] == str(manifest_paths(run_dir)[0])
+
+
+def test_inspect_goes_on_past_what_is_damaged(run_dir):
+    newest = manifest_paths(run_dir)[0]
+    newest.write_bytes(newest.read_bytes()[:100])
+    code, output = checkpoint("inspect", run_dir)
+    assert code == 0
+    assert "DAMAGED" in output
+    assert "e0001-s000000002-0002" in output
+    rows = json.loads(checkpoint("inspect", run_dir, "--json")[1])
+    assert newest.name in rows[0]["damage"]
+    assert rows[0].keys() == rows[1].keys()
+    open_store(run_dir).close()
+    assert "set aside; yours to delete" in checkpoint("inspect", run_dir)[1]
+
+
+def test_verify_names_what_is_damaged_and_exits_1(run_dir):
+    assert checkpoint("verify", run_dir)[0] == 0
+    segment = max((run_dir / "replay").iterdir())
+    flip(segment)
+    code, output = checkpoint("verify", run_dir)
+    assert code == 1
+    assert f"{segment.name}: its content has changed" in output.replace("\n", "")
+    assert output.count(": whole") == 2
+    found = json.loads(checkpoint("verify", run_dir, "--json")[1])
+    assert [bool(faults) for faults in found.values()] == [True, False, False]
+    assert checkpoint("verify", manifest_paths(run_dir)[1])[0] == 0, "one manifest alone"
+
+
+def test_diff_exits_0_only_for_the_same_bytes(run_dir):
+    first, second = manifest_paths(run_dir)[:2]
+    assert checkpoint("diff", run_dir, first) == (0, "the same bytes\n")
+    code, output = checkpoint("diff", first, second)
+    assert code == 1
+    assert "counters/step" in output
+    differences = json.loads(checkpoint("diff", first, second, "--json")[1])
+    assert {"path", "what"} == differences[0].keys()
+
+
+def test_prune_tells_first_and_then_removes(run_dir):
+    (run_dir / "config.yaml").unlink(missing_ok=True)  # without one, the default rules: the last three
+    store = open_store(run_dir, keep_last=9)
+    store.save(4, tree(4), GrowingRows(40))
+    store.close()
+    told = json.loads(checkpoint("prune", run_dir, "--dry-run", "--json")[1])
+    assert told["manifests"] == ["checkpoint-e0001-s000000001-0001.json"]
+    assert len(manifest_paths(run_dir)) == 4
+    code, output = checkpoint("prune", run_dir)
+    assert code == 0
+    assert "checkpoint-e0001-s000000001-0001.json" in output
+    assert "freed" in output
+    assert len(manifest_paths(run_dir)) == 3
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify", "diff", "prune"])
+def test_a_directory_without_checkpoints_is_bad_input(tmp_path, command):
+    error = invoke(command, *[tmp_path] * (2 if command == "diff" else 1)).exception
+    assert isinstance(error, BadInput)
+    assert str(error).startswith(f"{tmp_path}: ")
+    assert str(error).endswith("give a run directory or a state/checkpoint-*.json file")
+    assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify", "diff", "prune"])
+def test_help_has_an_example(command):
+    assert f"td3-hpc checkpoint {command} checkpoints/" in checkpoint(command, "--help")[1]
