@@ -19,7 +19,8 @@ from td3_hpc.errors import BadInput
 from td3_hpc.launch.freeze import FrozenImage, freeze_code, freeze_image
 from td3_hpc.launch.script import render
 
-#: The jobs of a run, a line for each time it was queued: its newest step then, and the ids.
+#: The jobs of a run, a line for each time it was queued: its newest step then (- where a job has put itself behind an
+#: unfinished stage), and the ids.
 JOBS_FILE = "submission/jobs"
 CANCELLED_FILE = "submission/cancelled"
 
