@@ -49,7 +49,7 @@ class Status:
     @property
     def over(self) -> bool:
         """Whether nothing of it goes on."""
-        return not any(run.job is not None and run.job.live for run in self.runs)
+        return not any(run.job.live if run.job is not None else run.progress.state == "started" for run in self.runs)
 
 
 def read_status(paths: Sequence[Path]) -> Status:

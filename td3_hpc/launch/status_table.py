@@ -32,7 +32,7 @@ def show(paths: Sequence[Path], watch: bool, as_json: bool) -> None:
         return
     try:
         with Live(table(status), console=console, auto_refresh=False) as live:
-            while not status.over or any(run.progress.state == "started" for run in status.runs):
+            while not status.over:
                 time.sleep(INTERVAL_S)
                 status = read_status(paths)
                 live.update(table(status), refresh=True)

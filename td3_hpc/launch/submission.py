@@ -1,7 +1,6 @@
 """A stage as a job: everything it needs frozen into its run directory, then submitted by sbatch or by submitit."""
 
 import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -15,6 +14,7 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput
 from td3_hpc.launch import slurm
+from td3_hpc.launch.foreground import run_script
 from td3_hpc.launch.freeze import FrozenImage, freeze_code, freeze_image
 from td3_hpc.launch.script import TRAINING, render
 
@@ -101,7 +101,7 @@ def submit_stage(
     image = freeze_image(profile.container.image) if profile.container else None
     script = _freeze(stage, profile, directory, image, package, program)
     if profile.scheduler == "local":
-        return Submission(directory, script, [], subprocess.call(["bash", str(script)]))
+        return Submission(directory, script, [], run_script(script))
     if route == "hand":
         return Submission(directory, script, [])
     count = profile.chain_length if profile.requeue == "chain" else 1
