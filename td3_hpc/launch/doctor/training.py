@@ -10,7 +10,7 @@ from td3_hpc.launch.doctor.context import Context
 from td3_hpc.launch.doctor.result import Learning, Saving, Simulation
 
 DRIVE_S = 4.0
-LEARN_S = 6.0
+LEARN_S = 4.0
 LEAST_UPDATES = 3
 SEED = 1
 
@@ -85,7 +85,7 @@ def _rate(work: Callable[[], object]) -> float:
 def measure_saving(context: Context) -> Saving:
     """One checkpoint of an agent of the stage's size, with a full segment of rows, into the run directory."""
     from td3_hpc.checkpoint import CheckpointStore
-    from td3_hpc.checkpoint.store import SEGMENT_ROWS
+    from td3_hpc.checkpoint.segments import SEGMENT_ROWS
     from td3_hpc.replay import ReplayBuffer
     from td3_hpc.td3 import TD3Agent
     from td3_hpc.training.seeding import generator

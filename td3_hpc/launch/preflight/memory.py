@@ -53,22 +53,31 @@ def replay_bytes(stage: StageConfig) -> int:
 
 
 def estimate(plan: Plan) -> dict[str, float]:
-    """Bytes of each part at the run's largest."""
-    stage, servers = plan.stage, plan.simulators
+    """Bytes of each part at the run's largest, on the learner's node."""
+    stage, servers = plan.stage, plan.simulators_beside_learner
+    workers = stage.simulators + 1  # all of them beside the learner
     kind = stage.simulator.kind
     server = SIMULATOR_MIB[kind] * MIB if kind != "carla" else stage.simulator.memory_limit_gib * GIB
     supervisors = 0 if kind == "external" else SUPERVISOR_MIB * MIB
-    on_gpu = stage.training.device == "cuda" or "gpu" in (plan.profile.gres or "")
     # In memory: the state and a gradient (5 of 4 bytes a parameter); while saving, a copy of it and the file's image.
     networks = 4 * 5 * network_parameters(stage.agent) + 2 * state_bytes(stage.agent) + SEGMENT_MIB * MIB
     return {
         "replay buffer": replay_bytes(stage),
         "networks, and saving them": networks,
         "batch": BATCH_MIB * MIB * stage.agent.batch_size,
-        "learner's program": (PROGRAM_MIB + (CUDA_MIB if on_gpu else 0)) * MIB,
+        "learner's program": (PROGRAM_MIB + (CUDA_MIB if _on_gpu(plan) else 0)) * MIB,
         f"{servers} simulators": servers * (server + supervisors),
-        f"{servers} workers": servers * WORKER_MIB * MIB,
+        f"{workers} workers": workers * WORKER_MIB * MIB,
     }
+
+
+def _on_gpu(plan: Plan) -> bool:
+    """Whether PyTorch will find a GPU: as the doctor measured, or as the profile asks."""
+    if plan.stage.training.device == "cpu":
+        return False
+    if plan.doctor_result and plan.doctor_result.torch:
+        return plan.doctor_result.torch.gpu is not None
+    return plan.stage.training.device == "cuda" or "gpu" in (plan.profile.gres or "")
 
 
 def check_memory(plan: Plan) -> str:

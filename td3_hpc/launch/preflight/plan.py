@@ -58,9 +58,9 @@ class Plan:
         return self.cluster if self.cluster.endswith((".yaml", ".yml")) else str(PROFILES / f"{self.cluster}.yaml")
 
     @property
-    def simulators(self) -> int:
-        """Servers that the job runs: those for training, and one for evaluation."""
-        return self.stage.simulators + 1
+    def simulators_beside_learner(self) -> int:
+        """Servers on the learner's node: its share of those for training, and the one for evaluation."""
+        return -(-self.stage.simulators // self.profile.nodes) + 1
 
     def on_host(self, path: Path) -> Path | None:
         """Where a path that the job sees lies on this machine; None where it lies inside the container's image."""
