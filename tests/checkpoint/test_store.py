@@ -93,7 +93,7 @@ def test_compressed_rows_come_back(tmp_path):
 
 
 def test_a_flipped_byte_anywhere_is_found_named_and_the_previous_checkpoint_used(tmp_path_factory):
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(st.data())
     def check(data):
         run_dir = tmp_path_factory.mktemp("run")
@@ -101,14 +101,19 @@ def test_a_flipped_byte_anywhere_is_found_named_and_the_previous_checkpoint_used
         store.save(1, tree(1), GrowingRows(10))
         store.save(2, tree(2), GrowingRows(20))
         store.close()
-        newest = max((run_dir / "state").glob("checkpoint-*.json"))
-        mine = [newest, newest.with_suffix(".h5"), max((run_dir / "replay").iterdir())]
-        path = data.draw(st.sampled_from(mine))
+        newest, previous = checkpoint_of(run_dir, 2), checkpoint_of(run_dir, 1)
+        name = data.draw(st.sampled_from([f"state/{newest.name}", *(file.path for file in newest.files())]))
+        path = run_dir / name
         flip(path, data.draw(st.integers(0, path.stat().st_size - 1)))
+        if name in [file.path for file in previous.files()]:  # the previous one needs it, too
+            with pytest.raises(CheckpointDamaged, match=f"{path.name}.*\n.*{path.name}.*\n.*no checkpoint verifies"):
+                open_store(run_dir)
+            return
         checkpoint, messages = reopen(run_dir)
         assert checkpoint.manifest.step == 1
         assert any(path.name in message for message in messages), messages
         assert same(checkpoint.state(), tree(1))
+        assert same(loaded_rows(checkpoint)[1], content(0, 10))
         assert (run_dir / "state" / "set-aside" / newest.name).exists(), "what is broken is kept"
 
     check()

@@ -1,6 +1,7 @@
 """A run interrupted again and again ends with the same bytes as one that never was. Real processes, real signals."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from td3_hpc.checkpoint import open_checkpoint
+from td3_hpc.checkpoint import diff, open_checkpoint
 from td3_hpc.replay.rows import KIND, TRANSITION
 
 STEPS, LEARNING_STARTS, EVALUATE_EVERY = 600, 200, 150
@@ -155,3 +156,20 @@ def test_a_run_interrupted_five_times_ends_with_the_same_bytes(make_run):
 @pytest.mark.parametrize("seed", range(10, 20))
 def test_for_ten_seeds(make_run, seed):
     interrupted_run_ends_with_the_same_bytes(make_run, seed)
+
+
+def test_a_stop_does_not_wait_for_a_simulator_that_hangs(make_run):
+    changes = {"simulator.hang_timeout_s": 300, "environment.max_decisions": 40}
+    whole, run = make_run("whole", **changes), make_run("run", **changes)
+    whole.start()
+    run.start()
+    run.wait_for(lambda run: last_step(run) >= 10)
+    os.kill(run.simulator_pid(), signal.SIGSTOP)
+    run.process.send_signal(signal.SIGTERM)
+    code, output = run.finish(timeout=200)  # less than what it gives a simulator that hangs
+    assert code == 75, output
+    assert {"hung", "died"}.isdisjoint(event["state"] for event in run.events("simulator"))
+    assert run.events("checkpoint")[-1]["signal"] == "SIGTERM"
+    assert run.train()[0] == 0
+    assert whole.finish()[0] == 0
+    assert diff(whole.directory, run.directory) == []
