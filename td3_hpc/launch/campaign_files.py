@@ -96,6 +96,11 @@ def check_whole(directory: CampaignDirectory, runs: Iterable[tuple[str, int]]) -
             raise BadInput(f"{directory.submission}: not whole, a `campaign resume` was cut off; give it again")
 
 
+def local_lock(directory: CampaignDirectory) -> Path:
+    """Held by the processes that run the chain without Slurm."""
+    return directory.submission / "lock.local"
+
+
 def begin_anew(run: Path) -> None:
     """Forget what ended a run's earlier jobs, before it is queued again by its user."""
     for name in (JOBS_FILE, GAVE_UP_FILE, CANCELLED_FILE, "submission/outcome", "submission/attempts"):

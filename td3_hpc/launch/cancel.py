@@ -7,7 +7,8 @@ from pathlib import Path
 
 from td3_hpc.campaign.directory import CampaignDirectory, place_of
 from td3_hpc.errors import BadInput, UserError
-from td3_hpc.launch.campaign_files import CANCELLED_FILE, noted_jobs
+from td3_hpc.launch.campaign_files import CANCELLED_FILE, local_lock, noted_jobs
+from td3_hpc.launch.foreground import is_held
 from td3_hpc.launch.job_states import Job, read_queue
 
 POLL_S = 1.0
@@ -22,12 +23,16 @@ def cancel(path: Path, wait_s: float, say: Callable[[str], None]) -> None:
         raise BadInput(f"{path}: the campaign would start it again; cancel the campaign, {path.parent.parent}")
     directory = CampaignDirectory(path)
     if directory.exists:
-        directory.note("cancelled")
+        if is_held(local_lock(directory)):
+            raise BadInput(f"{path}: runs in the foreground on this machine; stop it there with Ctrl-C")
         stages = [stage.name for stage in directory.campaign().stages]
         scripts = [directory.script(stage) for stage in reversed(stages)]
         runs = [run for stage in stages for run in sorted((directory.root / stage).glob("seed-*"))]
     else:
         scripts, runs = [path / "submission" / "stage.sbatch"], [path]
+    _live(scripts, runs)  # where Slurm does not answer, nothing is changed
+    if directory.exists:
+        directory.note("cancelled")
     for run in runs:
         if (run / "submission").is_dir():
             (run / CANCELLED_FILE).touch()  # the job's script does not requeue itself then

@@ -17,9 +17,9 @@ from td3_hpc.config.changes import changes
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.launch import slurm
-from td3_hpc.launch.campaign_files import begin_anew, check_whole, freeze, identify, note_jobs
+from td3_hpc.launch.campaign_files import begin_anew, check_whole, freeze, identify, local_lock, note_jobs
 from td3_hpc.launch.cancel import scancel
-from td3_hpc.launch.foreground import alone, run_script
+from td3_hpc.launch.foreground import alone, is_held, run_script
 from td3_hpc.launch.job_states import Job, read_queue
 from td3_hpc.launch.submission import load_cluster, run_directory
 
@@ -44,13 +44,14 @@ def place(path: Path, cluster: str, overrides: list[str]) -> Place:
     root = run_directory(campaign.stages[0].config, profile, profile.runs / campaign.name)
     if profile.scheduler == "slurm":
         slurm.use_configuration(profile.slurm_conf)
-        slurm.require()
     return Place(campaign, CampaignDirectory(root), profile, cluster)
 
 
 def submit(here: Place, say: Say, package: Path = PACKAGE) -> ExitCode:
     """Start a campaign, or continue one that stopped; does nothing where it runs or is over. Raises BadInput."""
     directory = here.directory
+    if here.profile.scheduler == "slurm":
+        slurm.require()
     if not directory.exists:
         require_ready(here)
         frozen = identify(here.profile, package)
@@ -103,9 +104,10 @@ def without_verdict(here: Place) -> list[tuple[str, int]]:
 
 
 def live_jobs(here: Place) -> list[Job]:
-    """The campaign's jobs in the queue, as Slurm tells by the scripts that they run. Raises BadInput for no answer."""
+    """The campaign's jobs in the queue, as Slurm tells by the scripts that they run; without Slurm, the process that
+    runs the chain. Raises BadInput where Slurm does not answer."""
     if here.profile.scheduler == "local":
-        return []
+        return [Job("a process on this machine", "RUNNING")] if is_held(local_lock(here.directory)) else []
     queue = read_queue()
     if queue.unknown:
         raise BadInput(f"{queue.unknown[0]}; nothing was queued, try again")
@@ -154,7 +156,7 @@ def _queue(here: Place) -> list[tuple[str, list[str]]]:
 def _run_here(here: Place, say: Say) -> ExitCode:
     """The same chain through the same scripts, one after another, until one is unfinished."""
     directory = here.directory
-    with alone(directory.submission / "lock.local", f"{directory.root}: runs already, in another process") as lock:
+    with alone(local_lock(directory), f"{directory.root}: runs already, in another process") as lock:
         for name, seed in unfinished(here):
             run = directory.run(name, seed)
             begin_anew(run)

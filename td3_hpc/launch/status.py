@@ -11,7 +11,7 @@ from td3_hpc.campaign.progress import Progress, read_progress
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.launch import slurm
-from td3_hpc.launch.campaign_files import noted_jobs
+from td3_hpc.launch.campaign_files import local_lock, noted_jobs
 from td3_hpc.launch.foreground import is_held
 from td3_hpc.launch.job_states import Job, Queue, ended_jobs, read_queue
 from td3_hpc.launch.submission import load_cluster
@@ -130,7 +130,7 @@ def _campaign_state(directory: CampaignDirectory, admissions: Admissions) -> str
         return f"NO-GO: {outcome.reason}" if outcome.decision == "no-go" else f"stuck: {outcome.reason}"
     if directory.cancelled:
         return "cancelled; `td3-hpc campaign submit` continues it"
-    here = " in a process on this machine" if is_held(directory.submission / "lock.local") else ""
+    here = " in a process on this machine" if is_held(local_lock(directory)) else ""
     return f"under way{here}: {outcome.reason}"
 
 

@@ -14,8 +14,11 @@ from td3_hpc.campaign.verdict import read_verdict
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.launch import chain
+from td3_hpc.launch.cancel import cancel
+from td3_hpc.launch.foreground import alone
 from td3_hpc.launch.resume import resume
 from tests.campaign_stand_in import events, make_package, place, write_campaign
+from tests.processes import descendants
 from tests.slurm.cluster import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -180,6 +183,8 @@ def test_killed_at_any_moment_and_submitted_again_it_continues(trial: Trial) -> 
 from pathlib import Path
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch import chain
+from td3_hpc.launch.cancel import cancel
+from td3_hpc.launch.foreground import alone
 from tests.campaign_stand_in import place
 chain.require_ready = lambda here: None
 profile = ClusterConfig.model_validate_json({trial.profile.model_dump_json()!r})
@@ -209,18 +214,19 @@ def wait_for_steps(run: Path, count: int) -> None:
 
 
 def descendants_of(pid: int) -> list[int]:
-    from tests.processes import descendants
-
     return [process.pid for process in descendants(pid)]
 
 
 def test_a_running_campaign_is_not_started_twice(trial: Trial) -> None:
-    from td3_hpc.launch.foreground import alone
-
     trial.submit({}, BAD)
-    here = place(write_campaign(trial.file, {}, {}), trial.profile)
-    with alone(trial.root / "submission" / "lock.local", ""), pytest.raises(BadInput, match="runs already"):
-        resume(here, False, trial.said.append, trial.package)
+    with alone(trial.root / "submission" / "lock.local", ""):
+        assert trial.submit({}, BAD) == ExitCode.DONE
+        assert "submitted already" in trial.said[-1]
+        with pytest.raises(BadInput, match="has jobs"):
+            trial.resume({}, {})
+        with pytest.raises(BadInput, match="stop it there with Ctrl-C"):
+            cancel(trial.root, 1, trial.said.append)
+    assert trial.starts("b") == 1
 
 
 def test_a_resume_that_was_cut_off_is_noticed(trial: Trial) -> None:
