@@ -2,65 +2,61 @@
 
 `agent.tau` above 0.5 fails a gate. `<campaign>/plan.json` may say: seconds a step takes (`step_s`), the stages that get
 no further than a step (`stuck`: {stage: step}), the stages that do not hear signals (`deaf`: [stage]).
-All commands but `train` are the real ones.
+All commands but `train` are the real ones. It imports nothing of the package, to start quickly.
 """
 
+import hashlib
 import json
 import signal
 import sys
 import time
 from pathlib import Path
 
-from td3_hpc.campaign.admission import config_digest, read_notes
-from td3_hpc.campaign.gates import GateResult
-from td3_hpc.campaign.verdict import VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict, read_verdict
-from td3_hpc.config import StageConfig, dump_yaml, load_stage
+import yaml
 
-EXIT_PREEMPTED = 75
+EXIT = {"GO": 0, "NO-GO": 3}
+EXIT_FAILED, EXIT_PREEMPTED = 1, 75
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 stopped: list[int] = []
 
 
-def train() -> int:
-    config, run = load_stage(Path(sys.argv[2])), Path(sys.argv[4])
-    plan_file = run.parent.parent / "plan.json"
-    plan = json.loads(plan_file.read_text()) if plan_file.exists() else {}
-    verdict = read_verdict(run)
-    if verdict is None:
-        if config.name not in plan.get("deaf", []):
-            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-                signal.signal(number, lambda number, frame: stopped.append(number))
-        else:
-            for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-                signal.signal(number, signal.SIG_IGN)
-        (run / "config.yaml").write_text(dump_yaml(config))
-        if not count(config, run, plan):
-            return EXIT_PREEMPTED
-        verdict = judge(config, run)
-        (run / VERDICT_FILE).write_text(json.dumps(verdict, default=lambda item: vars(item)))
-    print(f"{verdict.verdict}: {verdict.reason}")
-    return int(verdict.exit_code)
+def train(config_path: Path, run: Path) -> int:
+    config = yaml.safe_load(config_path.read_text())
+    plan_path, verdict_path = run.parent.parent / "plan.json", run / "verdict.json"
+    plan = json.loads(plan_path.read_text()) if plan_path.exists() else {}
+    if not verdict_path.exists():
+        deaf = config["name"] in plan.get("deaf", [])
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN if deaf else lambda number, frame: stopped.append(number))
+        (run / "config.yaml").write_bytes(config_path.read_bytes())
+        status = count(config, run, plan)
+        if status:
+            return status
+        verdict_path.write_text(json.dumps(judge(config, run)))
+    verdict = json.loads(verdict_path.read_text())
+    print(f"{verdict['verdict']}: {verdict['reason']}")
+    return EXIT[verdict["verdict"]]
 
 
-def count(config: StageConfig, run: Path, plan: dict) -> bool:
-    """Count to the last step; False where a signal came before."""
+def count(config: dict, run: Path, plan: dict) -> int:
+    """Count to the last step; an exit status where something came before."""
     state = run / "state"
     state.mkdir(exist_ok=True)
-    saved = sorted(int(path.name.split("-s")[1].split("-")[0]) for path in state.glob("checkpoint-*"))
-    step = saved[-1] if saved else 0
+    step = max((int(path.name.split("-s")[1].split("-")[0]) for path in state.glob("checkpoint-*")), default=0)
     record(run, "attempt", step, resumed_from=step)
-    while step < config.training.total_steps:
-        if step >= plan.get("stuck", {}).get(config.name, step + 1):
+    while step < config["training"]["total_steps"]:
+        if step >= plan.get("stuck", {}).get(config["name"], step + 1):
             record(run, "failed", step, reason="gets no further")
-            sys.exit(1)
+            return EXIT_FAILED
         time.sleep(plan.get("step_s", 0.01))
         step += 1
         record(run, "interval", step, first_step=step, last_step=step, steps_per_second=1.0)
         (state / f"checkpoint-e0001-s{step:09d}-0001.json").touch()
         if stopped:
             record(run, "stopped", step, signal=signal.Signals(stopped[0]).name)
-            return False
+            return EXIT_PREEMPTED
     record(run, "finished", step)
-    return True
+    return 0
 
 
 def record(run: Path, event: str, step: int, **fields: object) -> None:
@@ -68,45 +64,46 @@ def record(run: Path, event: str, step: int, **fields: object) -> None:
         file.write(json.dumps({"event": event, "step": step, "time": time.time(), **fields}) + "\n")
 
 
-def judge(config: StageConfig, run: Path) -> Verdict:
-    notes = read_notes(run)
-    failed = config.agent.tau > 0.5
-    gate = GateResult(
-        name="tau",
-        title="Target networks move slowly",
-        group="metric",
-        status="fail" if failed else "pass",
-        severity="blocking",
-        target="agent.tau of 0.5 at most",
-        achieved=str(config.agent.tau),
-        confidence=1.0,
-        why="read",
-        evidence=(),
-        cause="the target networks follow at once" if failed else "",
-        remedy="",
-        change={"agent.tau": 0.005} if failed else {},
-    )
-    image = notes["image"] or {}
-    return Verdict(
-        verdict="NO-GO" if failed else "GO",
-        reason=f"agent.tau is {config.agent.tau}",
-        stage=config.name,
-        step=config.training.total_steps,
-        written="2026-01-01T00:00:00+00:00",
-        gates=[gate],
-        bound_to=BoundTo(
-            SimulatorIdentity(config.simulator.kind, config.simulator.version),
-            config.environment.town,
-            config_digest(config),
-            notes["code_sha256"],
-            image.get("sha256"),
-        ),
-    )
+def judge(config: dict, run: Path) -> dict:
+    notes = json.loads((run / "submission" / "submission.json").read_text())
+    tau, simulator = config["agent"]["tau"], config["simulator"]
+    failed = tau > 0.5
+    gate = {
+        "name": "tau",
+        "title": "Target networks move slowly",
+        "group": "metric",
+        "status": "fail" if failed else "pass",
+        "severity": "blocking",
+        "target": "agent.tau of 0.5 at most",
+        "achieved": str(tau),
+        "confidence": 1.0,
+        "why": "read",
+        "evidence": [],
+        "cause": "the target networks follow at once" if failed else "",
+        "remedy": "",
+        "change": {"agent.tau": 0.005} if failed else {},
+    }
+    bound_to = {
+        "simulator": {"kind": simulator["kind"], "version": simulator["version"]},
+        "town": config["environment"]["town"],
+        "config_sha256": hashlib.sha256((run / "config.yaml").read_bytes()).hexdigest(),
+        "code_sha256": notes["code_sha256"],
+        "image_sha256": (notes["image"] or {}).get("sha256"),
+    }
+    return {
+        "verdict": "NO-GO" if failed else "GO",
+        "reason": f"agent.tau is {tau}",
+        "stage": config["name"],
+        "step": config["training"]["total_steps"],
+        "written": "2026-01-01T00:00:00+00:00",
+        "gates": [gate],
+        "bound_to": bound_to,
+    }
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "train":
-        sys.exit(train())
+        sys.exit(train(Path(sys.argv[2]), Path(sys.argv[4])))
     from td3_hpc.cli import main
 
     main()
