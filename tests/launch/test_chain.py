@@ -91,25 +91,18 @@ def test_every_stage_runs_in_turn_and_submitting_again_does_nothing(trial: Trial
     assert trial.starts("a", 4) == 1
 
 
-def test_after_a_failed_gate_later_stages_end_at_once(trial: Trial) -> None:
+def test_after_a_failed_gate_later_stages_end_at_once_and_after_the_correction_resume_completes(trial: Trial) -> None:
     assert trial.submit({}, BAD, {}, {}) == ExitCode.NO_GO
 
     assert trial.verdicts("a", "b", "c", "d") == ["GO", "NO-GO", None, None]
     assert [trial.starts(stage) for stage in "cd"] == [0, 0]
     assert "stage b, seed 1 is NO-GO: agent.tau is 0.9" in trial.said[-1]
-
     assert trial.submit({}, BAD, {}, {}) == ExitCode.NO_GO
     assert "campaign resume" in trial.said[-1]
-    assert trial.starts("b") == 1
 
-
-def test_after_the_correction_resume_completes_without_redoing_the_passed_stage(trial: Trial) -> None:
-    trial.submit({}, BAD, {})
-
-    assert trial.resume({}, {}, {}) == ExitCode.DONE
-
-    assert trial.verdicts("a", "b", "c") == ["GO", "GO", "GO"]
-    assert [trial.starts(stage) for stage in "abc"] == [1, 1, 1]
+    assert trial.resume({}, {}, {}, {}) == ExitCode.DONE
+    assert trial.verdicts("a", "b", "c", "d") == ["GO"] * 4
+    assert [trial.starts(stage) for stage in "abcd"] == [1, 1, 1, 1], "a passed stage was done again"
     aside = trial.root / "b" / "set-aside" / "1" / "seed-1"
     assert "tau: 0.9" in (aside / "config.yaml").read_text(), "the failed run was not kept"
 
@@ -123,19 +116,14 @@ def test_a_changed_gate_judges_the_finished_run_again(trial: Trial) -> None:
     assert (trial.root / "b" / "set-aside" / "1" / "seed-1-verdict.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("stages", "message"),
-    [
-        (({}, BAD, {}), "Nothing of that has changed"),
-        (({"agent.tau": 0.01}, {}, {}), r"stage a has passed, and differs now: agent.tau \(0.005 -> 0.01\)"),
-    ],
-)
-def test_a_resume_that_makes_no_sense_changes_nothing(trial: Trial, stages: Any, message: str) -> None:
+def test_a_resume_that_makes_no_sense_changes_nothing(trial: Trial) -> None:
     trial.submit({}, BAD, {})
     before = sorted(trial.root.rglob("*"))
 
-    with pytest.raises(BadInput, match=message):
-        trial.resume(*stages)
+    with pytest.raises(BadInput, match="Nothing of that has changed"):
+        trial.resume({}, BAD, {})
+    with pytest.raises(BadInput, match=r"stage a has passed, and differs now: agent.tau \(0.005 -> 0.01\)"):
+        trial.resume({"agent.tau": 0.01}, {}, {})
 
     assert sorted(trial.root.rglob("*")) == before
 
