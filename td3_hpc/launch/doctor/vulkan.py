@@ -8,6 +8,7 @@ from td3_hpc.launch.doctor.result import Vulkan
 
 _APPLICATION_INFO, _INSTANCE_CREATE_INFO = 0, 1  # VkStructureType
 _VULKAN_1_0 = 1 << 22
+_NO_DRIVER = -9  # VK_ERROR_INCOMPATIBLE_DRIVER
 _CPU = 4  # VkPhysicalDeviceType: anything else is hardware, or a virtual machine's view of it
 _NAME_AT, _NAME_LENGTH = 20, 256  # in VkPhysicalDeviceProperties, after five 32-bit numbers
 _TYPE_AT = 16
@@ -50,7 +51,8 @@ def measure_vulkan(context: Context) -> Vulkan:
     wanted = _InstanceCreateInfo(type=_INSTANCE_CREATE_INFO, application=ctypes.pointer(application))
     failure = loader.vkCreateInstance(byref(wanted), None, byref(instance))
     if failure:
-        return Vulkan(reason=f"no Vulkan driver: vkCreateInstance gives {failure} (-9: no ICD file fits)")
+        why = "no ICD file names one that loads" if failure == _NO_DRIVER else f"vkCreateInstance gives {failure}"
+        return Vulkan(reason=f"no Vulkan driver: {why}")
     try:
         return _devices(loader, instance)
     finally:

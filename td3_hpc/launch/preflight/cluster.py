@@ -15,14 +15,12 @@ Fields = dict[str, str]
 
 def check_slurm(plan: Plan) -> str:
     """Slurm's commands are on this machine, and its controller answers."""
-    try:
-        version, answer = _ask("sinfo", "--version").strip(), _ask("scontrol", "ping").strip()
-    except NotLearnt as error:
-        answer = error.reason
+    ping = slurm.run("scontrol", "ping")  # exits 1 where the controller is down, and says so on standard output
+    answer = ping.stdout.strip() or slurm.reason(ping.stderr)
     if " is UP" not in answer:
         where = f" of {plan.profile.slurm_conf}" if plan.profile.slurm_conf else ""
         raise Mistake(f"no answer from the controller{where}: {answer}", "is this the right cluster, and is it up?")
-    return f"{version}; {answer.splitlines()[0]}"
+    return f"{_ask('sinfo', '--version').strip()}; {answer.splitlines()[0]}"
 
 
 def check_partition(plan: Plan) -> str:
