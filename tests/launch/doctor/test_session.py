@@ -1,0 +1,89 @@
+"""The doctor without Slurm: the same script and the same job, on this machine."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from td3_hpc.config import dump_yaml
+from td3_hpc.errors import BadInput
+from td3_hpc.launch.doctor.notes import NOTES_FILE, Notes
+from td3_hpc.launch.doctor.result import read_result, result_path, write_result
+from td3_hpc.launch.doctor.session import examine_nodes
+from td3_hpc.launch.preflight import judge
+from tests.conftest import REPOSITORY
+from tests.launch.preflight.plans import MEASURED, profile, stage
+from tests.slurm.test_doctor import SMALL
+
+
+@pytest.mark.long
+def test_this_machine_is_measured(tmp_path: Path) -> None:
+    here, said = profile(runs=tmp_path / "runs", scratch=tmp_path), []
+
+    result = examine_nodes(stage(*SMALL), here, "here", said.append)
+
+    findings = {finding.check: finding for finding in judge(stage(*SMALL), here, "here", result)}
+    assert {check: item.found for check, item in findings.items() if item.status != "ok"} == {}
+    assert result.restart
+    assert result.restart.restarted
+    assert result.usr1
+    assert result.usr1.arrived
+    assert read_result(here, "here") == result
+
+
+@pytest.mark.long
+def test_a_simulator_that_cannot_start_is_told_and_the_rest_measured(tmp_path: Path) -> None:
+    here = profile(runs=tmp_path / "runs", scratch=tmp_path)
+    nowhere = stage(*SMALL, "environment.town=Nowhere")
+
+    result = examine_nodes(nowhere, here, "here", lambda line: None)
+
+    assert result.simulation is None
+    assert "town Nowhere: there is none of this name" in result.errors["simulation"]
+    assert result.saving is not None
+    findings = {finding.check: finding for finding in judge(nowhere, here, "here", result)}
+    assert findings["camera frame"].status == "not checked"
+    assert "town Nowhere" in findings["camera frame"].found
+
+
+def test_an_attempt_that_was_killed_is_noted_by_the_next_one(tmp_path: Path) -> None:
+    """A job killed twice in one measurement, and by a signal, goes on with the rest."""
+    (tmp_path / "stage.yaml").write_text(dump_yaml(stage()))
+    notes = Notes(tmp_path)
+    for name in ("gpus", "torch", "step_cpus", "files", "scratch", "simulation", "learning", "saving"):
+        notes.put(name, MEASURED[name])
+    for name in ("vulkan", "vulkan", "usr1", "term"):
+        notes.begin(name)
+
+    command = [sys.executable, "-m", "td3_hpc.launch.doctor.probe", str(tmp_path / "stage.yaml"), "--run-dir"]
+    ended = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60, cwd=REPOSITORY)
+
+    written = json.loads((tmp_path / NOTES_FILE).read_text())
+    assert ended.returncode == 0, ended.stderr
+    assert "twice" in written["errors"]["vulkan"]
+    assert written["usr1"]["killed"]
+    assert written["term"]["killed"]
+    assert written["restart"]["restarted"]
+
+
+def test_a_result_is_kept_beside_the_runs_by_the_profiles_name(tmp_path: Path) -> None:
+    here = profile(runs=tmp_path / "runs")
+
+    kept = write_result(here, "configs/clusters/big.yaml", {**MEASURED, "errors": {}})
+
+    assert result_path(here, "big") == tmp_path / "runs" / "doctor-big.json"
+    assert read_result(here, "big") == kept
+    assert kept.age == "0 minutes ago"
+    result_path(here, "big").write_text("{}")
+    assert read_result(here, "big") is None
+
+
+def test_without_slurm_nothing_is_queued_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(BadInput, match="no sbatch on this machine"):
+        examine_nodes(stage(), profile(scheduler="slurm", runs=tmp_path / "runs"), "here", lambda line: None)
+    assert os.listdir(tmp_path) == []
