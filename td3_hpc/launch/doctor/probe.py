@@ -14,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 
 from td3_hpc.config import load_stage
-from td3_hpc.errors import ExitCode
-from td3_hpc.launch.doctor.context import Context
+from td3_hpc.errors import ExitCode, UserError
+from td3_hpc.launch.doctor.context import Context, NotMeasured
 from td3_hpc.launch.doctor.measurements import MEASUREMENTS
 from td3_hpc.launch.doctor.notes import Notes, sent_file
 from td3_hpc.launch.doctor.result import Delivery, Restart
@@ -84,7 +84,8 @@ def _measure(name: str, context: Context, notes: Notes) -> None:
     try:
         notes.put(name, MEASUREMENTS[name](context).model_dump())
     except Exception as error:  # one that fails keeps none of the others back
-        notes.fail(name, f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
+        what = "" if isinstance(error, (NotMeasured, UserError)) else f"{type(error).__name__}: "
+        notes.fail(name, f"{what}{' '.join(str(error).split())}"[:500])
 
 
 def _await_signal(name: str, number: signal.Signals, arrivals: Arrivals, notes: Notes, run_dir: Path) -> None:

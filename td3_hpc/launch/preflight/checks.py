@@ -84,4 +84,5 @@ def checks_for(plan: Plan) -> Checks:
         chosen |= IN_A_CONTAINER
     if plan.profile.scheduler == "slurm":
         chosen |= ON_SLURM if shutil.which("sbatch") else {"Slurm": no_slurm}
-    return chosen | (MEASURED if plan.doctor_result else {"doctor": never_measured})
+    measured: Checks = {"doctor": nodes.check_doctor, **MEASURED}
+    return chosen | (measured if plan.doctor_result else {"doctor": never_measured})

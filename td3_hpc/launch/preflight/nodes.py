@@ -13,6 +13,16 @@ SLOW_FSYNCS_PER_S = 1.0
 Value = TypeVar("Value")
 
 
+def check_doctor(plan: Plan) -> str:
+    """The measurements below are of this profile's image."""
+    doctor, container = plan.doctor, plan.profile.container
+    found = f"measured {doctor.age} on {doctor.node}"
+    image = str(container.image) if container else None
+    if doctor.image != image:
+        raise NotLearnt(f"{found}, with {doctor.image or 'no image'} instead of {image or 'none'}", plan.run_doctor)
+    return found
+
+
 def check_gpu(plan: Plan) -> str:
     """GPUs that the job sees."""
     gpus = _measured(plan, "gpus", plan.doctor.gpus)
