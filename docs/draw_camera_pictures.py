@@ -73,7 +73,9 @@ class Town:
             camera.stop()
             camera.destroy()
         gray = cv2.cvtColor(pictures["policy"], cv2.COLOR_BGR2GRAY)
-        pictures["policy"] = cv2.resize(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), (HEIGHT, HEIGHT), interpolation=0)
+        pictures["policy"] = cv2.resize(
+            cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), (HEIGHT, HEIGHT), interpolation=cv2.INTER_NEAREST
+        )
         return pictures
 
     def clear(self) -> None:
@@ -121,7 +123,7 @@ def red_light(town: Town) -> Any:
     town.world.freeze_all_traffic_lights(True)
     stop = light.get_stop_waypoints()[0]
     crossing = town.car(stop, "volkswagen.t2", "66,94,58")
-    middle = stop.transform.transform(carla.Location(x=20.0, y=-2.0))
+    middle = stop.transform.transform(carla.Location(x=20.0, y=-9.0))
     heading = carla.Rotation(yaw=stop.transform.rotation.yaw + 90.0)
     crossing.set_transform(carla.Transform(carla.Location(middle.x, middle.y, middle.z), heading))
     town.car(stop.previous(3.0)[0], "audi.tt", "255,255,255")
@@ -144,6 +146,19 @@ def give_way(town: Town) -> Any:
     return town.car(lane.previous(12.0)[0])
 
 
+def light_colours(town: Town) -> Iterator[Any]:
+    """Crops around a light that is red, yellow and green, each in RGB and as the policy sees it."""
+    light = town.world.get_actors().filter("traffic.traffic_light")[0]
+    ego = town.car(light.get_stop_waypoints()[0].previous(14.0)[0])
+    for state in (carla.TrafficLightState.Red, carla.TrafficLightState.Yellow, carla.TrafficLightState.Green):
+        light.set_state(state)
+        pictures = town.photographs(ego)
+        for name, left in (("rgb", 108), ("policy", 76)):
+            crop = pictures[name][56:104, left : left + 48]
+            yield cv2.resize(crop, (HEIGHT, HEIGHT), interpolation=cv2.INTER_NEAREST)
+    town.clear()
+
+
 SCENES: dict[str, Callable[[Town], Any]] = {
     "two-lanes": two_lanes,
     "red-light": red_light,
@@ -162,6 +177,7 @@ def main() -> None:
         for name, scene in SCENES.items():
             _write(f"camera-{name}.png", list(town.photographs(scene(town)).values()))
             town.clear()
+        _write("camera-light.png", list(light_colours(town)))
         ego = red_light(town)
         rows = []
         for weather in WEATHERS.values():

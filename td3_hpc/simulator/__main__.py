@@ -10,7 +10,7 @@ from td3_hpc.errors import UserError
 
 
 def simulator(
-    port: Annotated[int, typer.Option(help="RPC port; the next one serves the streams.", min=1, max=65532)] = 2000,
+    port: Annotated[int, typer.Option(help="RPC port; the one after it serves the streams.", min=1, max=65532)] = 2000,
     town: Annotated[str, typer.Option(help="Name of a town, or an OpenDRIVE file.")] = "Brookfield",
     maps: Annotated[
         Path | None, typer.Option(help="Folder of OpenDRIVE files, or of a CARLA installation, to offer by name.")
@@ -21,7 +21,16 @@ def simulator(
 ) -> None:
     """Serve the embedded simulator: CARLA 0.9.16's protocol, headless, for the unmodified client.
 
-    Example: td3-hpc simulator --port 2000 --town Brookfield
+    Prints one line when it is ready, and serves any number of clients until Ctrl-C or SIGTERM. It starts in
+    synchronous mode: time stands still until a client ticks. Towns of its own: Brookfield and Hamlet.
+
+    Examples:
+
+      td3-hpc simulator --port 2000 --town Brookfield
+
+      td3-hpc simulator --maps /opt/carla-0.9.16 --town Town03
+
+      td3-hpc simulator --town my-roads.xodr
     """
     from td3_hpc.simulator.server import serve  # only now: help must not load the town or the client
 

@@ -1,6 +1,7 @@
 """The server: sockets, the clock of asynchronous mode, and how it starts and ends."""
 
 import asyncio
+import errno
 import signal
 from pathlib import Path
 
@@ -33,8 +34,9 @@ async def _serve(host: str, port: int, town: str, maps: Path | None) -> None:
         rpc = await loop.create_server(lambda: RpcConnection(table.answer, world.streams), host, port)
         streams = await loop.create_server(lambda: StreamSession(world.streams), host, port + 1)
     except OSError as error:
+        remedy = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
         raise BadInput(
-            f"port {port} or {port + 1} of {host} cannot be used ({error.strerror}); choose another --port"
+            f"port {port} or {port + 1} of {host} cannot be used ({error.strerror}); choose another {remedy}"
         ) from None
     clock = asyncio.create_task(_clock(world, stop))
     print(

@@ -39,6 +39,14 @@ def test_a_taken_port_is_one_line_and_a_remedy(hamlet_server: SimulatorServer):
     assert "Traceback" not in result.stderr
 
 
+def test_an_address_of_another_machine_is_one_line_and_a_remedy():
+    result = start("--host", "192.0.2.1", "--town", "Hamlet", "--port", "29999")
+    assert result.returncode == 2
+    assert "of 192.0.2.1 cannot be used" in result.stderr
+    assert "choose another --host" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_an_unknown_town_names_those_there_are():
     result = start("--town", "Atlantis", "--port", "29999")
     assert result.returncode == 2
