@@ -5,6 +5,7 @@ group with the attribute `none`. A table is one dataset a field, in chunks of ma
 """
 
 import contextlib
+import functools
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ import numpy as np
 import xxhash
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.hdf5_image import Hdf5Image
+from td3_hpc.checkpoint.hdf5_image import Hdf5Image, Object
 from td3_hpc.durable import sync_directory
 
 Tree = Mapping[str, Any]
@@ -43,10 +44,9 @@ def checksum(data: bytes) -> str:
 
 def tree_image(tree: Tree, descriptions: Descriptions) -> Hdf5Image:
     """A file of the tree. Described entries have the attributes `description` and `unit`."""
-    image = Hdf5Image(_nbytes(tree))
-    with image.file as file:
-        file.attrs["format"] = FORMAT
-        _write_group(image, file, tree, "", descriptions)
+    with Hdf5Image(_nbytes(tree)) as image:
+        image.note(image.root, "format", FORMAT)
+        _write_group(image, image.root, tree, "", descriptions)
     return image
 
 
@@ -54,12 +54,11 @@ def table_image(
     rows: Mapping[str, np.ndarray], first_row: int, compress: bool, descriptions: Descriptions | None = None
 ) -> Hdf5Image:
     """A file of consecutive rows; a field's path in `descriptions` is `rows/<field>`."""
-    image = Hdf5Image(_nbytes(rows))
-    with image.file as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["first_row"] = first_row
+    with Hdf5Image(_nbytes(rows)) as image:
+        image.note(image.root, "format", FORMAT)
+        image.note(image.root, "first_row", first_row)
         for name, array in rows.items():
-            _describe(image.add_rows(file, name, array, compress), ROWS + name, descriptions or {})
+            _describe(image, image.add_rows(image.root, name, array, compress), ROWS + name, descriptions or {})
     return image
 
 
@@ -113,31 +112,34 @@ def _nbytes(tree: Tree) -> int:
     return sum(_nbytes(value) if isinstance(value, Mapping) else np.asarray(value).nbytes for value in tree.values())
 
 
-def _write_group(image: Hdf5Image, group: h5py.Group, tree: Tree, prefix: str, descriptions: Descriptions) -> None:
+def _write_group(image: Hdf5Image, group: Object, tree: Tree, prefix: str, descriptions: Descriptions) -> None:
     for name, value in tree.items():
         link, path = _link_name(name), f"{prefix}{name}"
+        item: Object
         if value is None:
-            item = group.create_group(link)
-            item.attrs["none"] = True
+            item = image.add_group(group, link)
+            image.note(item, "none", 1)
         elif isinstance(value, Mapping):
-            item = group.create_group(link)
+            item = image.add_group(group, link)
             _write_group(image, item, value, f"{path}/", descriptions)
         elif isinstance(value, str):
-            item = group.create_dataset(link, data=np.bytes_(value.encode()))
-            item.attrs["text"] = True
+            item = image.add(group, link, np.bytes_(value.encode()))
+            image.note(item, "text", 1)
         else:
             item = image.add(group, link, value)
-        _describe(item, path, descriptions)
+        _describe(image, item, path, descriptions)
 
 
-def _describe(item: h5py.Group | h5py.Dataset, path: str, descriptions: Descriptions) -> None:
-    for pattern, meaning in descriptions.items():
-        if fnmatchcase(path, pattern):
-            description, unit = (meaning, "") if isinstance(meaning, str) else meaning
-            item.attrs["description"] = description
+def _describe(image: Hdf5Image, item: Object, path: str, descriptions: Descriptions) -> None:
+    for pattern, (description, unit) in descriptions.items():
+        if _fits(path, pattern):
+            image.note(item, "description", description)
             if unit:
-                item.attrs["unit"] = unit
+                image.note(item, "unit", unit)
             return
+
+
+_fits = functools.lru_cache(1 << 16)(fnmatchcase)  # the same paths and patterns at every save
 
 
 def _link_name(name: str) -> str:

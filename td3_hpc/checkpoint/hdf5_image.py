@@ -8,7 +8,7 @@ import io
 import mmap
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import hdf5plugin
@@ -20,35 +20,62 @@ _LARGE_BYTES = 1 << 14
 CHUNK_BYTES = 1 << 20
 
 
+_SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)
+_TEXT = h5py.string_dtype()
+
+Object: TypeAlias = h5py.h5g.GroupID | h5py.h5d.DatasetID
+"""An entry of the file, by the library's low-level interface: the other one takes five times as long to make one."""
+
+
 class Hdf5Image:
-    """A file in the making, through `file`, `add` and `add_rows`; once `file` is closed, `pieces` are its bytes."""
+    """A file in the making; once it is closed, `pieces` are its bytes."""
 
     def __init__(self, content_bytes: int) -> None:
         """`content_bytes`: of all arrays that it will hold. More room is only reserved, not used."""
         self._memory = _Memory(2 * content_bytes + (64 << 20))
-        self.file = h5py.File(self._memory, "w", libver="latest")
+        self._file = h5py.File(self._memory, "w", libver="latest")
         self._arrays: list[tuple[int, np.ndarray]] = []
+        self.root: h5py.h5g.GroupID = h5py.h5g.open(self._file.id, b"/")
 
-    def add(self, group: h5py.Group, name: str, value: Any) -> h5py.Dataset:
+    def __enter__(self) -> "Hdf5Image":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self.root
+        self._file.close()
+
+    def add_group(self, group: h5py.h5g.GroupID, name: str) -> h5py.h5g.GroupID:
+        """An empty group."""
+        return h5py.h5g.create(group, name.encode())
+
+    def add(self, group: h5py.h5g.GroupID, name: str, value: Any) -> h5py.h5d.DatasetID:
         """A dataset in one piece."""
         array = np.asarray(value)
-        if array.nbytes < _LARGE_BYTES or array.ndim == 0:
-            return group.create_dataset(name, data=array)
-        dataset = _reserve(group, name, array, None)
-        self._arrays.append((dataset.id.get_offset(), array))
+        large = array.ndim > 0 and array.nbytes >= _LARGE_BYTES
+        dataset = _create(group, name, array, None, large)
+        if large:
+            self._arrays.append((dataset.get_offset(), array))
+        elif array.size:
+            dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(array))
         return dataset
 
-    def add_rows(self, group: h5py.Group, name: str, array: np.ndarray, compress: bool) -> h5py.Dataset:
+    def add_rows(self, group: h5py.h5g.GroupID, name: str, array: np.ndarray, compress: bool) -> h5py.h5d.DatasetID:
         """A dataset in chunks of many rows."""
         row_bytes = max(1, array.nbytes // max(1, len(array)))
         chunk = (max(1, min(len(array), CHUNK_BYTES // row_bytes)), *array.shape[1:])
         if compress or array.nbytes < _LARGE_BYTES:
             options = hdf5plugin.Blosc(cname="lz4", clevel=5) if compress else {}
-            return group.create_dataset(name, data=array, chunks=chunk, **options)
-        dataset = _reserve(group, name, array, chunk)
+            return h5py.Group(group).create_dataset(name, data=array, chunks=chunk, **options).id
+        dataset = _create(group, name, array, chunk, True)
         # Reserved early and unfiltered, the chunks follow one another; only the last one is padded.
-        self._arrays.append((dataset.id.get_chunk_info(0).byte_offset, array))
+        self._arrays.append((dataset.get_chunk_info(0).byte_offset, array))
         return dataset
+
+    def note(self, item: Object, name: str, value: int | str) -> None:
+        """An attribute."""
+        array = np.array(value, _TEXT if isinstance(value, str) else np.int64)
+        kind = h5py.h5t.py_create(array.dtype, logical=True)
+        h5py.h5a.create(item, name.encode(), kind, _SCALAR).write(array)
 
     def pieces(self) -> Iterator[memoryview]:
         """The file's content in order."""
@@ -63,16 +90,20 @@ class Hdf5Image:
         return b"".join(self.pieces())
 
 
-def _reserve(group: h5py.Group, name: str, array: np.ndarray, chunk: tuple[int, ...] | None) -> h5py.Dataset:
-    """A dataset whose room is allocated, and whose content is not written."""
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    if chunk is not None:
-        properties.set_chunk(chunk)
-    space = h5py.h5s.create_simple(array.shape)
+def _create(
+    group: h5py.h5g.GroupID, name: str, array: np.ndarray, chunk: tuple[int, ...] | None, reserve: bool
+) -> h5py.h5d.DatasetID:
+    """A dataset; with `reserve`, its room is allocated, and its content not written."""
+    properties = None
+    if reserve:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        if chunk is not None:
+            properties.set_chunk(chunk)
+    space = h5py.h5s.create_simple(array.shape) if array.ndim else _SCALAR
     kind = h5py.h5t.py_create(array.dtype, logical=True)
-    return h5py.Dataset(h5py.h5d.create(group.id, name.encode(), kind, space, properties))
+    return h5py.h5d.create(group, name.encode(), kind, space, properties)
 
 
 class _Memory(io.RawIOBase):

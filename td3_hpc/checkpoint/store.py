@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -242,9 +243,11 @@ class CheckpointStore:
         self._number += 1
         order = (self.epoch, step, self._number)
         try:
-            segments, lost = self._write_rows(order, rows, bounds, descriptions)
             name = Path(manifest_name(order)).with_suffix(".h5")
-            state_file = self._put(self._state_dir / name, tree_image(state, descriptions))
+            with ThreadPoolExecutor(1) as pool:  # one file's bytes on their way to the disk while the other's are made
+                writing = pool.submit(lambda: self._put(self._state_dir / name, tree_image(state, descriptions)))
+                segments, lost = self._write_rows(order, rows, bounds, descriptions)
+            state_file = writing.result()
             created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
             manifest = Manifest(*order, created, state_file, segments, *bounds, dict(tags))
             self._ownership.check()

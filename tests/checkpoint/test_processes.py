@@ -130,7 +130,11 @@ def test_a_superseded_writer_harms_nothing_and_is_refused(tmp_path, writer, monk
 
     monkeypatch.setattr(store_module, "tree_image", held)
     newer.save_in_background(2, tree(2), GrowingRows(9))
-    assert writing.wait(20)  # rows are written, the manifest is not
+    assert writing.wait(20)
+    deadline = time.monotonic() + 20
+    while not list((run_dir / "replay").glob("rows-e0003-*-0002.h5")):  # rows are written, the manifest is not
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
     old.process.send_signal(signal.SIGCONT)
     assert old.wait_for("saved") == "saved 1", "it renamed its manifest"
