@@ -21,9 +21,9 @@ import psutil
 
 from td3_hpc.checkpoint.errors import RunDirectoryTaken, Superseded
 
-SIGN_OF_LIFE_S = 10.0
+SIGN_OF_LIFE_S = 5.0
 """Seconds between two signs of life."""
-SILENCE_S = 60.0
+SILENCE_S = 30.0
 """A holder that cannot be asked, and shows no sign of life for this long, is taken for dead."""
 _LONG_SILENCE_S = 600.0
 """Then the time stamp alone is enough, however far the machines' clocks are apart."""
@@ -62,7 +62,7 @@ class Ownership:
         if alive:
             job = f" (job {holder['job']})" if holder.get("job") else ""
             raise RunDirectoryTaken(
-                f"{self._directory.parent}: in use by process {holder.get('pid')} on {holder.get('host')}{job} since "
+                f"{self._directory.parent}: in use by attempt {newest}, process {holder.get('pid')} on {holder.get('host')}{job} since "
                 f"{holder.get('since')}; wait for it or stop it first"
             )
         return newest
