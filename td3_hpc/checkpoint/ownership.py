@@ -62,8 +62,8 @@ class Ownership:
         if alive:
             job = f" (job {holder['job']})" if holder.get("job") else ""
             raise RunDirectoryTaken(
-                f"{self._directory.parent}: in use by attempt {newest}, process {holder.get('pid')} on {holder.get('host')}{job} since "
-                f"{holder.get('since')}; wait for it or stop it first"
+                f"{self._directory.parent}: in use by attempt {newest}, process {holder.get('pid')} on "
+                f"{holder.get('host')}{job} since {holder.get('since')}; wait for it or stop it first"
             )
         return newest
 

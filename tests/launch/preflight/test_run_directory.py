@@ -45,7 +45,7 @@ def test_a_run_that_a_live_process_works_on_is_refused(tmp_path: Path) -> None:
     store.open_for_writing()
 
     try:
-        with pytest.raises(Mistake, match=f"in use by process {os.getpid()}"):
+        with pytest.raises(Mistake, match=f"in use by attempt 1, process {os.getpid()}"):
             check_not_taken(plan(run))
     finally:
         store.close()
