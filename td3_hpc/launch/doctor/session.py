@@ -59,7 +59,7 @@ def examine_nodes(
     `tell` is told what happens meanwhile. Raises BadInput with nothing queued, UserError where the job came to nothing.
     """
     run_dir = result_path(profile, cluster).with_suffix("").absolute()
-    profile = _short(profile)
+    profile, stage = _short(profile), stage.model_copy(update={"simulators": 1})
     _clear(run_dir)
     job: _Job
     if profile.scheduler == "local":
@@ -75,9 +75,10 @@ def examine_nodes(
 
 
 def _short(profile: ClusterConfig) -> ClusterConfig:
-    """The profile with a small walltime, which a queue serves sooner, and a chain no longer than needed."""
+    """The profile with one node and a small walltime, which a queue serves sooner, and a chain no longer than needed."""
     walltime = min(profile.walltime_minutes, WALLTIME_MINUTES)
     changes = {
+        "nodes": 1,
         "walltime_minutes": walltime,
         "signal_lead_s": min(profile.signal_lead_s, walltime * 30),
         "chain_length": min(profile.chain_length, STARTS),

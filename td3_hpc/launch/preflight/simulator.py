@@ -1,5 +1,6 @@
 """Does the simulator that the stage asks for fit the client, the town and the machine?"""
 
+import socket
 import time
 from pathlib import Path
 
@@ -186,8 +187,6 @@ def _refuse_overlap(wanted: dict[str, range]) -> None:
 
 
 def _taken(port: int) -> int | None:
-    import socket
-
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
