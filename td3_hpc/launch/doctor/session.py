@@ -75,7 +75,7 @@ def examine_nodes(
 
 
 def _short(profile: ClusterConfig) -> ClusterConfig:
-    """The profile with one node and a small walltime, which a queue serves sooner, and a chain no longer than needed."""
+    """One node, a small walltime, which a queue serves sooner, and a chain no longer than needed."""
     walltime = min(profile.walltime_minutes, WALLTIME_MINUTES)
     changes = {
         "nodes": 1,

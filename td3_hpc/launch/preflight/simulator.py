@@ -14,7 +14,7 @@ from td3_hpc.simulator.launch_command import CARLA_BINARY
 from td3_hpc.simulator.ports import BLOCK, first_taken
 from td3_hpc.simulator.version_call import VersionCall
 
-ANSWER_S = 5.0
+ANSWER_S = 2.0
 #: Where CARLA keeps its towns: the roads of each as OpenDRIVE, for clients to read.
 _CARLA_TOWNS = Path("CarlaUE4/Content/Carla/Maps/OpenDrive")
 
