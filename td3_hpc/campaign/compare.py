@@ -6,6 +6,8 @@ from td3_hpc.campaign.history import RunHistory
 from td3_hpc.campaign.verdict import Verdict
 from td3_hpc.config.changes import changes
 
+TITLE = "Issues against the previous run"
+MOST_CHANGES = 12
 MISSED = ("fail", "watch")
 
 
@@ -20,7 +22,9 @@ def issues(history: RunHistory, verdict: Verdict, previous: RunHistory, before: 
             was = earlier.achieved if earlier else "–"
             rows.append([result.title, was, result.achieved, result.target, standing, result.cause or result.why])
     changed = changes(previous.config, history.config)
-    listed = ", ".join(f"`{change}`" for change in changed) or "nothing"
+    listed = ", ".join(f"`{change}`" for change in changed[:MOST_CHANGES]) or "nothing"
+    if len(changed) > MOST_CHANGES:
+        listed += f" and {len(changed) - MOST_CHANGES} more keys"
     blocks: list[Table | Text] = [
         Text(
             f"Previous run: `{previous.config.name}`, seed {previous.config.seed}, {before.verdict}. Changed: {listed}."
@@ -30,7 +34,7 @@ def issues(history: RunHistory, verdict: Verdict, previous: RunHistory, before: 
         blocks.append(Table(["Issue", "Previous run", "This run", "Target", "Standing", "Why"], rows))
     else:
         blocks.append(Text("Neither run missed a gate."))
-    return Section("Issues against the previous run", "issues", blocks)
+    return Section(TITLE, "issues", blocks)
 
 
 def _standing(earlier: GateResult | None, now: GateResult) -> Chip | None:

@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from td3_hpc.campaign.document import Block, Cell, Figures, Section, Strip, Table, Text, linked
 from td3_hpc.campaign.figures import Drawn, decision_s
 from td3_hpc.campaign.history import Event, RunHistory
-from td3_hpc.campaign.words import duration, number, size, when
+from td3_hpc.campaign.words import duration, number, plural, size, when
 from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.training.measures import MEASURES, estimates
 from td3_hpc.training.trace import trace_path
@@ -15,6 +16,8 @@ from td3_hpc.training.trace import trace_path
 #: Longest table of gradients or evaluation cycles; of more rows some are picked, the largest among them.
 MOST_ROWS = 12
 MOST_INCIDENTS = 40
+#: Comfort is in the rewards already.
+SHOWN = tuple(measure for measure in MEASURES if measure.name != "comfort")
 
 
 def gradients(history: RunHistory, figures: dict[str, Drawn]) -> Section:
@@ -35,7 +38,7 @@ def gradients(history: RunHistory, figures: dict[str, Drawn]) -> Section:
     table = Table(["Update", "Step", *names, "Fitted growth, actor CNN"], rows, frozenset(range(len(groups) + 3)))
     some = f" {len(shown)} of {len(events):,} readings, the largest among them." if len(shown) < len(events) else ""
     note = (
-        f"L2 norms before clipping, from {linked(f'{len(events):,} readings', 'gradients')}.{some} In brackets: the "
+        f"L2 norms before clipping, from {linked(plural(len(events), 'reading'), 'gradients')}.{some} In brackets: the "
         "factor since the row above; after an arrow: the norm after clipping, where it acted. Fitted growth: per 100 "
         "updates."
     )
@@ -82,7 +85,9 @@ def rewards(history: RunHistory, figures: dict[str, Drawn]) -> Section:
     columns = ["Component", "Weight", "Mean per step", "In the last interval", "Share of magnitude"]
     reasons = Counter(str(event.get("end_reason")) for event in history.of("episode"))
     listed = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in reasons.most_common())
-    ended = f"{linked(f'{sum(reasons.values()):,} training episodes', 'episodes')} ended: {listed}." if reasons else ""
+    ended = (
+        f"{linked(plural(sum(reasons.values()), 'training episode'), 'episodes')} ended: {listed}." if reasons else ""
+    )
     blocks: list[Block] = [_figures(figures, "rewards", "returns"), Table(columns, rows, frozenset({1, 2, 3, 4}))]
     return Section("Rewards", "rewards", [*blocks, *([Text(ended)] if ended else [])])
 
@@ -103,9 +108,9 @@ def evaluation(history: RunHistory, figures: dict[str, Drawn]) -> Section:
         )
     names = [
         f"{measure.name[:1].upper()}{measure.name[1:]}" + (f" ({measure.unit})" if measure.unit else "")
-        for measure in MEASURES
+        for measure in SHOWN
     ]
-    table = Table(["Cycle", "Step", "Episodes", *names], rows, frozenset(range(10)))
+    table = Table(["Cycle", "Step", "Episodes", *names], rows, frozenset(range(len(SHOWN) + 3)))
     note = "The deterministic policy on held-out routes; in brackets the 95 % bootstrap interval over episodes."
     if len(cycles[-1]["episodes"]) < 10:
         note += (
@@ -114,11 +119,18 @@ def evaluation(history: RunHistory, figures: dict[str, Drawn]) -> Section:
     strips: list[Block] = []
     for event in dict.fromkeys((cycles[0]["step"], cycles[-1]["step"])):
         path = trace_path(history.run_dir, event).with_suffix(".png")
-        if path.is_file():
+        if _is_picture(path):
             strips.append(Strip(path, f"What the policy saw in the first episode of the cycle at step {event:,}"))
     return Section(
         "Evaluation", "evaluation", [table, Text(note, True), _figures(figures, "completion", "map"), *strips]
     )
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        return path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    except OSError:
+        return False
 
 
 def attempts(history: RunHistory) -> Section:
@@ -203,22 +215,22 @@ def resources(history: RunHistory) -> Section:
     ):
         speeds = sorted(event["steps_per_second"] for event in chosen)
         if speeds:
-            spread = f"median of {len(speeds):,} intervals; {speeds[0]:.3g} to {speeds[-1]:.3g}"
+            spread = f"median of {plural(len(speeds), 'interval')}; {speeds[0]:.3g} to {speeds[-1]:.3g}"
             rows.append([f"Speed, {label}", linked(f"{speeds[len(speeds) // 2]:.3g} steps/s", "resources"), spread])
-    seconds = active_seconds(history)
+    starts, seconds = history.of("attempt"), active_seconds(history)
     if seconds:
         rows.append(
             [
                 "Time",
                 linked(duration(seconds), "attempts"),
-                f"{len(history.of('attempt')):,} attempts, waiting in queues left out",
+                f"{plural(len(starts), 'attempt')}, waiting in queues left out",
             ]
         )
     cycles = history.having("evaluation", "seconds")
     if cycles:
         spent = sum(event["seconds"] for event in cycles)
         share = f"; {spent / seconds:.0%} of the time" if seconds else ""
-        rows.append(["Evaluation", linked(duration(spent), "evaluation"), f"{len(cycles):,} cycles{share}"])
+        rows.append(["Evaluation", linked(duration(spent), "evaluation"), f"{plural(len(cycles), 'cycle')}{share}"])
     saves = history.having("checkpoint", "seconds")
     if saves:
         largest = max(event["bytes"] for event in saves)

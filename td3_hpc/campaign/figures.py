@@ -256,6 +256,7 @@ _STYLE = {
 def _save(figure: "plt.Figure", directory: Path, name: str) -> None:
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", dpi=110, facecolor="white")
+    figure.set_layout_engine("none")  # the layout is made
     with plt.rc_context({"svg.hashsalt": f"td3-hpc {name}"}):
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = svg.getvalue().decode().replace(INK, "currentColor")

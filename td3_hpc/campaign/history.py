@@ -80,6 +80,11 @@ class RunHistory:
         return bool(ends) and self.stage is not None and ends[-1]["step"] >= self.stage.training.total_steps
 
     @property
+    def can_go_on(self) -> bool:
+        """Steps are left, and the run has not failed: it is under way, or was stopped or killed."""
+        return not self.finished and self.events[-1:] != self.of("failed")[-1:]
+
+    @property
     def first_step(self) -> int:
         """The step that this stage began at: 0, or that of the checkpoint of the stage that it continues.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from td3_hpc import __version__
 from td3_hpc.campaign import compare, course, outlook, sections
-from td3_hpc.campaign.document import Chip, Document, Section, Text, Tile, linked
+from td3_hpc.campaign.document import Chip, ChipStatus, Document, Section, Text, Tile, linked
 from td3_hpc.campaign.figures import Drawn, draw_figures
 from td3_hpc.campaign.gates import GateResult
 from td3_hpc.campaign.history import RunHistory, read_history
@@ -39,28 +39,28 @@ def make_document(history: RunHistory, compare_with: Path | None = None) -> Docu
     parts: list[tuple[str, Callable[[], Section]]] = []
     if verdict is not None:
         parts += [
-            ("actions", lambda: sections.actions(history, verdict)),
-            ("next actions", lambda: outlook.next_actions(history, verdict)),
-            ("metrics", lambda: sections.metrics(verdict)),
-            ("checkpoints", lambda: sections.checkpoints(verdict)),
-            ("mechanisms", lambda: sections.mechanisms(verdict)),
+            ("Open items", lambda: sections.actions(history, verdict)),
+            ("Next actions", lambda: outlook.next_actions(history, verdict)),
+            ("Critical metrics", lambda: sections.metrics(verdict)),
+            ("Validation checkpoints", lambda: sections.checkpoints(verdict)),
+            ("TD3 mechanisms", lambda: sections.mechanisms(verdict)),
         ]
         if compare_with is not None:
             previous = read_history(compare_with)
             before = judge_history(previous)
-            parts.append(("issues", lambda: compare.issues(history, verdict, previous, before)))
+            parts.append((compare.TITLE, lambda: compare.issues(history, verdict, previous, before)))
     parts += [
-        ("gradients", lambda: course.gradients(history, figures)),
-        ("rewards", lambda: course.rewards(history, figures)),
-        ("evaluation", lambda: course.evaluation(history, figures)),
-        ("attempts", lambda: course.attempts(history)),
-        ("resources", lambda: course.resources(history)),
+        ("Gradients and values", lambda: course.gradients(history, figures)),
+        ("Rewards", lambda: course.rewards(history, figures)),
+        ("Evaluation", lambda: course.evaluation(history, figures)),
+        ("Attempts, preemptions, incidents", lambda: course.attempts(history)),
+        ("Resources", lambda: course.resources(history)),
     ]
     if verdict is not None:
-        parts.append(("risks", lambda: outlook.risks(history, verdict)))
-        parts.append(("milestones", lambda: outlook.milestones(history, verdict)))
-    parts.append(("evidence", lambda: sections.evidence_section(history, verdict)))
-    made = [_made(name, make, warnings) for name, make in parts]
+        parts.append(("Risks of the 1M-step run", lambda: outlook.risks(history, verdict)))
+        parts.append(("Milestones of the 1M-step run", lambda: outlook.milestones(history, verdict)))
+    parts.append(("Evidence", lambda: sections.evidence_section(history, verdict)))
+    made = [_made(title, make, warnings) for title, make in parts]
     return Document(
         title=history.stage.name if history.stage else history.run_dir.resolve().name,
         subtitle=_subtitle(history),
@@ -89,12 +89,13 @@ def _figures(history: RunHistory, warnings: list[str]) -> dict[str, Drawn]:
     return drawn
 
 
-def _made(name: str, make: Callable[[], Section], warnings: list[str]) -> Section:
+def _made(title: str, make: Callable[[], Section], warnings: list[str]) -> Section:
     try:
         return make()
     except DAMAGE as error:
-        warnings.append(f"{name}: cannot be made from this record ({error!r})")
-        return Section(name.capitalize(), name.replace(" ", "-"), [Text("The record does not have what belongs here.")])
+        warnings.append(f"{title}: cannot be made from this record ({error!r})")
+        anchor = title.lower().replace(",", "").replace(" ", "-")
+        return Section(title, anchor, [Text("The record does not have what belongs here.")])
 
 
 # ---- the head of the report
@@ -133,14 +134,12 @@ def _tiles(verdict: Verdict) -> list[Tile]:
     blocking = [result for result in verdict.gates if result.severity == "blocking"]
     passed = sum(result.status == "pass" for result in blocking)
     failed = sum(result.status == "fail" for result in blocking)
-    open_ = (
-        f"{failed} failed"
-        if failed
-        else f"{len(blocking) - passed} not judged"
-        if passed < len(blocking)
-        else "all passed"
-    )
-    tiles = [Tile("Blocking gates", f"{passed} / {len(blocking)}", open_, "fail" if failed else "pass")]
+    standing: tuple[str, ChipStatus] = ("all passed", "pass")
+    if failed:
+        standing = (f"{failed} failed", "fail")
+    elif passed < len(blocking):
+        standing = (f"{len(blocking) - passed} not judged", "info")
+    tiles = [Tile("Blocking gates", f"{passed} / {len(blocking)}", *standing)]
     for name, label in (
         ("total_steps", "Steps"),
         ("evaluations", "Evaluation cycles"),

@@ -84,7 +84,7 @@ def judge_history(history: RunHistory) -> Verdict:
     results = judge_gates(history, read_gates(history.run_dir))
     missed = [gate for gate in results if gate.severity == "blocking" and gate.status == "fail"]
     return Verdict(
-        verdict="NO-GO" if missed else "GO",
+        verdict="GO" if history.finished and not missed else "NO-GO",
         reason=_reason(history, results, missed),
         stage=history.config.name,
         step=history.step,
@@ -138,6 +138,8 @@ def read_gates(run_dir: Path) -> GatesConfig:
 
 
 def _reason(history: RunHistory, results: list[GateResult], missed: list[GateResult]) -> str:
+    if not history.finished:
+        return f"The run is not complete: step {history.step:,} of {history.config.training.total_steps:,}."
     if missed:
         more = f" Also failed: {', '.join(gate.title for gate in missed[1:])}." if len(missed) > 1 else ""
         return f"{missed[0].title}: {missed[0].cause}.{more}"

@@ -33,8 +33,9 @@ SMALL = {
     "monitors": {"mechanisms_every_updates": 4},
 }
 
-RECORD = Path(__file__).parent / "records" / "1k"
-"""config.yaml, record.jsonl and evaluations/ of a whole 1K validation run on the embedded simulator."""
+RECORDS = Path(__file__).parent / "records"
+"""Kept runs of the embedded simulator: config.yaml and record.jsonl, with the host's name and paths replaced. `1k`: the
+1K validation run, with its evaluations/. `diverging`, `broken`: as the fixtures of these names make them anew."""
 
 UNCLIPPED = dict.fromkeys(("actor", "critic", "actor_cnn", "critic_cnn"))
 DIVERGING = {
@@ -137,6 +138,12 @@ def altered_run(train_run: TrainRun, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def healthy_run(tmp_path: Path) -> Path:
-    """A copy of the kept run's directory: config.yaml, record.jsonl, evaluations/."""
-    return Path(shutil.copytree(RECORD, tmp_path / "1k"))
+def kept_run(tmp_path: Path) -> Callable[[str], Path]:
+    """`kept_run("1k")` is a copy of a kept run's directory, which a test may change."""
+    return lambda name: Path(shutil.copytree(RECORDS / name, tmp_path / name))
+
+
+@pytest.fixture
+def healthy_run(kept_run: Callable[[str], Path]) -> Path:
+    """A copy of the kept 1K validation run."""
+    return kept_run("1k")

@@ -73,6 +73,12 @@ def test_a_run_that_breaks_off_misses(broken_run, name):
     must_miss(broken_run.run_dir, name, BROKEN[name])
 
 
+def test_a_run_that_breaks_off_has_a_report_and_no_verdict(broken_run):
+    assert "report: run/report.md" in broken_run.output
+    assert (broken_run.run_dir / "report.html").is_file()
+    assert not (broken_run.run_dir / "verdict.json").exists()
+
+
 @pytest.mark.parametrize("name", DIVERGED)
 def test_a_run_with_bad_settings_misses(diverging_run, name):
     assert diverging_run.code == 3, diverging_run.output
@@ -139,11 +145,11 @@ def test_a_gate_that_is_off_is_not_judged(healthy_run):
     assert "total_steps" not in results(healthy_run)
 
 
-def test_confidence_grows_with_the_evidence(healthy_run, diverging_run):
-    many, few = results(healthy_run)["no_dimension_errors"], results(diverging_run.run_dir)["no_dimension_errors"]
+def test_confidence_grows_with_the_evidence(healthy_run, kept_run):
+    many, few = results(healthy_run)["no_dimension_errors"], results(kept_run("diverging"))["no_dimension_errors"]
     assert many.status == few.status == "pass"
-    assert many.confidence == pytest.approx(1 - 3 / 1000)
-    assert few.confidence == pytest.approx(1 - 3 / 40)
+    assert many.confidence == pytest.approx(0.05 ** (1 / 1000), abs=1e-4)
+    assert few.confidence == pytest.approx(0.05 ** (1 / 40), abs=1e-4)
     assert "none among 1,000 observations" in many.why
 
 

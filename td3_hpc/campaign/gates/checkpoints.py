@@ -59,7 +59,7 @@ def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
     change = {}
     if not updates and history.step > 1 and not history.finished:
         change = {"training.learning_starts": history.step // 2}
-    return Finding(False, target, achieved, counted(history), found, cause, _continue(history), change)
+    return Finding(False, target, achieved, counted(history), found, cause, _continue(history), change, pending=True)
 
 
 @gate("Evaluation completes, training resumes", "checkpoint")
@@ -92,7 +92,7 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
         cause += f"; the evaluation environment was lost {len(losses)} times: {losses[-1].get('reason', '')}"
         found += (evidence("worker", "purpose, reason", losses),)
         change = {"simulator.hang_timeout_s": 3 * config.simulator.hang_timeout_s}
-    return Finding(False, target, achieved, counted(history), found, cause, _continue(history), change)
+    return Finding(False, target, achieved, counted(history), found, cause, _continue(history), change, pending=True)
 
 
 @gate("Observations normalised", "checkpoint")
@@ -197,7 +197,9 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
         if event["replay/fill"] < 1 and not history.first_step and event["replay/transitions"] != event["last_step"]:
             causes.append(f"{event['replay/transitions']:,} transitions held after {event['last_step']:,} steps")
     if causes:
-        return Finding(False, target, achieved, counted(history), found, "; ".join(causes), _continue(history))
+        return Finding(
+            False, target, achieved, counted(history), found, "; ".join(causes), _continue(history), pending=not ends
+        )
     updates = history.total("updates")
     base = none_among(updates, "updates without a gradient in the CNNs", history)
     return Finding(True, target, achieved, Confidence(base.value, f"rows counted at the end; {base.why}"), found)

@@ -31,6 +31,8 @@ class Finding:
     """What to do, where that is more than the change."""
     change: Mapping[str, Any] = field(default_factory=dict)
     """Configuration keys and the values to give them; each can be applied with `-o KEY=VALUE`."""
+    pending: bool = False
+    """Missed only because the run has not come that far."""
 
 
 def not_judged(target: str, why: str, *evidence: Evidence) -> Finding:

@@ -1,6 +1,7 @@
 """The metrics: counts that must agree, and numbers that have a limit."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -77,7 +78,7 @@ def _total(history: RunHistory, name: str, due: int, what: str) -> Finding:
 def _count(history: RunHistory, met: bool, target: str, achieved: str, cause: str, found: Evidence) -> Finding:
     remedy = "" if history.finished else "`td3-hpc train` continues the run"
     finding = Finding(met, target, achieved, counted(history), (found,))
-    return finding if met else Finding(met, target, achieved, finding.confidence, finding.evidence, cause, remedy)
+    return finding if met else replace(finding, cause=cause, remedy=remedy, pending=True)
 
 
 # ---- limits
@@ -138,21 +139,18 @@ def actor_cnn_growth(history: RunHistory, settings: LimitGate) -> Finding:
     if not events:
         readings = len(history.of("gradients"))
         return not_judged(target, f"{readings} gradient readings, none with a growth rate: too few to fit one", found)
-    factors = [event["growth"][ACTOR_CNN] for event in events]
-    last, ahead = factors[-1], _updates_to_limit(events[-1])
     horizon = history.config.training.total_steps - history.config.training.learning_starts
-    heading = ahead is not None and ahead <= horizon
-    achieved = f"{last:.3g}×" + (f", limit in {ahead:,.0f} updates" if heading and ahead is not None else "")
-    if last <= settings.limit or not heading:
-        calm = sum(factor <= settings.limit for factor in factors)
-        why = agreement(calm, len(factors), "fitted rates")
-        return Finding(True, target, achieved, why, (found,))
-    grown = sum(factor > settings.limit for factor in factors)
+    fast = [event for event in events if _grows(event, settings.limit, horizon)]
+    last, ahead = events[-1]["growth"][ACTOR_CNN], _updates_to_limit(events[-1])
+    if events[-1] not in fast:
+        calm = agreement(len(events) - len(fast), len(events), "fitted rates")
+        leads = "" if last <= settings.limit else ", far from the limit"
+        return Finding(True, target, f"{last:.3g}×{leads}", calm, (found,))
     return Finding(
         False,
         target,
-        achieved,
-        agreement(grown, len(factors), "fitted rates"),
+        f"{last:.3g}×, limit in {ahead:,.0f} updates",
+        agreement(len(fast), len(events), "fitted rates"),
         (found,),
         cause=f"the actor CNN's gradient norm grows {last:.3g} times per 100 updates: exponential growth, which "
         f"reaches the limit in about {ahead:,.0f} updates ({_loudest(history)})",
@@ -160,7 +158,13 @@ def actor_cnn_growth(history: RunHistory, settings: LimitGate) -> Finding:
     )
 
 
-def _updates_to_limit(event: dict[str, object]) -> float | None:
+def _grows(event: Event, limit: float, horizon: int) -> bool:
+    """Faster than the limit, and so that the norm's own limit is reached within so many updates."""
+    ahead = _updates_to_limit(event)
+    return event["growth"][ACTOR_CNN] > limit and ahead is not None and ahead <= horizon
+
+
+def _updates_to_limit(event: Event) -> float | None:
     """Updates until the limit at the fitted rate; None where it is not heading there."""
     ahead = event.get("updates_to_limit")
     if isinstance(ahead, dict):

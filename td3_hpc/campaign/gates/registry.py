@@ -6,7 +6,7 @@ def finite(history: RunHistory, settings: Gate) -> Finding: ...
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from td3_hpc.campaign.gates.findings import Confidence, Finding
@@ -70,6 +70,10 @@ def judge_gates(history: RunHistory, config: GatesConfig) -> list[GateResult]:
 
 def _judge(name: str, registered: _Registered, history: RunHistory, settings: Gate) -> GateResult:
     finding = _finding(registered, history, settings)
+    if finding.pending and not finding.met and history.can_go_on:
+        total = history.config.training.total_steps
+        so_far = f"the run has come to step {history.step:,} of {total:,}: {finding.cause}"
+        finding = replace(finding, met=None, confidence=Confidence(0.0, so_far), cause="", change={})
     return GateResult(
         name=name,
         title=registered.title,

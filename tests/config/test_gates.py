@@ -1,0 +1,89 @@
+"""Gate settings: defaults in the schema, partial changes, `off`, and the document that lists them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from td3_hpc.campaign.gates import findings, registry
+from td3_hpc.campaign.history import evidence, read_history
+from td3_hpc.config import validate
+from td3_hpc.config.gates import GatesConfig, LimitGate
+from td3_hpc.errors import BadInput
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "gates.md"
+
+
+def test_what_is_left_out_keeps_its_default():
+    gates = validate(
+        GatesConfig, {"actor_cnn_gradient": {"limit": 5000}, "route_completion": {"severity": "blocking"}}, "x"
+    )
+    assert (gates.actor_cnn_gradient.limit, gates.actor_cnn_gradient.severity) == (5000, "blocking")
+    assert (gates.route_completion.limit, gates.route_completion.severity) == (5.0, "blocking")
+    assert gates.q_magnitude == GatesConfig().q_magnitude
+
+
+def test_off_switches_a_gate_off(tmp_path):
+    from td3_hpc.config import read_yaml
+
+    path = tmp_path / "gates.yaml"
+    path.write_text("steps_per_second: off\n")
+    assert validate(GatesConfig, read_yaml(path), "x").steps_per_second is False
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"finit": False}, "did you mean finite"),
+        ({"finite": {"limit": 3}}, "finite"),
+        ({"finite": True}, "finite"),
+        ({"q_magnitude": {"limit": -1}}, "greater than or equal to 0"),
+        ({"q_magnitude": {"severity": "high"}}, "'blocking', 'recommended' or 'optional'"),
+        ({"q_magnitude": 3}, "q_magnitude"),
+    ],
+)
+def test_mistakes_are_named(data, message):
+    with pytest.raises(BadInput, match=re.escape(message)):
+        validate(GatesConfig, data, "campaign.yaml: gates")
+
+
+def test_settings_survive_being_written():
+    import yaml
+
+    from td3_hpc.config import dump_yaml, validate
+
+    gates = validate(GatesConfig, {"finite": False, "q_magnitude": {"limit": 3.0}}, "x")
+    assert validate(GatesConfig, yaml.safe_load(dump_yaml(gates)), "x") == gates
+
+
+def test_the_document_lists_every_gate_with_its_default():
+    rows = {row.split("`")[1]: row for row in DOCUMENT.read_text().splitlines() if row.startswith("| `")}
+    for name in GatesConfig.model_fields:
+        gate = getattr(GatesConfig(), name)
+        assert name in rows, f"docs/gates.md does not list {name}"
+        assert gate.severity in rows[name]
+        if isinstance(gate, LimitGate):
+            assert f"{gate.limit:,g}" in rows[name], (
+                f"docs/gates.md has another limit than {gate.limit:,g}: {rows[name]}"
+            )
+
+
+def test_the_document_s_example_is_a_gate():
+    """The function shown in docs/gates.md judges a real record."""
+    code = next(block for block in re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.S) if "@gate" in block)
+    registered = dict(registry.GATES)
+    from statistics import median
+
+    names = {**vars(findings), **vars(registry), "evidence": evidence, "median": median, "LimitGate": LimitGate}
+    try:
+        exec(code, names)
+        judged = registry.GATES["episode_length"].judge
+    finally:
+        registry.GATES.clear()
+        registry.GATES.update(registered)
+    record = Path(__file__).parents[1] / "campaign" / "records" / "1k"
+    history = read_history(record)
+    lengths = [event["length"] for event in history.of("episode")]
+    finding = judged(history, LimitGate(severity="optional", limit=max(lengths) + 1.0))
+    assert (finding.met, finding.evidence[0].count) == (False, len(lengths))
+    assert judged(history, LimitGate(severity="optional", limit=0.0)).met
