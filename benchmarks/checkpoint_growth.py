@@ -13,6 +13,7 @@ from functools import partial
 
 from benchmarks.checkpoint_save import NEW, new_store
 from benchmarks.pairs import Facts, Setup, Work, measure
+from td3_hpc.training.descriptions import DESCRIPTIONS
 
 SIZES = (10_000, 100_000, 1_000_000)
 ROUNDS = 15
@@ -26,8 +27,8 @@ def saving(stored: int) -> tuple[Work, Facts]:
     def work() -> None:
         nonlocal step
         step += NEW
-        rows.grow(NEW)
-        store.save(step, {"agent": agent.state()}, rows)
+        rows.grow()
+        store.save(step, {"agent": agent.state()}, rows, descriptions=DESCRIPTIONS)
 
     return work, {}
 

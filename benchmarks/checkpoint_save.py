@@ -23,6 +23,7 @@ from td3_hpc.checkpoint import CheckpointStore
 from td3_hpc.checkpoint.hdf5_file import table_image, write_file
 from td3_hpc.config import AgentConfig, CheckpointConfig
 from td3_hpc.td3 import TD3Agent
+from td3_hpc.training.descriptions import DESCRIPTIONS
 
 STORED = 100_000
 NEW = 10_000
@@ -35,7 +36,7 @@ def new_store(stored: int) -> tuple[CheckpointStore, StoredRows, TD3Agent, Path]
     store = CheckpointStore(directory, CheckpointConfig())
     store.open_for_writing()
     rows, agent = StoredRows(stored), TD3Agent(AgentConfig(), "cpu", seed=1)
-    store.save(0, {"agent": agent.state()}, rows)
+    store.save(0, {"agent": agent.state()}, rows, descriptions=DESCRIPTIONS)
     return store, rows, agent, directory
 
 
@@ -47,8 +48,8 @@ def checkpoint() -> tuple[Work, Facts]:
     def work() -> None:
         nonlocal step
         step += NEW
-        rows.grow(NEW)
-        written.append(store.save(step, {"agent": agent.state()}, rows).bytes)
+        rows.grow()
+        written.append(store.save(step, {"agent": agent.state()}, rows, descriptions=DESCRIPTIONS).bytes)
 
     written: list[int] = []
     work()
@@ -60,7 +61,7 @@ def segment() -> tuple[Work, Facts]:
     rows, directory = StoredRows(STORED), Path(tempfile.mkdtemp())
 
     def work() -> None:
-        write_file(directory / "rows.h5", table_image(rows.read_rows(0, NEW), 0, compress=False))
+        write_file(directory / "rows.h5", table_image(rows.read_rows(0, rows.block_rows), 0, False, DESCRIPTIONS))
 
     return work, {}
 
@@ -68,7 +69,7 @@ def segment() -> tuple[Work, Facts]:
 def plain() -> tuple[Work, Facts]:
     """As many bytes as a checkpoint's state and segment, written and fsynced."""
     directory = Path(tempfile.mkdtemp())
-    contents = {"state": os.urandom(64_100_000), "rows": os.urandom(73_500_000)}
+    contents = {"state": os.urandom(64_100_000), "rows": os.urandom(73_900_000)}
 
     def work() -> None:
         for name, content in contents.items():

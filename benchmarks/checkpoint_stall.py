@@ -14,6 +14,7 @@ import time
 import torch
 
 from benchmarks.checkpoint_save import NEW, new_store
+from td3_hpc.training.descriptions import DESCRIPTIONS
 
 ROUNDS = 15
 UPDATES = 8
@@ -37,9 +38,9 @@ def main() -> None:
         stalls, snapshots, singles = [], [], []
         for number in range(ROUNDS):
             without = updates()
-            rows.grow(NEW)
+            rows.grow()
             started = time.perf_counter()
-            store.save_in_background(number + 1, {"agent": agent.state()}, rows)
+            store.save_in_background(number + 1, {"agent": agent.state()}, rows, descriptions=DESCRIPTIONS)
             snapshot = time.perf_counter() - started
             with_checkpoint = snapshot + updates()
             store.wait()
