@@ -1,5 +1,6 @@
 """The command line: `td3-hpc COMMAND`. Each command imports what it needs only when it runs, so that help is quick."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -57,10 +58,17 @@ def train(
     """
     from td3_hpc.campaign.report import write_report
     from td3_hpc.campaign.verdict import final_verdict
+    from td3_hpc.training.record import RECORD_FILE
     from td3_hpc.training.run import default_run_dir, train
 
     directory = run_dir or default_run_dir(config, override or [])
-    code = train(config, directory, override or [])
+    try:
+        code = train(config, directory, override or [])
+    except UserError as error:
+        if error.exit_code == ExitCode.FAILED and (directory / RECORD_FILE).exists():
+            with contextlib.suppress(UserError):  # the run's own error is the one to show
+                typer.echo(f"report: {write_report(directory)}")
+        raise
     if code == ExitCode.PREEMPTED:  # what stops a run does not wait for a report
         raise typer.Exit(code)
     verdict = final_verdict(directory)

@@ -12,7 +12,7 @@ from td3_hpc.campaign.history import RunHistory, read_history
 from td3_hpc.campaign.rendering import to_html, to_markdown
 from td3_hpc.campaign.verdict import Verdict, judge_history
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput
+from td3_hpc.errors import BadInput, UserError
 
 #: What a damaged or half-written record may do to code that reads it.
 DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
@@ -22,12 +22,18 @@ def write_report(run_dir: Path, compare_with: Path | None = None) -> Path:
     """Write report.md, report.html and figures/ in the run directory; returns the Markdown file's path.
 
     `compare_with` is the run before this one. What is missing or damaged is said in the report, which shows the rest.
-    Raises BadInput where there is no such directory, or the run to compare with has no record.
+    Raises BadInput where there is no such directory, or the run to compare with has no configuration, UserError where
+    the report cannot be written.
     """
     history = read_history(run_dir)
-    document = make_document(history, compare_with)
-    replace_file(run_dir / "report.md", to_markdown(document).encode())
-    replace_file(run_dir / "report.html", to_html(document).encode())
+    try:
+        document = make_document(history, compare_with)
+        replace_file(run_dir / "report.md", to_markdown(document).encode())
+        replace_file(run_dir / "report.html", to_html(document).encode())
+    except OSError as error:
+        raise UserError(
+            f"{run_dir}: the report cannot be written ({error.strerror}); `td3-hpc report` writes it once it can"
+        ) from error
     return run_dir / "report.md"
 
 

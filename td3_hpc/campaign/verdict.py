@@ -16,7 +16,7 @@ from td3_hpc.code import code_digest, file_digest
 from td3_hpc.config import read_yaml, validate
 from td3_hpc.config.gates import GatesConfig
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.training.record import CONFIG_FILE
 
 VERDICT_FILE = "verdict.json"
@@ -95,9 +95,14 @@ def judge_history(history: RunHistory) -> Verdict:
 
 
 def write_verdict(run_dir: Path) -> Verdict:
-    """Judge a run and write verdict.json atomically."""
+    """Judge a run and write verdict.json atomically. Raises UserError where it cannot be written."""
     verdict = judge(run_dir)
-    replace_file(run_dir / VERDICT_FILE, _ADAPTER.dump_json(verdict, indent=1))
+    try:
+        replace_file(run_dir / VERDICT_FILE, _ADAPTER.dump_json(verdict, indent=1))
+    except OSError as error:
+        raise UserError(
+            f"{run_dir / VERDICT_FILE}: cannot be written ({error.strerror}); `td3-hpc train` writes it once it can"
+        ) from error
     return verdict
 
 

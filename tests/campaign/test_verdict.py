@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from td3_hpc.campaign.history import read_history
+from td3_hpc.campaign.report import write_report
 from td3_hpc.campaign.verdict import final_verdict, judge, read_verdict, write_verdict
 from td3_hpc.code import code_digest
-from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.errors import BadInput, ExitCode, UserError
 
 
 def test_what_is_written_is_read_back(healthy_run):
@@ -119,3 +120,13 @@ def test_a_finished_run_exits_as_its_verdict_says(kept_run):
     assert done.returncode == 3, done.stdout + done.stderr
     assert "NO-GO: " in done.stdout
     assert len(read_history(run).of("attempt")) == 1
+
+
+@pytest.mark.parametrize("write", [write_verdict, write_report])
+def test_a_place_that_cannot_be_written_is_one_line(healthy_run, write):
+    """A directory where the file should be stands for what no file can replace."""
+    for name in ("verdict.json", "report.md"):
+        (healthy_run / name).mkdir()
+    with pytest.raises(UserError, match=r"cannot be written") as caught:
+        write(healthy_run)
+    assert "\n" not in str(caught.value)
