@@ -102,6 +102,20 @@ def test_a_good_node_is_measured_and_preflight_uses_it(site: Site, slurm: SlurmC
     assert before["SIGUSR1"].status == "ok"
 
 
+def test_an_interrupted_doctor_takes_its_job_along(site: Site, slurm: SlurmCluster) -> None:
+    jobs: list[str] = []
+
+    def interrupt(line: str) -> None:
+        jobs.append(line.split()[1])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        site.examine(site.profile(), tell=interrupt)
+
+    slurm.wait_for_state(jobs[0], "CANCELLED")
+    assert read_result(site.profile(), "site") is None
+
+
 @pytest.mark.long
 def test_carla_on_a_node_without_vulkan_is_told(site: Site) -> None:
     root = site.folder / "carla"

@@ -14,6 +14,11 @@ TIMEOUT_S = 30
 
 def measure_gpus(context: Context) -> Gpus:
     """What nvidia-smi lists, `apptainer --nv` having brought it in."""
+    return look_for_gpus()
+
+
+def look_for_gpus() -> Gpus:
+    """What nvidia-smi lists here."""
     if shutil.which("nvidia-smi") is None:
         return Gpus(reason="no nvidia-smi in the job")
     query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
@@ -26,10 +31,14 @@ def measure_gpus(context: Context) -> Gpus:
 
 def measure_torch(context: Context) -> Torch:
     """What PyTorch was built for, and what it finds."""
+    return look_for_torch()
+
+
+def look_for_torch() -> Torch:
+    """What PyTorch here was built for, and what it finds."""
     import torch
 
-    available = torch.cuda.is_available()
-    gpu = torch.cuda.get_device_name(0) if available else None
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return Torch(version=torch.__version__, cuda=torch.version.cuda, gpu=gpu)
 
 

@@ -7,6 +7,7 @@ from td3_hpc.launch import slurm
 from td3_hpc.launch.preflight import (
     cluster,
     container,
+    device,
     disk,
     memory,
     nodes,
@@ -28,6 +29,7 @@ EVERYWHERE: Checks = {
     "disk space": disk.check_disk,
     "inodes": disk.check_inodes,
     "quota": disk.check_quota,
+    "device": device.check_device,
     "walltime": walltime.check_walltime,
     "checkpoint interval": walltime.check_checkpoint_interval,
     "signal lead time": walltime.check_signal_lead,

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from td3_hpc.launch.doctor.result import Delivery
+from td3_hpc.launch.doctor.result import Delivery, Gpus, Torch
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan
 
@@ -51,22 +51,29 @@ def check_vulkan(plan: Plan) -> str:
 
 def check_torch(plan: Plan) -> str:
     """The driver fits PyTorch's CUDA."""
-    torch, device = _measured(plan, "torch", plan.doctor.torch), plan.stage.training.device
+    torch = _measured(plan, "torch", plan.doctor.torch)
+    return judge_torch(torch, plan.doctor.gpus or Gpus(reason="not measured"), plan)
+
+
+def judge_torch(torch: Torch, gpus: Gpus, plan: Plan) -> str:
+    """Whether PyTorch computes where the stage wants it to, given the GPUs that there are."""
+    device = plan.stage.training.device
     found = f"PyTorch {torch.version} for {f'CUDA {torch.cuda}' if torch.cuda else 'CPUs'}"
     if torch.gpu:
         return f"{found}, on {torch.gpu}"
-    gpus = plan.doctor.gpus
-    wanted = device == "cuda" or (device == "auto" and gpus is not None and bool(gpus.names))
-    if not wanted:
+    if device == "cpu" or (device == "auto" and not gpus.names):
         return f"{found}, on the CPU"
     if torch.cuda is None:
-        change = "put a CUDA build of PyTorch into the image, or set training.device: cpu"
-        raise Mistake(f"{found}, but there is a GPU to train on" if gpus and gpus.names else found, change)
-    if gpus is not None and gpus.driver and _driver(gpus.driver) < _OLDEST_DRIVER.get(_major(torch.cuda), (0, 0)):
-        oldest = ".".join(map(str, _OLDEST_DRIVER[_major(torch.cuda)]))
         raise Mistake(
-            f"{found}; the driver {gpus.driver} is older than {oldest}, which that needs",
-            "use an image with PyTorch for an older CUDA",
+            f"{found}, but there is a GPU to train on" if gpus.names else f"{found}; training.device is {device}",
+            f"install a build of PyTorch for CUDA{' in the image' if plan.profile.container else ''}, or set "
+            "training.device: cpu",
+        )
+    oldest = _OLDEST_DRIVER.get(int(torch.cuda.split(".")[0]), (0, 0))
+    if gpus.driver and _driver(gpus.driver) < oldest:
+        raise Mistake(
+            f"{found}; the driver {gpus.driver} is older than {oldest[0]}.{oldest[1]}, which that needs",
+            "use a PyTorch for an older CUDA",
         )
     raise Mistake(f"{found}; it sees no GPU", f"check gres and container.nvidia in {plan.profile_file}")
 
@@ -186,7 +193,3 @@ def _needs_gpu(plan: Plan) -> bool:
 def _driver(version: str) -> tuple[int, int]:
     major, minor = [*version.split("."), "0"][:2]
     return int(major), int(minor)
-
-
-def _major(cuda: str) -> int:
-    return int(cuda.split(".")[0])

@@ -1,0 +1,25 @@
+"""Is there the device that the stage is to train on?"""
+
+from td3_hpc.launch.doctor.node import look_for_gpus, look_for_torch
+from td3_hpc.launch.preflight.finding import Mistake
+from td3_hpc.launch.preflight.nodes import judge_torch
+from td3_hpc.launch.preflight.plan import Plan
+
+
+def check_device(plan: Plan) -> str:
+    """A GPU, where one is asked for: in the profile, and, without Slurm and container, on this machine."""
+    device, profile = plan.stage.training.device, plan.profile
+    if device != "cuda":
+        return "the CPU" if device == "cpu" else "a GPU where there is one, else the CPU"
+    if profile.scheduler == "slurm" and "gpu" not in (profile.gres or ""):
+        raise Mistake("training.device: cuda; the profile asks for no GPU", f"set gres: gpu:1 in {plan.profile_file}")
+    if profile.container:
+        if not profile.container.nvidia:
+            raise Mistake(
+                "training.device: cuda; the container is started without the driver",
+                f"set container.nvidia: true in {plan.profile_file}",
+            )
+        return f"{profile.gres or 'this machine'}, with the driver in the container"
+    if profile.scheduler == "slurm":
+        return f"{profile.gres}"
+    return judge_torch(look_for_torch(), look_for_gpus(), plan)

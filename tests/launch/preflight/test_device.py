@@ -1,0 +1,36 @@
+"""The device that the stage is to train on: asked for, brought in, and there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from td3_hpc.launch.preflight.device import check_device
+from td3_hpc.launch.preflight.finding import Mistake
+from tests.launch.preflight.plans import plan
+
+CUDA = "training.device=cuda"
+
+
+def test_any_device_will_do_unless_one_is_asked_for(tmp_path: Path) -> None:
+    assert check_device(plan(tmp_path / "run")) == "a GPU where there is one, else the CPU"
+    assert check_device(plan(tmp_path / "run", "training.device=cpu")) == "the CPU"
+
+
+def test_a_gpu_must_be_asked_of_slurm_and_brought_into_the_container(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    with pytest.raises(Mistake, match="the profile asks for no GPU") as caught:
+        check_device(plan(run, CUDA, scheduler="slurm"))
+    assert caught.value.change == "set gres: gpu:1 in configs/clusters/here.yaml"
+    with pytest.raises(Mistake, match="without the driver"):
+        check_device(plan(run, CUDA, scheduler="slurm", gres="gpu:1", container={"image": "/i.sif"}))
+    with_driver = {"image": "/i.sif", "nvidia": True}
+    assert "gpu:1" in check_device(plan(run, CUDA, scheduler="slurm", gres="gpu:1", container=with_driver))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_this_machine_has_none(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=f"PyTorch {torch.__version__.replace('+', '.')} for .*") as caught:
+        check_device(plan(tmp_path / "run", CUDA))
+    assert caught.value.change
