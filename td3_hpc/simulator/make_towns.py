@@ -21,6 +21,9 @@ from scenariogeneration import xodr
 LANE_WIDTH = 3.5
 RADIUS = 18.0
 """Of a junction: from its middle to the stop lines, metres."""
+SHORT = 150.0
+"""Where junctions are less far apart, m, vehicles that turn left before others that come towards them would fill the
+road back to the last junction: there one arm after the other has green."""
 BEND = 40.0
 """Radius of a bend, metres."""
 FIRST_JUNCTION = 500
@@ -122,7 +125,7 @@ def build(grid: Grid) -> str:
     lights: dict[int, list[list[str]]] = {}
     for number, (node, arms) in enumerate(sorted(plan.arms.items()), FIRST_JUNCTION):
         _add_junction(plan, number, node, arms)
-        phases = _add_signals(number, arms)
+        phases = _add_signals(number, arms, grid.spacing < SHORT)
         if phases:
             lights[number] = phases
     drawing = xodr.OpenDrive(grid.name, geo_reference=ORIGIN)
@@ -277,12 +280,17 @@ def _put(road: xodr.Road, x: float, y: float, heading: float) -> None:
     road.planview.adjust_geometries()
 
 
-def _add_signals(number: int, arms: list[Arm]) -> list[list[str]]:
-    """Lights, or a sign at the arm that ends at a T; returns the ids of the lights that are green together."""
+def _add_signals(number: int, arms: list[Arm], one_by_one: bool) -> list[list[str]]:
+    """Lights, or a sign at the arm that ends at a T; returns the ids of the lights that are green together.
+
+    `one_by_one`: one arm after the other has green, rather than the two that face each other.
+    """
     if len(arms) == 4:
+        phases: dict[int, list[str]] = {}
         for index, arm in enumerate(arms):
             _place(arm, LIGHT, f"{number}{index}")
-        return [[f"{number}{index}"] for index in range(4)]
+            phases.setdefault(index if one_by_one else round(abs(math.sin(arm.angle))), []).append(f"{number}{index}")
+        return [phases[key] for key in sorted(phases)]
     if len(arms) == 3:
         stem = next(a for a in arms if not any(abs(math.cos(a.angle - b.angle) + 1) < 0.1 for b in arms))
         _place(stem, STOP if number % 2 else YIELD, f"{number}9")

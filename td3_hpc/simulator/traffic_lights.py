@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from td3_hpc.simulator.actors import GREEN, TrafficLight, Vehicle
-from td3_hpc.simulator.geometry import OrientedBox
+from td3_hpc.simulator.geometry import OrientedBox, angle_between
 from td3_hpc.simulator.town import ALL_RED_S, GREEN_S, YELLOW_S, SignalGroup, Town
 
 RED, YELLOW = 0, 1
@@ -108,9 +108,9 @@ class StopBoxes:
         for vehicle in vehicles:
             pose = vehicle.pose
             x, y, _, _, _, _ = pose.ahead(vehicle.extent[0])
-            light = self._lights.at(x, y, pose.z)
+            light = self._lights.at(x, y, pose.z, pose.yaw)
             if light is None and vehicle.light_id and vehicle.light_state != GREEN:
-                held_by = self._lights.at(pose.x, pose.y, pose.z)
+                held_by = self._lights.at(pose.x, pose.y, pose.z, pose.yaw)
                 light = held_by if held_by is not None and held_by.id == vehicle.light_id else None
             vehicle.light_id = light.id if light else 0
             before, vehicle.light_state = vehicle.light_state, light.colour if light else GREEN
@@ -124,7 +124,7 @@ class StopBoxes:
         self, vehicle: Vehicle, x: float, y: float, waits: bool, taken: set[int], coming: list[tuple[Vehicle, int]]
     ) -> None:
         """Red at a sign; else note which junction the vehicle crosses (`taken`), or could still stop at (`coming`)."""
-        signed = self._signed.at(x, y, vehicle.pose.z)
+        signed = self._signed.at(x, y, vehicle.pose.z, vehicle.pose.yaw)
         if signed is not None:
             vehicle.light_state, vehicle.gave_way_at = RED, signed
         elif vehicle.gave_way_at is not None:
@@ -133,7 +133,7 @@ class StopBoxes:
         if vehicle.gave_way_at is not None:
             taken.add(vehicle.gave_way_at)
             return
-        unsigned = self._unsigned.at(x, y, vehicle.pose.z)
+        unsigned = self._unsigned.at(x, y, vehicle.pose.z, vehicle.pose.yaw)
         if unsigned is not None:
             junction, box = unsigned
             left = box.extent[0] - box.centre.offset_of(x, y)[0]
@@ -154,10 +154,15 @@ class _Boxes(Generic[_Content]):
         for cell in _cells(box):
             self._cells.setdefault(cell, []).append((box, content))
 
-    def at(self, x: float, y: float, z: float) -> _Content | None:
-        """The content of the first box at a place on the road."""
-        here = self._cells.get((math.floor(x / _CELL_M), math.floor(y / _CELL_M)), ())
-        return next((content for box, content in here if box.contains(x, y, z + 0.5)), None)
+    def at(self, x: float, y: float, z: float, yaw: float) -> _Content | None:
+        """The content of the first box at a place on the road that is for vehicles of that direction.
+
+        Vehicles that come the other way, and cut a corner, may touch it too.
+        """
+        for box, content in self._cells.get((math.floor(x / _CELL_M), math.floor(y / _CELL_M)), ()):
+            if box.contains(x, y, z + 0.5) and abs(angle_between(box.centre.yaw, yaw)) < 90.0:
+                return content
+        return None
 
 
 def _cells(box: OrientedBox) -> set[tuple[int, int]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import carla
 import pytest
 
+from td3_hpc.simulator.geometry import angle_between
 from td3_hpc.simulator.make_towns import BROOKFIELD, HAMLET, Grid, build, draw_grid
 from td3_hpc.simulator.town import Town
 from td3_hpc.simulator.towns import parse_town
@@ -66,9 +67,13 @@ def test_it_has_lights_signs_curves_and_a_slope_that_cars_manage(town: Town):
     assert any(w.transform.rotation.yaw % 90.0 > 1.0 for w in town.map.generate_waypoints(5.0) if not w.is_junction)
 
 
-def test_one_arm_of_a_junction_is_green_at_a_time(town: Town):
+def test_arms_that_are_green_together_face_each_other(town: Town):
+    heading = {light.signal_id: light.pose.yaw for light in town.traffic_lights}
     for group in town.signal_groups:
-        assert [len(phase) for phase in group.phases] == [1, 1, 1, 1]
+        assert sum(map(len, group.phases)) == 4
+        for phase in group.phases:
+            turns = {round(abs(angle_between(heading[one], heading[other]))) for one in phase for other in phase}
+            assert turns in ({0}, {0, 180}), phase
 
 
 def test_lanes_in_a_junction_come_from_and_lead_to_all_other_arms(town: Town):
