@@ -1,0 +1,18 @@
+"""All drills: importing a module of drills enters them in the list, in the order of the table."""
+
+import importlib
+
+_MODULES = (
+    "td3_hpc.campaign.drills.configuration",
+    "td3_hpc.campaign.drills.networks",
+    "td3_hpc.campaign.drills.explosion",
+    "td3_hpc.campaign.drills.checkpoints",
+    "td3_hpc.campaign.drills.simulators",
+    "td3_hpc.campaign.drills.preemption",
+)
+
+
+def load_drills() -> None:
+    """Fill the list of drills."""
+    for module in _MODULES:
+        importlib.import_module(module)
