@@ -94,9 +94,8 @@ class GrowthMonitor:
         points = self._points.setdefault(group, [])
         middle = (number + 0.5) * self._bin_width
         points.append((middle, math.fsum(logarithms) / len(logarithms)))
-        points[:] = [point for point in points if point[0] > middle - BINS * self._bin_width]
+        del points[:-BINS]
         if len(points) < FEWEST_BINS:
-            self.trends.pop(group, None)
             return False
         self.trends[group] = self._fit(group)
         return True
