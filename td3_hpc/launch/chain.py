@@ -50,8 +50,7 @@ def place(path: Path, cluster: str, overrides: list[str]) -> Place:
 def submit(here: Place, say: Say, package: Path = PACKAGE) -> ExitCode:
     """Start a campaign, or continue one that stopped; does nothing where it runs or is over. Raises BadInput."""
     directory = here.directory
-    if here.profile.scheduler == "slurm":
-        slurm.require()
+    require_slurm(here)
     if not directory.exists:
         require_ready(here)
         frozen = identify(here.profile, package)
@@ -114,10 +113,17 @@ def live_jobs(here: Place) -> list[Job]:
     return [job for stage in here.campaign.stages for job in queue.of(here.directory.script(stage.name))]
 
 
+def require_slurm(here: Place) -> None:
+    """Raise BadInput where the profile needs Slurm and this machine has none."""
+    if here.profile.scheduler == "slurm":
+        slurm.require()
+
+
 def require_ready(here: Place) -> None:
     """Raise BadInput with every mistake of every stage that can be found before anything is queued."""
     from td3_hpc.launch.preflight import require_ready as check  # asks the cluster
 
+    require_slurm(here)
     found: dict[str, None] = {}
     for stage in here.campaign.stages:
         try:

@@ -9,9 +9,17 @@ from td3_hpc.campaign.verdict import VERDICT_FILE, Verdict, read_verdict
 from td3_hpc.code import PACKAGE
 from td3_hpc.config.changes import CHANGEABLE, changes
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.launch import slurm
 from td3_hpc.launch.campaign_files import Frozen, freeze, identify
-from td3_hpc.launch.chain import Place, Say, live_jobs, require_ready, stage_differences, start, without_verdict
+from td3_hpc.launch.chain import (
+    Place,
+    Say,
+    live_jobs,
+    require_ready,
+    require_slurm,
+    stage_differences,
+    start,
+    without_verdict,
+)
 
 Run = tuple[str, int]
 """Stage and seed."""
@@ -40,8 +48,7 @@ def resume(here: Place, accept_verdicts: bool, say: Say, package: Path = PACKAGE
     it goes on or is judged again. An unfinished run goes on.
     """
     directory, old = here.directory, here.directory.campaign()
-    if here.profile.scheduler == "slurm":
-        slurm.require()
+    require_slurm(here)
     live = live_jobs(here)
     if live:
         raise BadInput(f"{directory.root}: has jobs ({', '.join(job.id for job in live)}); cancel the campaign first")

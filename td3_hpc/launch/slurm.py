@@ -17,9 +17,15 @@ def use_configuration(slurm_conf: Path | None) -> None:
 
 
 def require() -> None:
-    """Raise BadInput where this machine has no Slurm commands."""
+    """Raise BadInput where this machine has no Slurm commands, or not the slurm.conf that they are to use."""
     if shutil.which("sbatch") is None:
         raise BadInput("no sbatch on this machine: submit from a login node, or use a profile with scheduler: local")
+    configuration = os.environ.get("SLURM_CONF")
+    if configuration and not Path(configuration).is_file():  # Slurm's commands would look for it for a minute each
+        raise BadInput(
+            f"{configuration}: no such file; bring that cluster up (the test cluster: make cluster-up), or correct "
+            "slurm_conf in the profile or SLURM_CONF in the environment"
+        )
 
 
 def sbatch(script: Path, *options: str) -> str:
