@@ -101,7 +101,7 @@ def evaluation(history: RunHistory, figures: dict[str, Drawn]) -> Section:
     for event in _picked(cycles, lambda event: event["means"]["return"]):
         figure = estimates(event["episodes"], decision_s(history))
         cells = [
-            f"{figure[m.name].value:.3g} ({figure[m.name].low:.3g} to {figure[m.name].high:.3g})" for m in MEASURES
+            f"{figure[m.name].value:.3g} ({figure[m.name].low:.3g} to {figure[m.name].high:.3g})" for m in SHOWN
         ]
         rows.append(
             [linked(str(event["cycle"]), "evaluation"), f"{event['step']:,}", str(len(event["episodes"])), *cells]
@@ -145,7 +145,7 @@ def attempts(history: RunHistory) -> Section:
         where = place.get("host", "–") + (f", job {place['job']}" if place.get("job") else "")
         end = own[-1]
         took = duration(end["time"] - event["time"])
-        exact = "; ".join(event.get("not_exact", [])[-1:]) or "exact"
+        exact = "–" if begun == "new" else "; ".join(event.get("not_exact", [])[-1:]) or "exact"
         rows.append(
             [
                 linked(str(event["epoch"]), "attempts"),
@@ -276,7 +276,7 @@ def _disk(history: RunHistory) -> list[tuple[str, int, str]]:
     for name, what in folders:
         files = [path for path in (history.run_dir / name).rglob("*") if path.is_file()]
         if files:
-            found.append((name, sum(path.stat().st_size for path in files), f"{what}, {len(files):,} files"))
+            found.append((name, sum(path.stat().st_size for path in files), f"{what}, {plural(len(files), 'file')}"))
     return found
 
 

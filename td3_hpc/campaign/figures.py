@@ -139,11 +139,11 @@ def _map(axes: Axes, history: RunHistory) -> None:
     episodes = _last_paths(history)
     for points in _roads(history):
         axes.plot(*zip(*points), ".", color=COLOURS[4], alpha=0.35, ms=0.8, zorder=0, rasterized=True)
-    for number, (episode, colour) in enumerate(zip(episodes, COLOURS)):
+    for episode, colour in zip(episodes, COLOURS):
         axes.plot(*zip(*episode["planned"]), color=colour, lw=4, alpha=0.25, solid_capstyle="round")
         axes.plot(*zip(*episode["path"]), color=colour, lw=1.6, label=f"route {episode['route']}")
         axes.plot(*episode["path"][0], "o", color=colour, ms=5)
-        axes.plot(*episode["path"][-1], "X", color=colour if number else LIMIT_COLOUR, ms=7)
+        axes.plot(*episode["path"][-1], "X", color=colour, ms=7)
         axes.annotate(
             str(episode["end_reason"]).replace("_", " "),
             episode["path"][-1],

@@ -91,6 +91,17 @@ def test_every_link_leads_somewhere(healthy_run, kind):
     assert {link.removeprefix("#") for link in links} <= set(anchors)
 
 
+@pytest.mark.parametrize("name", ["1k", "diverging", "broken"])
+def test_every_row_has_a_cell_for_each_column(kept_run, name):
+    run = kept_run(name)
+    document = make_document(read_history(run), compare_with=run)
+    for section in document.sections:
+        for table in (block for block in section.blocks if block.kind == "table"):
+            lengths = {len(row) for row in table.rows}
+            assert lengths <= {len(table.columns)}, f"{section.title}: {table.columns} has rows of {lengths}"
+            assert not table.anchors or len(table.anchors) == len(table.rows)
+
+
 def test_evidence_names_lines_that_hold_it(healthy_run):
     lines = (healthy_run / "record.jsonl").read_text().splitlines()
     for result in judge(healthy_run).gates:
