@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,20 +115,30 @@ def test_preempted_in_exploration_learning_and_evaluation_it_ends_with_the_same_
 def test_ended_by_its_time_limit_twice_it_ends_with_the_same_bytes(
     make: Callable[..., Training], uninterrupted: Callable[[int], Path]
 ) -> None:
-    training = make("run", interruptible(400))
-    training.submit(walltime_minutes=1, signal_lead_s=20)
+    training = make("run", interruptible(800))
+    training.submit(walltime_minutes=60, signal_lead_s=100)
+    for number, first_step in ((1, LEARNING_STARTS), (2, LEARNING_STARTS + 1)):
+        training.wait_for(lambda step=first_step: training.step() >= step)  # type: ignore[misc]
+        training.wait_for(lambda number=number: len(training.events("attempt")) == number)  # type: ignore[misc]
+        set_time_limit(training, minutes_run(training) + 2)  # Slurm warns at its next look, at most 30 s later
+        training.wait_for(lambda number=number: len(training.events("stopped")) == number)  # type: ignore[misc]
+        training.wait_for(lambda: training.slurm.job(training.job)["JobState"] == "PENDING")
+        set_time_limit(training, 60)
+        training.hurry()
+    training.finish(300)
 
-    deadline = time.monotonic() + 400
-    while training.slurm.job(training.job)["JobState"] not in ("COMPLETED", "FAILED"):
-        assert time.monotonic() < deadline, training.log()
-        if training.slurm.job(training.job)["JobState"] == "PENDING" and training.events():
-            training.slurm.run("scontrol", "update", f"jobid={training.job}", "starttime=now+2")
-        time.sleep(1)
+    assert [event["signal"] for event in training.events("stopped")] == ["SIGUSR1", "SIGUSR1"]
+    assert all(LEARNING_STARTS <= event["step"] < 800 for event in training.events("stopped"))
+    assert_same_bytes(training.run, uninterrupted(800))
 
-    training.finish()
-    assert {event["signal"] for event in training.events("stopped")} == {"SIGUSR1"}
-    assert len(training.events("attempt")) >= 3
-    assert_same_bytes(training.run, uninterrupted(400))
+
+def minutes_run(training: Training) -> int:
+    hours, minutes, _ = training.slurm.job(training.job)["RunTime"].split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def set_time_limit(training: Training, minutes: int) -> None:
+    training.slurm.run("scontrol", "update", f"jobid={training.job}", f"timelimit={minutes}")
 
 
 @pytest.mark.long
