@@ -56,6 +56,8 @@ def train(
 
     Example: td3-hpc train configs/stages/1k.yaml --run-dir checkpoints/try -o seed=2 -o agent.tau=0.01
     """
+    from td3_hpc.campaign.campaign_report import write_campaign_report
+    from td3_hpc.campaign.directory import place_of
     from td3_hpc.campaign.report import write_report
     from td3_hpc.campaign.verdict import final_verdict
     from td3_hpc.training.record import RECORD_FILE
@@ -74,6 +76,10 @@ def train(
     verdict = final_verdict(directory)
     typer.echo(f"{verdict.verdict}: {verdict.reason}")
     typer.echo(f"report: {write_report(directory)}")
+    place = place_of(directory.absolute())
+    if place is not None:
+        with contextlib.suppress(UserError):  # the campaign's page is no part of the stage
+            write_campaign_report(place[0].root)
     raise typer.Exit(verdict.exit_code)
 
 
