@@ -62,7 +62,7 @@ def submit(
     if submission.jobs:
         typer.echo(f"job {', '.join(submission.jobs)} runs {submission.run_dir}; its log: {submission.run_dir}/logs")
     elif submit_by == "hand":
-        typer.echo(f"sbatch {submission.script}")
+        typer.echo(f"{'bash' if profile.scheduler == 'local' else 'sbatch'} {submission.script}")
     raise typer.Exit(submission.status)
 
 

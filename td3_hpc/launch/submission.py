@@ -100,10 +100,10 @@ def submit_stage(
     _refuse_second_job(directory)
     image = freeze_image(profile.container.image) if profile.container else None
     script = _freeze(stage, profile, directory, image, package, program)
-    if profile.scheduler == "local":
-        return Submission(directory, script, [], run_script(script))
     if route == "hand":
         return Submission(directory, script, [])
+    if profile.scheduler == "local":
+        return Submission(directory, script, [], run_script(script))
     count = profile.chain_length if profile.requeue == "chain" else 1
     submission = Submission(directory, script, [])
     for _ in range(count):

@@ -10,6 +10,7 @@ from td3_hpc.launch.preflight.cluster import (
     check_account,
     check_nodes,
     check_partition,
+    check_preemption,
     check_queueing,
     check_slurm,
     minutes,
@@ -19,6 +20,7 @@ from td3_hpc.launch.preflight.finding import Mistake
 from td3_hpc.launch.preflight.plan import Plan, user
 from td3_hpc.launch.preflight.run_directory import check_not_taken
 from td3_hpc.launch.submission import submit
+from tests.launch.preflight.plans import doctor
 from tests.launch.preflight.plans import plan as make_plan
 from tests.slurm.cluster import ROOT, SlurmCluster
 from tests.slurm.test_stage_job import STAND_IN
@@ -47,6 +49,17 @@ def test_a_plan_that_fits_is_taken_by_every_check(on_slurm: SlurmCluster, tmp_pa
     assert node_architectures(fitting) == {"x86_64"}
     assert not (tmp_path / "run").exists()
     assert on_slurm.run("squeue", "-h") == ""
+
+
+def test_the_time_that_a_preempted_job_has_is_compared_with_a_checkpoints(
+    on_slurm: SlurmCluster, tmp_path: Path
+) -> None:
+    slow = doctor(saving={"seconds": 7.0, "bytes": 10**9})  # KillWait is 5 s here, the grace time 10 s
+
+    assert "5 s to save in; a checkpoint takes 7.0 s" in check_preemption(plan(tmp_path / "run", result=slow))
+    assert "at most 10 minutes" in check_preemption(plan(tmp_path / "run", result=slow))
+    assert check_preemption(plan(tmp_path / "run", result=slow, partition="grace")).startswith("15 s to save in")
+    assert check_preemption(plan(tmp_path / "run", partition="high")) == "jobs of high are not preempted"
 
 
 def test_an_unknown_partition_names_those_there_are(on_slurm: SlurmCluster, tmp_path: Path) -> None:

@@ -1,15 +1,14 @@
 """The doctor's own side: queue the job, send it the signals that it waits for, keep what it measured."""
 
 import contextlib
-import functools
+import os
 import shutil
-import threading
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
-
-import psutil
 
 from td3_hpc.code import PACKAGE
 from td3_hpc.config import StageConfig
@@ -63,7 +62,7 @@ def examine_nodes(
     _clear(run_dir)
     job: _Job
     if profile.scheduler == "local":
-        job = _LocalJob(stage, profile, run_dir, package)
+        job = _LocalJob(submit_stage(stage, profile, run_dir, "hand", package, PROGRAM))
     else:
         job = _SlurmJob(submit_stage(stage, profile, run_dir, "sbatch", package, PROGRAM))
     try:
@@ -173,36 +172,43 @@ class _SlurmJob:
 
 
 class _LocalJob:
-    """The job's script on this machine, started again as Slurm would."""
+    """The job's script on this machine, in a session of its own, started again as Slurm would."""
 
-    def __init__(self, stage: StageConfig, profile: ClusterConfig, run_dir: Path, package: Path) -> None:
-        self._attempt = functools.partial(submit_stage, stage, profile, run_dir, "sbatch", package, PROGRAM)
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="doctor's job", daemon=True)
-        self._thread.start()
+    def __init__(self, submission: Submission) -> None:
+        self._script = submission.script
+        self._log = submission.run_dir / "logs" / "slurm-local.out"
+        self._starts = 0
+        self._start()
 
-    def _run(self) -> None:
-        try:
-            for _ in range(STARTS):
-                if self._attempt().status != ExitCode.PREEMPTED:
-                    return
-        except UserError as error:
-            self._failure = error
+    def _start(self) -> None:
+        self._starts += 1
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["bash", str(self._script)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def state(self) -> str:
-        if self._failure:
-            raise self._failure
-        return "running here" if self._thread.is_alive() else ""
+        status = self._process.poll()
+        if status == ExitCode.PREEMPTED and self._starts < STARTS:
+            self._start()
+            status = None
+        return "running here" if status is None else ""
 
     def signal(self, name: str) -> None:
-        """As a terminal's keys do: to every process of the job."""
-        for process in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(SIGNALS[name])
+        """As a terminal's keys do: to every process of the script's group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, SIGNALS[name])
 
     def facts(self) -> dict[str, Any]:
         return {}
 
     def end(self) -> None:
         self.signal("term")
-        self._thread.join(10)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)

@@ -46,6 +46,7 @@ IN_A_CONTAINER: Checks = {
 ON_SLURM: Checks = {
     "Slurm": cluster.check_slurm,
     "partition": cluster.check_partition,
+    "preemption": cluster.check_preemption,
     "account and QoS": cluster.check_account,
     "nodes": cluster.check_nodes,
     "simulators": placement.check_placement,

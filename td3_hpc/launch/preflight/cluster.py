@@ -8,6 +8,7 @@ from td3_hpc.launch import slurm
 from td3_hpc.launch.freeze import FrozenImage
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan, user
+from td3_hpc.launch.preflight.walltime import checkpoint_seconds
 from td3_hpc.launch.script import render
 
 Fields = dict[str, str]
@@ -37,6 +38,25 @@ def check_partition(plan: Plan) -> str:
             f"lower walltime_minutes to {limit} in {plan.profile_file}",
         )
     return found
+
+
+def check_preemption(plan: Plan) -> str:
+    """How long a preempted job has to save: the partition's grace time, and from SIGTERM to SIGKILL."""
+    fields = partition(plan)
+    if fields.get("PreemptMode", "OFF") == "OFF":
+        return f"jobs of {fields['PartitionName']} are not preempted"
+    notice = _seconds(fields.get("GraceTime", "0")) + _seconds(configuration().get("KillWait", "30"))
+    seconds, source = checkpoint_seconds(plan)
+    found = f"{notice} s to save in; a checkpoint takes {seconds:.1f} s ({source})"
+    if seconds < notice:
+        return found
+    most = plan.stage.checkpoint.every_minutes
+    return f"{found}: too little, each preemption costs the work since the last checkpoint, at most {most:g} minutes"
+
+
+def _seconds(text: str) -> int:
+    """Seconds of '30 sec' or '10'."""
+    return int(text.split()[0])
 
 
 def check_account(plan: Plan) -> str:
