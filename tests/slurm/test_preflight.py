@@ -48,7 +48,7 @@ def test_a_plan_that_fits_is_taken_by_every_check(on_slurm: SlurmCluster, tmp_pa
     assert "to start at" in check_queueing(fitting)
     assert node_architectures(fitting) == {"x86_64"}
     assert not (tmp_path / "run").exists()
-    assert on_slurm.run("squeue", "-h") == ""
+    assert on_slurm.run("squeue", "-h", "--name=td3-try-run") == ""
 
 
 def test_the_time_that_a_preempted_job_has_is_compared_with_a_checkpoints(
