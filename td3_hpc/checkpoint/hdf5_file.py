@@ -19,7 +19,6 @@ import xxhash
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.hdf5_image import Hdf5Image, Object
-from td3_hpc.durable import sync_directory
 
 Tree = Mapping[str, Any]
 Schema = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
@@ -63,9 +62,9 @@ def table_image(
 
 
 def write_file(path: Path, image: Hdf5Image) -> tuple[int, str]:
-    """Put an image at path: temporary name, fsync, rename, directory fsync. Returns its size and checksum.
+    """Put an image at path: temporary name, fsync, rename. Returns its size and checksum.
 
-    Raises OSError with nothing at path.
+    The directory is left for the caller to fsync, once for several files. Raises OSError with nothing at path.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     digest, size = xxhash.xxh3_128(), 0
@@ -84,7 +83,6 @@ def write_file(path: Path, image: Hdf5Image) -> tuple[int, str]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
     return size, digest.hexdigest()
 
 

@@ -33,7 +33,7 @@ from td3_hpc.checkpoint.manifest import (
 from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint.segments import Range, RowSource, merged, pieces, plan
 from td3_hpc.config import CheckpointConfig
-from td3_hpc.durable import replace_file
+from td3_hpc.durable import replace_file, sync_directory
 from td3_hpc.errors import BadInput, UserError
 
 #: The files of the kept checkpoints get new time stamps this often, lest a scratch purge take them for abandoned.
@@ -250,9 +250,10 @@ class CheckpointStore:
             state_file = writing.result()
             created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
             manifest = Manifest(*order, created, state_file, segments, *bounds, dict(tags))
+            sync_directory(self._replay_dir)
             self._ownership.check()
             path = self._state_dir / manifest.name
-            replace_file(path, manifest.to_json())
+            replace_file(path, manifest.to_json())  # which makes the directory's entries durable, the state's too
         except OSError as error:
             self._ownership.check()  # a newer attempt removes what a superseded one is writing
             self._discard(order)
