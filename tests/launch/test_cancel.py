@@ -26,7 +26,7 @@ def test_without_slurm_nothing_is_changed(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(UserError, match="no Slurm on this machine.*nothing was cancelled"):
+    with pytest.raises(UserError, match=r"no Slurm on this machine.*nothing was cancelled"):
         cancel(campaign.root, 1, print)
 
     assert not campaign.cancelled
