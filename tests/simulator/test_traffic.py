@@ -51,7 +51,7 @@ def overlap(one, other):
 
 still = {vehicle.id: 0 for vehicle in vehicles}
 distance = {vehicle.id: 0.0 for vehicle in vehicles}
-red_seen, at_red, drove_red, went_at_green = set(), {}, 0, set()
+red_seen, went_at_green, light_before, ran_red = set(), set(), {}, 0
 longest_still, off_lane, deepest, height = 0, -10.0, -100.0, 0.0
 for step in range(ticks):
     snapshot = tick()
@@ -63,9 +63,12 @@ for step in range(ticks):
         distance[vehicle.id] += speed * 0.05
         still[vehicle.id] = 0 if speed > 0.3 else still[vehicle.id] + 1
         longest_still = max(longest_still, still[vehicle.id])
+        at_light = vehicle.is_at_traffic_light()
+        red = at_light and vehicle.get_traffic_light_state() == carla.TrafficLightState.Red
+        ran_red += light_before.get(vehicle.id, False) and not at_light  # gone while it was red
+        light_before[vehicle.id] = red
         if step % 5:
             continue
-        red = vehicle.is_at_traffic_light() and vehicle.get_traffic_light_state() == carla.TrafficLightState.Red
         if red and speed < 0.1:
             red_seen.add(vehicle.id)
         elif vehicle.id in red_seen and speed > 2.0:
@@ -85,7 +88,7 @@ for step in range(ticks):
                     deepest = max(deepest, overlap(shape, other))
 tell({
     "still_s": longest_still * 0.05, "least_m": min(distance.values()), "off_lane_m": off_lane,
-    "deepest_overlap_m": deepest, "height_m": height, "stopped_at_red": len(red_seen),
+    "deepest_overlap_m": deepest, "height_m": height, "stopped_at_red": len(red_seen), "ran_red": ran_red,
     "went_again": len(went_at_green), "mean_m": sum(distance.values()) / cars,
 })
 parked.wait(10.0)
@@ -99,26 +102,27 @@ def drive(simulator_server: StartServer, town: str, cars: int, ticks: int, maps:
     assert "failed" not in server.log.read_text()
     server.stop()
     assert told["off_lane_m"] < 0.0, told  # the middle of a car never leaves its lane
-    assert told["deepest_overlap_m"] < 0.1, told
+    assert told["deepest_overlap_m"] < 0.0, told
     assert told["height_m"] < 0.3, told  # on the road, on slopes too
+    assert told["ran_red"] == 0, told
     return told
 
 
 def test_hamlet_in_short(simulator_server: StartServer):
     told = drive(simulator_server, "Hamlet", 10, 600)
-    assert told["still_s"] < 25.0, told
-    assert told["least_m"] > 50.0, told
+    assert told["still_s"] < 30.0, told
+    assert told["least_m"] > 20.0, told
     assert told["stopped_at_red"] >= 1, told
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("town", "cars"), [("Brookfield", 30), ("Hamlet", 15)])  # 30 cars can jam Hamlet
-def test_own_towns(simulator_server: StartServer, town: str, cars: int):
-    told = drive(simulator_server, town, cars, 2000)
-    assert told["still_s"] < 60.0, told  # a turn of the lights takes 30 s; a queue may need two
-    assert told["least_m"] > 150.0, told
+@pytest.mark.parametrize("town", ["Brookfield", "Hamlet"])
+def test_own_towns(simulator_server: StartServer, town: str):
+    told = drive(simulator_server, town, 30, 2000)
+    assert told["still_s"] < 70.0, told  # a light is red for 50 s
+    assert told["least_m"] > 100.0, told
     assert told["stopped_at_red"] >= 3, told
-    assert told["went_again"] >= 0.8 * told["stopped_at_red"], told
+    assert told["went_again"] >= 0.6 * told["stopped_at_red"], told  # some wait when the time is over
 
 
 @pytest.mark.long

@@ -1,9 +1,10 @@
 """Signals: the order of turns, what clients may change, and which light a vehicle stands at."""
 
+import carla
 import pytest
 
 from td3_hpc.simulator.actors import GREEN, Vehicle
-from td3_hpc.simulator.geometry import Pose
+from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns import load_town
 from td3_hpc.simulator.traffic_lights import RED, YELLOW, LightGroup
@@ -106,3 +107,58 @@ def test_a_stop_sign_shows_red_without_a_light_and_only_there(world: World):
         world.step()
         assert (car.light_id, car.light_state) == (0, GREEN)
         world.destroy(car)
+
+
+def standing_in(world: World, box: OrientedBox, metres_left: float, speed: float = 0.0, yaw: float = 0.0) -> Vehicle:
+    """A car whose front is that far from a box's front end; `yaw` turns it round."""
+    place = box.centre._replace(yaw=box.centre.yaw).ahead(box.extent[0] - metres_left)
+    ground = world.town.ground(*place[:3])
+    car = world.spawn([0, "vehicle.mini.cooper_s", []], place._replace(z=ground.z, yaw=place.yaw + yaw).ahead(-1.905))
+    assert isinstance(car, Vehicle)
+    ahead = Pose(0.0, 0.0, 0.0, 0.0, car.pose.yaw).ahead(speed)
+    car.velocity = (ahead.x, ahead.y, 0.0)
+    return car
+
+
+def test_while_one_waits_at_a_sign_those_on_other_lanes_that_can_stop_are_shown_red(world: World):
+    for junction in world.town.give_way:
+        (signed,), (box, *_) = junction.signed, junction.unsigned
+        waiting, coming = standing_in(world, signed, 2.0), standing_in(world, box, 18.0, speed=5.0)
+        world.step()
+        assert (waiting.light_state, coming.light_state, coming.light_id) == (RED, RED, 0)
+        world.destroy(waiting)
+        world.step()
+        assert coming.light_state == GREEN
+        world.destroy(coming)
+
+
+def test_one_that_can_no_longer_stop_goes_on(world: World):
+    (signed,), (box, *_) = world.town.give_way[0].signed, world.town.give_way[0].unsigned
+    standing_in(world, signed, 2.0)
+    coming = standing_in(world, box, 8.0, speed=9.0)
+    world.step()
+    assert coming.light_state == GREEN
+
+
+def test_others_wait_until_one_that_gave_way_is_across(world: World):
+    junction = world.town.give_way[0]
+    (signed,), (box, *_) = junction.signed, junction.unsigned
+    crossing, coming = standing_in(world, signed, 1.0), standing_in(world, box, 10.0)
+    for _ in range(400):
+        crossing.control.throttle = 0.3
+        world.step()
+        front = world.town.map.get_waypoint(carla.Location(*crossing.pose[:3]))
+        if front.is_junction:
+            assert coming.light_state == RED
+        elif coming.light_state == GREEN:
+            break
+    assert coming.light_state == GREEN
+    assert crossing.gave_way_at is None
+
+
+def test_a_vehicle_that_comes_the_other_way_sees_no_light(world: World):
+    site = world.town.traffic_lights[0]
+    car = standing_in(world, site.stop_boxes[0], 2.0, yaw=180.0)
+    car.teleport(site.stop_boxes[0].centre._replace(yaw=site.pose.yaw + 180.0))
+    world.step()
+    assert (car.light_id, car.light_state) == (0, GREEN)
