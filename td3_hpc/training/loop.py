@@ -11,7 +11,7 @@ import numpy as np
 from td3_hpc.checkpoint import Checkpoint, CheckpointStore, Superseded
 from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.driving.worker_handle import EpisodeLog
-from td3_hpc.errors import BadInput
+from td3_hpc.errors import BadInput, UserError
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
@@ -230,13 +230,14 @@ class TrainingLoop:
         self._last_checkpoint_time = time.monotonic()
 
     def _note_outcomes(self) -> None:
+        """Book what the saves in the background came to. Raises Superseded, and whatever is no fault of the disk."""
         for outcome in self._parts.store.poll():
-            if isinstance(outcome.error, Superseded):
-                raise outcome.error
-            if outcome.info is None:
-                self._parts.telemetry.checkpoint_failed(outcome.step, str(outcome.error))
-            else:
+            if outcome.info is not None:
                 self._parts.record.append("checkpoint", **outcome.info.as_fields())
+            elif isinstance(outcome.error, UserError) and not isinstance(outcome.error, Superseded):
+                self._parts.telemetry.checkpoint_failed(outcome.step, str(outcome.error))
+            elif outcome.error is not None:
+                raise outcome.error
 
     def state(self) -> dict[str, Any]:
         """The run as a checkpoint's tree. Raises NonFinite where the agent holds a NaN or an infinity."""
