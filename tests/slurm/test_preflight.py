@@ -65,6 +65,7 @@ def test_the_time_that_a_preempted_job_has_is_compared_with_a_checkpoints(
 def test_an_unknown_partition_names_those_there_are(on_slurm: SlurmCluster, tmp_path: Path) -> None:
     with pytest.raises(Mistake, match="partition lwo: there is none of this name; there are: low, grace, high"):
         check_partition(plan(tmp_path / "run", partition="lwo"))
+    assert [item.check for item in mistakes(examine(plan(tmp_path / "run", partition="lwo")))] == ["partition"]
     assert check_partition(plan(tmp_path / "run", partition=None)).startswith("low: up")
 
 

@@ -42,7 +42,7 @@ def check_partition(plan: Plan) -> str:
 
 def check_preemption(plan: Plan) -> str:
     """How long a preempted job has to save: the partition's grace time, and from SIGTERM to SIGKILL."""
-    fields = partition(plan)
+    fields = _known_partition(plan)
     if fields.get("PreemptMode", "OFF") == "OFF":
         return f"jobs of {fields['PartitionName']} are not preempted"
     notice = _seconds(fields.get("GraceTime", "0")) + _seconds(configuration().get("KillWait", "30"))
@@ -83,7 +83,7 @@ def check_account(plan: Plan) -> str:
 
 def check_nodes(plan: Plan) -> str:
     """One node of the partition has the CPUs, the memory and the generic resources."""
-    profile, name = plan.profile, partition(plan)["PartitionName"]
+    profile, name = plan.profile, _known_partition(plan)["PartitionName"]
     nodes = [node for node in _nodes(name) if node["NodeName"] not in profile.exclude]
     asked = f"{profile.cpus} CPUs, {profile.memory_gib:g} GiB" + (f", {profile.gres}" if profile.gres else "")
     if not nodes:
@@ -124,6 +124,7 @@ def check_queueing(plan: Plan) -> str:
     """`sbatch --test-only` of the script that would be queued."""
     stage = plan.stage
     profile = plan.profile.for_simulators(stage.simulators)
+    _known_partition(plan)
     # Only the options matter to Slurm; the digest of a large image would take a minute.
     image = FrozenImage(profile.container.image, "", "") if profile.container else None
     with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as script:
@@ -146,6 +147,14 @@ def partition(plan: Plan) -> Fields:
     known = ", ".join(row["PartitionName"] for row in rows) or "none"
     wanted = f"partition {name}: there is none of this name" if name else "this Slurm has no default partition"
     raise Mistake(f"{wanted}; there are: {known}", f"correct partition in {plan.profile_file}")
+
+
+def _known_partition(plan: Plan) -> Fields:
+    """The partition, for checks that go on from there: that there is none is one mistake, not four."""
+    try:
+        return partition(plan)
+    except Mistake:
+        raise NotLearnt("the partition is not known", f"correct partition in {plan.profile_file} first") from None
 
 
 def node_architectures(plan: Plan) -> set[str]:
