@@ -263,8 +263,9 @@ class CheckpointStore:
             ) from error
         old = self._newest.files() if self._newest else ()
         self._newest = manifest
-        retention.prune(self._run_dir, self._config)
-        self._keep_fresh()
+        with contextlib.suppress(OSError):  # an old file that cannot be removed is no fault of the new checkpoint
+            retention.prune(self._run_dir, self._config)
+            self._keep_fresh()
         written = sum(file.bytes for file in manifest.files() if file not in old)
         return CheckpointInfo(path, step, written, time.monotonic() - started, tuple(lost))
 
