@@ -1,7 +1,8 @@
 """Stands in for the trainer in tests of campaigns: counts steps, saves its count, writes a verdict.
 
-`agent.tau` above 0.5 fails a gate. `<campaign>/plan.json` may say: seconds a step takes (`step_s`), the stages that get
-no further than a step (`stuck`: {stage: step}), the stages that do not hear signals (`deaf`: [stage]).
+`agent.tau` above 0.5 fails a gate. `<campaign>/plan.json` may say: seconds a step takes (`step_s`; of one stage
+`slow`: {stage: seconds}), the stages that get no further than a step (`stuck`: {stage: step}), the stages that do not
+hear signals (`deaf`: [stage]).
 All commands but `train` are the real ones. It imports nothing of the package, to start quickly.
 """
 
@@ -48,7 +49,7 @@ def count(config: dict, run: Path, plan: dict) -> int:
         if step >= plan.get("stuck", {}).get(config["name"], step + 1):
             record(run, "failed", step, reason="gets no further")
             return EXIT_FAILED
-        time.sleep(plan.get("step_s", 0.01))
+        time.sleep(plan.get("slow", {}).get(config["name"], plan.get("step_s", 0.01)))
         step += 1
         record(run, "interval", step, first_step=step, last_step=step, steps_per_second=1.0)
         (state / f"checkpoint-e0001-s{step:09d}-0001.json").touch()
