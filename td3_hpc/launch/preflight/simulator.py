@@ -1,5 +1,6 @@
 """Does the simulator that the stage asks for fit the client, the town and the machine?"""
 
+import platform
 import socket
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import td3_hpc
 from td3_hpc.config import StageConfig
 from td3_hpc.errors import BadInput
+from td3_hpc.launch.preflight.cluster import node_architectures
 from td3_hpc.launch.preflight.container import inside
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan
@@ -140,6 +142,11 @@ def check_carla_machine(plan: Plan) -> str:
         raise Mistake(
             "CARLA renders on a GPU; the container is started without the driver",
             f"set container.nvidia: true in {plan.profile_file}",
+        )
+    nodes = node_architectures(plan) if profile.scheduler == "slurm" else {platform.machine()}
+    if nodes and "x86_64" not in nodes:
+        raise Mistake(
+            f"CARLA is made for x86_64; the nodes are {', '.join(sorted(nodes))}", "choose a partition of x86_64 nodes"
         )
     binary = _carla_root(stage) / CARLA_BINARY
     host = plan.on_host(binary)

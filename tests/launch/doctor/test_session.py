@@ -13,6 +13,7 @@ from td3_hpc.errors import BadInput
 from td3_hpc.launch.doctor.notes import NOTES_FILE, Notes
 from td3_hpc.launch.doctor.result import read_result, result_path, write_result
 from td3_hpc.launch.doctor.session import examine_nodes
+from td3_hpc.launch.preflight import MEASURED as MEASURED_CHECKS
 from td3_hpc.launch.preflight import judge
 from tests.conftest import REPOSITORY
 from tests.launch.preflight.plans import MEASURED, profile, stage
@@ -20,18 +21,25 @@ from tests.slurm.test_doctor import SMALL
 
 
 @pytest.mark.long
-def test_this_machine_is_measured(tmp_path: Path) -> None:
-    here, said = profile(runs=tmp_path / "runs", scratch=tmp_path), []
+def test_the_command_measures_this_machine(tmp_path: Path) -> None:
+    here = tmp_path / "here.yaml"
+    here.write_text(f"scheduler: local\ncpus: 1\nruns: {tmp_path}/runs\nscratch: {tmp_path}\n")
+    command = [sys.executable, "-m", "td3_hpc", "doctor", "--cluster", str(here)]
+    command += [word for override in SMALL for word in ("-o", override)]
 
-    result = examine_nodes(stage(*SMALL), here, "here", said.append)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=REPOSITORY)
 
-    findings = {finding.check: finding for finding in judge(stage(*SMALL), here, "here", result)}
-    assert {check: item.found for check, item in findings.items() if item.status != "ok"} == {}
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    lines = [line.split("\t") for line in ended.stdout.splitlines()[1:-1]]
+    assert {fields[0]: fields[1:] for fields in lines if fields[1] != "ok"} == {}
+    assert {fields[0] for fields in lines} == MEASURED_CHECKS.keys()
+    result = read_result(profile(runs=tmp_path / "runs"), "here")
+    assert result
     assert result.restart
     assert result.restart.restarted
     assert result.usr1
     assert result.usr1.arrived
-    assert read_result(here, "here") == result
+    assert "SIGUSR1 sent" in ended.stderr
 
 
 @pytest.mark.long

@@ -93,7 +93,7 @@ def test_files_that_the_job_would_not_find_are_refused(tmp_path: Path, monkeypat
         check_town(plan(tmp_path / "run", "environment.town=/towns/Hamlett.xodr", container=bound))
 
 
-def test_carla_is_given_a_gpu_and_its_driver(tmp_path: Path, carla_root: Path) -> None:
+def test_carla_is_given_a_gpu_and_its_driver(tmp_path: Path, carla_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, there = tmp_path / "run", carla(carla_root)
     assert check_carla_machine(plan(run)) == "not needed: the simulator is embedded"
 
@@ -105,6 +105,9 @@ def test_carla_is_given_a_gpu_and_its_driver(tmp_path: Path, carla_root: Path) -
     with pytest.raises(Mistake, match="CarlaUE4-Linux-Shipping: no such file"):
         check_carla_machine(plan(run, *carla(tmp_path), scheduler="slurm", gres="gpu:1"))
     assert "with gpu:1" in check_carla_machine(plan(run, *there, scheduler="slurm", gres="gpu:1"))
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(Mistake, match="CARLA is made for x86_64; the nodes are aarch64"):
+        check_carla_machine(plan(run, *there))
 
 
 def test_a_port_in_use_here_is_refused_where_the_job_shares_the_network(tmp_path: Path) -> None:
