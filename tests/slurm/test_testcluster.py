@@ -80,22 +80,25 @@ def test_a_lost_node_is_noticed_and_comes_back(slurm: SlurmCluster) -> None:
 def test_down_leaves_nothing_behind(installable: None, tmp_path: Path, accounting: str) -> None:
     directory = tmp_path / "c"
     cluster = SlurmCluster(cluster_environment(directory, NODES="1", ACCOUNTING=accounting), directory)
-    assert cluster.manage("up").returncode == 0
-    stubborn = tmp_path / "stubborn.sh"
-    stubborn.write_text("#!/bin/bash\ntrap '' TERM USR1\necho $$ > started\nwhile :; do sleep 1; done\n")
-    cluster.submit(stubborn, f"--chdir={tmp_path}")
-    wait_until((tmp_path / "started").exists, 30)
-    queued = cluster.submit("true", "--begin=now+1hour")
-    assert cluster.job(queued)["JobState"] == "PENDING"
+    try:
+        assert cluster.manage("up").returncode == 0
+        stubborn = tmp_path / "stubborn.sh"
+        stubborn.write_text("#!/bin/bash\ntrap '' TERM USR1\necho $$ > started\nwhile :; do sleep 1; done\n")
+        cluster.submit(stubborn, f"--chdir={tmp_path}")
+        wait_until((tmp_path / "started").exists, 30)
+        queued = cluster.submit("true", "--begin=now+1hour")
+        assert cluster.job(queued)["JobState"] == "PENDING"
 
-    down = cluster.manage("down")
+        down = cluster.manage("down")
 
-    assert down.returncode == 0, down.stderr
-    assert not directory.exists()
-    wait_until(lambda: not processes_naming(str(directory)), 10, lambda: str(processes_naming(str(directory))))
-    assert not list(Path("/sys/fs/cgroup/freezer").glob(f"slurm_{cluster.node(1)}"))
-    again = cluster.manage("down")
-    assert again.returncode == 0, again.stderr
+        assert down.returncode == 0, down.stderr
+        assert not directory.exists()
+        wait_until(lambda: not processes_naming(str(directory)), 10, lambda: str(processes_naming(str(directory))))
+        assert not list(Path("/sys/fs/cgroup/freezer").glob(f"slurm_{cluster.node(1)}"))
+        again = cluster.manage("down")
+        assert again.returncode == 0, again.stderr
+    finally:
+        cluster.manage("down")
 
 
 def test_a_taken_port_and_a_bad_setting_are_one_clear_line(
