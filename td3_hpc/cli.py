@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from td3_hpc import __version__
-from td3_hpc.errors import ExitCode, UserError
+from td3_hpc.errors import BadInput, ExitCode, UserError
 
 app = typer.Typer(
     name="td3-hpc",
@@ -59,11 +59,12 @@ def train(
     from td3_hpc.campaign.campaign_report import write_campaign_report
     from td3_hpc.campaign.directory import place_of
     from td3_hpc.campaign.report import write_report
-    from td3_hpc.campaign.verdict import final_verdict
+    from td3_hpc.campaign.verdict import final_verdict, read_gates
     from td3_hpc.training.record import RECORD_FILE
     from td3_hpc.training.run import default_run_dir, train
 
     directory = run_dir or default_run_dir(config, override or [])
+    read_gates(directory)  # a mistake in them is told now, not after the last step
     try:
         code = train(config, directory, override or [])
     except UserError as error:
@@ -99,6 +100,8 @@ def report(
     from td3_hpc.campaign.campaign_report import is_campaign, write_campaign_report
     from td3_hpc.campaign.report import write_report
 
+    if compare is not None and is_campaign(run):
+        raise BadInput(f"{run} is a campaign: --compare is for runs, such as {run}/<stage>/seed-<n>")
     written = write_campaign_report(run) if is_campaign(run) else write_report(run, compare)
     typer.echo(f"report: {written}")
 

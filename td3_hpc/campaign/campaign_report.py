@@ -22,9 +22,9 @@ from td3_hpc.campaign.history import RunHistory, read_history
 from td3_hpc.campaign.plan import Campaign
 from td3_hpc.campaign.rendering import to_html, to_markdown
 from td3_hpc.campaign.verdict import Verdict, read_verdict
-from td3_hpc.campaign.words import duration, when
+from td3_hpc.campaign.words import duration, sentence, when
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput
+from td3_hpc.errors import BadInput, UserError
 
 COLUMNS = {
     "actor_cnn_gradient": "Actor CNN gradient",
@@ -42,11 +42,17 @@ def is_campaign(directory: Path) -> bool:
 def write_campaign_report(directory: Path) -> Path:
     """Write report.md and report.html in a campaign's directory; returns the Markdown file's path.
 
-    Raises BadInput where no campaign was submitted there, or its campaign.yaml cannot be read.
+    Raises BadInput where no campaign was submitted there, or its campaign.yaml cannot be read, UserError where the page
+    cannot be written.
     """
     document = _document(CampaignDirectory(directory))
-    replace_file(directory / "report.md", to_markdown(document).encode())
-    replace_file(directory / "report.html", to_html(document).encode())
+    try:
+        replace_file(directory / "report.md", to_markdown(document).encode())
+        replace_file(directory / "report.html", to_html(document).encode())
+    except OSError as error:
+        raise UserError(
+            f"{directory}: the page cannot be written ({error.strerror}); `td3-hpc report` writes it once it can"
+        ) from error
     return directory / "report.md"
 
 
@@ -80,9 +86,14 @@ class _Run:
         gates = {gate.name: gate for gate in self.verdict.gates} if self.verdict else {}
         figures = [gates[name].achieved if name in gates else "–" for name in COLUMNS]
         step = self.history.step if self.history else 0
-        took = duration(active_seconds(self.history)) if self.history and self.begun else "–"
         attempts = str(len(self.history.of("attempt"))) if self.history else "0"
-        return [self.chip(), self._link(root), f"{step:,} / {self.steps:,}", attempts, took, *figures]
+        return [self.chip(), self._link(root), f"{step:,} / {self.steps:,}", attempts, self._took(), *figures]
+
+    def _took(self) -> str:
+        try:
+            return duration(active_seconds(self.history)) if self.history and self.begun else "–"
+        except (LookupError, TypeError, ValueError):  # events without their time
+            return "–"
 
     def _link(self, root: Path) -> str:
         name, page = f"{self.stage}, seed {self.seed}", self.path / "report.html"
@@ -154,20 +165,23 @@ def _state(directory: CampaignDirectory, campaign: Campaign, runs: list[_Run]) -
 
 
 def _open_items(runs: list[_Run]) -> list[Block]:
-    blocks: list[Block] = []
+    """The blocking gates that were missed; one that several seeds of a stage missed alike stands once."""
+    missed: dict[tuple[str, str, str], list[tuple[_Run, GateResult]]] = {}
     for run in runs:
-        if run.verdict is None or run.history is None or run.history.stage is None:
-            continue
-        for result in run.verdict.missed("blocking"):
-            blocks.append(_action(run, result))
+        if run.verdict is not None and run.history is not None and run.history.stage is not None:
+            for result in run.verdict.missed("blocking"):
+                key = (run.stage, result.name, str(sorted(result.change.items())))
+                missed.setdefault(key, []).append((run, result))
+    blocks: list[Block] = [_action(same) for same in missed.values()]
     return blocks or [Text("None: no run has failed a blocking gate.")]
 
 
-def _action(run: _Run, result: GateResult) -> Action:
+def _action(same: list[tuple[_Run, GateResult]]) -> Action:
+    run, result = same[0]
     assert run.history is not None
-    text = f"{run.stage}, seed {run.seed}: {result.achieved}, where {result.target} was asked for. {result.cause}."
-    if result.remedy:
-        text += f" {result.remedy}."
+    seeds = ", ".join(str(other.seed) for other, _ in same)
+    text = f"Stage {run.stage}, seed {seeds}: {result.achieved}, where {result.target} was asked for."
+    text += "".join(f" {sentence(part)}" for part in (result.cause, result.remedy) if part)
     if result.change:
         text += " Put the change into the stage's `overrides` in the campaign file and run `td3-hpc campaign resume`."
     return Action(Chip("fail", "blocking"), result.title, text, yaml_diff(run.history.config, result.change))

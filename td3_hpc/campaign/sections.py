@@ -7,7 +7,7 @@ from td3_hpc.campaign.document import Action, Block, Cell, Chip, Section, Table,
 from td3_hpc.campaign.gates import GateResult
 from td3_hpc.campaign.history import Event, Evidence, RunHistory, evidence
 from td3_hpc.campaign.verdict import Verdict
-from td3_hpc.campaign.words import percent
+from td3_hpc.campaign.words import percent, sentence
 
 STATUS_TEXT = {"pass": "pass", "fail": "fail", "watch": "watch", "not_judged": "not judged"}
 
@@ -23,19 +23,15 @@ def actions(history: RunHistory, verdict: Verdict) -> Section:
     for severity in ("blocking", "recommended", "optional"):
         for result in verdict.missed(severity):
             achieved = linked(result.achieved, result.name)
-            text = f"{achieved}, where {result.target} was asked for. {_sentence(result.cause)}"
+            text = f"{achieved}, where {result.target} was asked for. {sentence(result.cause)}"
             if result.remedy:
-                text += f" {_sentence(result.remedy)}"
+                text += f" {sentence(result.remedy)}"
             status = "fail" if severity == "blocking" else "watch" if severity == "recommended" else "info"
             diff = yaml_diff(history.config, result.change)
             blocks.append(Action(Chip(status, severity), result.title, text, diff))  # type: ignore[arg-type]
     if not blocks:
         blocks.append(Text("Nothing: every gate that could be judged passed."))
     return Section("Open items", "actions", blocks)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def metrics(verdict: Verdict) -> Section:

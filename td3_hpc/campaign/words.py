@@ -49,3 +49,8 @@ def plural(count: int, noun: str) -> str:
 def percent(share: float) -> str:
     """97%; not 100% for 99.7%."""
     return f"{share:.1%}" if 0.99 < share < 1 else f"{share:.0%}"
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop; empty where there is none."""
+    return f"{text[:1].upper()}{text[1:]}." if text else ""

@@ -60,6 +60,16 @@ def test_its_open_items_are_those_of_its_runs(campaign):
     assert "td3-hpc campaign resume" in text
 
 
+def test_what_several_seeds_missed_alike_stands_once(campaign):
+    data = yaml.safe_load((campaign / "campaign.yaml").read_text())
+    (campaign / "campaign.yaml").write_text(yaml.safe_dump({**data, "seeds": [1, 2]}))
+    for stage in ("first", "second"):
+        shutil.copytree(campaign / stage / "seed-1", campaign / stage / "seed-2")
+    text, _ = page(campaign)
+    assert text.count("**Q magnitude** (blocking)") == 1
+    assert "Stage second, seed 1, 2: " in text
+
+
 def test_all_stages_go(campaign):
     for name in ("second", "third"):
         shutil.rmtree(campaign / name, ignore_errors=True)
@@ -77,7 +87,7 @@ def test_a_stage_under_way(campaign):
 
 def test_a_damaged_run_costs_only_its_own_line(campaign):
     (campaign / "second" / "seed-1" / "verdict.json").write_text("{")
-    (campaign / "second" / "seed-1" / "record.jsonl").write_bytes(b"\xff\x00")
+    (campaign / "second" / "seed-1" / "record.jsonl").write_bytes(b'\xff\x00\n{"event": "attempt", "step": 0}\n')
     text, _ = page(campaign)
     assert "❌ verdict damaged" in text
     assert "verdict.json: damaged" in text

@@ -105,6 +105,19 @@ def test_wrong_gate_settings_are_named(healthy_run):
     assert "finite" in str(caught.value)
 
 
+def test_wrong_gate_settings_end_a_stage_before_it_begins(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "gates.yaml").write_text("q_magnitud: off\n")
+    (tmp_path / "stage.yaml").write_text(
+        "name: x\ntraining: {total_steps: 9, learning_starts: 3}\nevaluation: {every_steps: 9}\n"
+    )
+    command = [sys.executable, "-m", "td3_hpc", "train", "stage.yaml", "--run-dir", "run"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "did you mean q_magnitude" in done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["gates.yaml"]
+
+
 def test_the_reason_names_cause_and_other_failures(kept_run):
     verdict = judge(kept_run("diverging"))
     assert verdict.verdict == "NO-GO"
