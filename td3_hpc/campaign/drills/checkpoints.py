@@ -58,7 +58,11 @@ def _continue(run: TrainingRun, workspace: Path, by: str) -> Caught:
     )
 
 
-@drill("disk-full", "the disk is full", "a limit of 1 MB on files of the running learner, lifted 20 steps later")
+@drill(
+    "disk-full",
+    "the disk is full",
+    "a limit of 1 MB on the running learner's files, lifted a few steps after the first failure",
+)
 def disk_full(workspace: Path) -> Caught:
     """The run goes on without the checkpoint, says so, and saves again once there is space."""
     with training_run(workspace) as run:

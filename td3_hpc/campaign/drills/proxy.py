@@ -18,6 +18,8 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._connections: list[tuple[socket.socket, socket.socket]] = []
         self._struck: set[socket.socket] = set()
+        self.answers = 0
+        """How many pieces the simulator's answers came in so far."""
         self._lock = threading.Lock()
         self._closed = False
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
@@ -61,5 +63,6 @@ class Proxy:
                     data = end.recv(1 << 16)
                     if not data:
                         return
+                    self.answers += end is server
                     if end not in self._struck:
                         other[end].sendall(data)
