@@ -17,7 +17,15 @@ from td3_hpc.config.changes import changes
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.launch import slurm
-from td3_hpc.launch.campaign_files import begin_anew, check_whole, freeze, identify, local_lock, note_jobs
+from td3_hpc.launch.campaign_files import (
+    begin_anew,
+    check_whole,
+    freeze,
+    identify,
+    local_lock,
+    note_jobs,
+    only_one_queues,
+)
 from td3_hpc.launch.cancel import scancel
 from td3_hpc.launch.foreground import alone, is_held, run_script
 from td3_hpc.launch.job_states import Job, read_queue
@@ -61,6 +69,9 @@ def submit(here: Place, say: Say, package: Path = PACKAGE) -> ExitCode:
     live = live_jobs(here)
     if live:
         say(f"{directory.root}: submitted already; its jobs: {', '.join(f'{job.id} {job.state}' for job in live)}")
+        if here.profile.scheduler == "slurm":
+            for stage, jobs in _queue(here):
+                say(f"stage {stage} had none for some seed: {', '.join(jobs)}")
         return ExitCode.DONE
     outcome = Admissions(directory, here.campaign).outcome()
     if outcome.decision == "go":
@@ -135,28 +146,40 @@ def require_ready(here: Place) -> None:
 
 
 def _queue(here: Place) -> list[tuple[str, list[str]]]:
-    """Queue the unfinished runs; returns each stage's jobs. Raises BadInput, nothing left in the queue."""
+    """Queue the unfinished runs that have no job; returns each stage's new ones. Raises BadInput, with none left."""
+    directory = here.directory
     queued: list[tuple[str, list[str]]] = []
-    runs, behind = unfinished(here), ""
-    links = here.profile.chain_length if here.profile.requeue == "chain" else 1
-    for stage in here.campaign.stages:
-        seeds = [seed for name, seed in runs if name == stage.name]
-        if not seeds:
-            continue
-        for seed in seeds:
-            begin_anew(here.directory.run(stage.name, seed))
-        queued.append((stage.name, []))
-        for _ in range(links):
-            options = [f"--array={','.join(map(str, seeds))}", *([f"--dependency=afterany:{behind}"] if behind else [])]
-            try:
-                behind = slurm.sbatch(here.directory.script(stage.name), *options)
-            except BadInput:
-                scancel([job for _, jobs in queued for job in jobs])
-                raise
-            queued[-1][1].append(behind)
-        for seed in seeds:
-            note_jobs(here.directory.run(stage.name, seed), [f"{job}_{seed}" for job in queued[-1][1]])
+    behind: list[str] = []
+    with only_one_queues(directory):
+        live, runs = live_jobs(here), unfinished(here)
+        for stage in here.campaign.stages:
+            there = [job for job in live if job.script == str(directory.script(stage.name))]
+            seeds = [seed for name, seed in runs if name == stage.name and seed not in {job.task for job in there}]
+            jobs: list[str] = []
+            if seeds:
+                queued.append((stage.name, jobs))
+                try:
+                    _queue_stage(here, stage.name, seeds, behind, jobs)
+                except BadInput:
+                    scancel([job for _, jobs in queued for job in jobs])
+                    raise
+            behind = [job.id for job in there] + jobs[-1:] or behind
     return queued
+
+
+def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str]) -> None:
+    """Queue a stage for some seeds; adds the ids of its job arrays, each behind the one before, to `jobs`."""
+    for seed in seeds:
+        begin_anew(here.directory.run(stage, seed))
+    for _ in range(here.profile.chain_length if here.profile.requeue == "chain" else 1):
+        after = jobs[-1:] or behind
+        options = [
+            f"--array={','.join(map(str, seeds))}",
+            *([f"--dependency=afterany:{':'.join(after)}"] if after else []),
+        ]
+        jobs.append(slurm.sbatch(here.directory.script(stage), *options))
+    for seed in seeds:
+        note_jobs(here.directory.run(stage, seed), [f"{job}_{seed}" for job in jobs])
 
 
 def _run_here(here: Place, say: Say) -> ExitCode:

@@ -116,9 +116,10 @@ def test_the_chain_heals_where_a_job_was_cancelled_and_runs_every_stage_once(tri
     """Two seeds, three stages; the middle stage's job of one seed is cancelled while it waits."""
     assert trial.submit({}, {}, {}, seeds=[1, 2], plan={"step_s": 0.2}) == ExitCode.DONE
     assert len(trial.jobs()) == 6, "not all stages of all seeds were queued at once"
-    trial.slurm.run("scancel", *trial.jobs("b", 2))
     assert trial.submit({}, {}, {}, seeds=[1, 2]) == ExitCode.DONE
     assert "submitted already; its jobs:" in trial.said[-1]
+    assert len(trial.jobs()) == 6, "submitting twice queued something twice"
+    trial.slurm.run("scancel", *trial.jobs("b", 2))
 
     trial.wait_for_end()
 
@@ -262,7 +263,7 @@ def test_cancel_saves_and_submitting_again_continues(trial: Trial) -> None:
 
 @pytest.mark.long
 def test_submit_killed_at_any_moment_and_given_again_runs_every_step_once(trial: Trial) -> None:
-    trial.place({}, {}, {}, plan={"step_s": 0.1}, seeds=[1, 2])
+    trial.place({}, {}, {}, plan={"step_s": SLOW}, seeds=[1, 2])
     (trial.file.parent / "cluster.yaml").write_text(dump_yaml(trial.profile))
     program = f"""
 from pathlib import Path
@@ -279,7 +280,15 @@ chain.submit(here, print, Path({str(trial.package)!r}))
         time.sleep(milliseconds / 1000)  # the moment of the kill, not a wait
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        if trial.jobs():
+            break
+    else:
+        process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+        wait_until(lambda: bool(trial.jobs()), 30)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60).returncode == 0
+    assert len(trial.jobs()) == 6
 
     trial.wait_for_end()
     for seed in (1, 2):
