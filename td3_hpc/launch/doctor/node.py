@@ -21,12 +21,29 @@ def look_for_gpus() -> Gpus:
     """What nvidia-smi lists here."""
     if shutil.which("nvidia-smi") is None:
         return Gpus(reason="no nvidia-smi in the job")
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
-    result = subprocess.run(query, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
-    rows = [[field.strip() for field in line.split(",")] for line in result.stdout.splitlines() if line.count(",") == 2]
-    if result.returncode != 0 or not rows:
-        return Gpus(reason=f"nvidia-smi: {' '.join((result.stdout + result.stderr).split())[-200:]}")
+    rows, said = _nvidia_smi("name", "memory.total", "driver_version")
+    if not rows:
+        return Gpus(reason=f"nvidia-smi: {said}")
     return Gpus(names=[row[0] for row in rows], memory_mib=[int(row[1]) for row in rows], driver=rows[0][2])
+
+
+def used_gpu_mib() -> int | None:
+    """GPU memory in use now, by anybody, on all GPUs that the job sees; None without one."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    rows, _ = _nvidia_smi("memory.used")
+    return sum(int(row[0]) for row in rows) if rows else None
+
+
+def _nvidia_smi(*columns: str) -> tuple[list[list[str]], str]:
+    """A row of the columns for each GPU, and what was said where there is none."""
+    query = ["nvidia-smi", f"--query-gpu={','.join(columns)}", "--format=csv,noheader,nounits"]
+    result = subprocess.run(query, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+    said = " ".join((result.stdout + result.stderr).split())[-200:]
+    if result.returncode != 0:
+        return [], said
+    rows = [[field.strip() for field in line.split(",")] for line in result.stdout.splitlines()]
+    return [row for row in rows if len(row) == len(columns)], said
 
 
 def measure_torch(context: Context) -> Torch:

@@ -89,6 +89,8 @@ class Simulation(_Measured):
     frame_values: int
     """Different grey values in it; 1: it is all one colour."""
     steps_per_s: float
+    gpu_mib: int | None = None
+    """GPU memory that the server took; None without a GPU."""
 
 
 class Learning(_Measured):
@@ -99,6 +101,8 @@ class Learning(_Measured):
     updates_per_s: float
     steps_per_s: float
     """Steps of the training loop, each with its update."""
+    gpu_mib: int | None = None
+    """GPU memory that the learner took; None without a GPU."""
 
 
 class Saving(_Measured):

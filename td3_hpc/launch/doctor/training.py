@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from td3_hpc.launch.doctor.context import Context
+from td3_hpc.launch.doctor.node import used_gpu_mib
 from td3_hpc.launch.doctor.result import Learning, Saving, Simulation
 
 DRIVE_S = 4.0
@@ -19,6 +20,7 @@ def measure_simulation(context: Context) -> Simulation:
     """Start the simulator, look at one frame, and drive at random."""
     import td3_hpc
 
+    gpu_before = used_gpu_mib()
     worker = context.worker()
     frame = worker.reset(SEED)["image"][-1]
     draw = np.random.default_rng(SEED)
@@ -35,6 +37,7 @@ def measure_simulation(context: Context) -> Simulation:
         frame=list(frame.shape),
         frame_values=len(np.unique(frame)),
         steps_per_s=steps / (time.monotonic() - started),
+        gpu_mib=_more(gpu_before, used_gpu_mib()),
     )
 
 
@@ -46,6 +49,7 @@ def measure_learning(context: Context) -> Learning:
     from td3_hpc.training.seeding import generator
 
     worker, stage = context.worker(), context.stage
+    gpu_before = used_gpu_mib()
     device = choose_device(stage)
     agent = TD3Agent(stage.agent, device, SEED)
     replay = ReplayBuffer(1000, generator(SEED, "replay"))
@@ -70,7 +74,12 @@ def measure_learning(context: Context) -> Learning:
         batch_size=stage.agent.batch_size,
         updates_per_s=updates,
         steps_per_s=_rate(lambda: step(update=True)),
+        gpu_mib=_more(gpu_before, used_gpu_mib()),
     )
+
+
+def _more(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else max(0, after - before)
 
 
 def _rate(work: Callable[[], object]) -> float:

@@ -55,6 +55,7 @@ ON_SLURM: Checks = {
 #: What the doctor measured; its own table has these lines, too.
 MEASURED: Checks = {
     "GPU": nodes.check_gpu,
+    "GPU memory": nodes.check_gpu_memory,
     "Vulkan": nodes.check_vulkan,
     "PyTorch": nodes.check_torch,
     "CPUs of the step": nodes.check_step_cpus,

@@ -34,6 +34,22 @@ def check_gpu(plan: Plan) -> str:
     return f"{listed}; driver {gpus.driver}"
 
 
+def check_gpu_memory(plan: Plan) -> str:
+    """The servers on the learner's node and the learner against the GPUs' memory."""
+    gpus = _measured(plan, "gpus", plan.doctor.gpus)
+    if not gpus.names:
+        return "no GPU to share"
+    simulation = _measured(plan, "simulation", plan.doctor.simulation)
+    learning = _measured(plan, "learning", plan.doctor.learning)
+    servers = plan.simulators_beside_learner
+    each, learner = simulation.gpu_mib or 0, learning.gpu_mib or 0
+    needed, there = servers * each + learner, sum(gpus.memory_mib)
+    found = f"{servers} simulators of {each} MiB, learner {learner} MiB, of {there} MiB"
+    if needed > there:
+        raise Mistake(found, "ask for a larger GPU or more of them, or lower simulators")
+    return found
+
+
 def check_vulkan(plan: Plan) -> str:
     """CARLA renders through Vulkan, and falls silently to rendering on CPUs where there is no driver for it."""
     vulkan = _measured(plan, "vulkan", plan.doctor.vulkan)

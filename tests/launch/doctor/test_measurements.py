@@ -12,7 +12,14 @@ import pytest
 from td3_hpc.launch.doctor.context import Context
 from td3_hpc.launch.doctor.files import measure_files
 from td3_hpc.launch.doctor.measurements import MEASUREMENTS
-from td3_hpc.launch.doctor.node import file_system_kind, measure_gpus, measure_scratch, measure_torch
+from td3_hpc.launch.doctor.node import (
+    file_system_kind,
+    look_for_gpus,
+    measure_gpus,
+    measure_scratch,
+    measure_torch,
+    used_gpu_mib,
+)
 from td3_hpc.launch.doctor.result import DoctorResult
 from td3_hpc.launch.doctor.training import measure_saving
 from td3_hpc.launch.doctor.vulkan import measure_vulkan
@@ -107,3 +114,25 @@ def test_a_checkpoint_of_full_size_is_written_and_removed(context: Context) -> N
     assert saving.bytes > 130 * 10**6  # the state and a full segment of rows
     assert saving.seconds > 0
     assert list(context.run_dir.iterdir()) == []
+
+
+def test_nvidia_smis_table_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"  # prints as NVIDIA's does with these options
+    program.write_text(
+        "#!/bin/sh\ncase $1 in *memory.used*) printf '1200\\n300\\n' ;; "
+        "*) printf 'NVIDIA H100 80GB HBM3, 81559, 550.54.15\\nNVIDIA H100 80GB HBM3, 81559, 550.54.15\\n' ;; esac\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    gpus = look_for_gpus()
+
+    assert gpus.names == ["NVIDIA H100 80GB HBM3"] * 2
+    assert gpus.memory_mib == [81559, 81559]
+    assert gpus.driver == "550.54.15"
+    assert used_gpu_mib() == 1500
+    program.write_text(
+        "#!/bin/sh\necho 'NVIDIA-SMI has failed because it could not communicate with the driver'\nexit 9\n"
+    )
+    assert "could not communicate" in look_for_gpus().reason
+    assert used_gpu_mib() is None

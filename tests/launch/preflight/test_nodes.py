@@ -43,6 +43,21 @@ def test_a_gpu_is_missed_only_where_it_is_needed(tmp_path: Path) -> None:
     assert judged(nodes.check_gpu, tmp_path, gpus=H100) == "NVIDIA H100 with 80 GiB; driver 550.54.15"
 
 
+def test_servers_and_learner_share_the_gpus_memory(tmp_path: Path) -> None:
+    taken = {
+        "gpus": {**H100, "memory_mib": [16384]},
+        "simulation": {**MEASURED["simulation"], "gpu_mib": 4000},  # type: ignore[dict-item]
+        "learning": {**MEASURED["learning"], "gpu_mib": 1000},  # type: ignore[dict-item]
+    }
+
+    assert judged(nodes.check_gpu_memory, tmp_path, **taken) == (
+        "2 simulators of 4000 MiB, learner 1000 MiB, of 16384 MiB"
+    )
+    with pytest.raises(Mistake, match="5 simulators of 4000 MiB"):
+        judged(nodes.check_gpu_memory, tmp_path, "simulators=4", **taken)
+    assert judged(nodes.check_gpu_memory, tmp_path) == "no GPU to share"
+
+
 @pytest.mark.parametrize(
     ("torch", "found"),
     [
