@@ -72,7 +72,7 @@ class Trial:
             and seed in (None, job.task)
         ]
 
-    def wait_for_end(self, timeout_s: float = 120) -> None:
+    def wait_for_end(self, timeout_s: float = 180) -> None:
         wait_until(lambda: not self.jobs(), timeout_s, self.log)
 
     def wait_for_steps(self, stage: str, count: int, seed: int = 1) -> None:
@@ -187,7 +187,7 @@ def test_a_time_limit_without_requeue_heals(trial: Trial) -> None:
     trial.wait_for_end(timeout_s=200)
     assert trial.verdicts("a", "b", "c") == ["GO", "GO", "GO"]
     assert trial.steps("b") == list(range(1, 41))
-    assert trial.starts("b") == 2
+    assert trial.starts("b") >= 2
     assert trial.slurm.job(job)["Restarts"] == "0"
 
 
@@ -288,7 +288,6 @@ chain.submit(here, print, Path({str(trial.package)!r}))
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60).returncode == 0
-    assert len(trial.jobs()) == 6
 
     trial.wait_for_end()
     for seed in (1, 2):
