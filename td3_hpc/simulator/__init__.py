@@ -6,9 +6,10 @@ rpc/               the RPC table, by theme
 streams.py         what clients subscribe to
 wire.py            packed shapes of the protocol
 world.py           the order of one step;  population.py, spawning.py, actors.py who is in it, mounting.py, settings.py
-vehicle.py         vehicle dynamics;  ackermann.py, collisions.py, traffic_lights.py, sensors.py
+vehicle.py         vehicle dynamics;  ackermann.py, collisions.py
+traffic_lights.py  whose turn it is;  sensors.py what is measured after each step
 blueprints.py      what can be spawned
-town.py, towns.py  roads, signals, spawn points of an OpenDRIVE file; which towns there are
-camera.py          the picture;  scene*.py what stands in it, bodies.py vehicles, weather.py its look
+towns/             roads, signals, spawn points of an OpenDRIVE file; which towns there are;  own_towns/ ours
+drawing/           the camera's picture: what stands, what moves, weather
 supervisor.py      beside any simulator, CARLA too: starts it, watches it, restarts it
 """

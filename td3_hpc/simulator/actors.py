@@ -7,7 +7,7 @@ from typing import Any
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.blueprints import VehicleModel
 from td3_hpc.simulator.geometry import Pose
-from td3_hpc.simulator.town import Ground
+from td3_hpc.simulator.towns.town import Ground
 
 Vector = tuple[float, float, float]
 AT_REST: Vector = (0.0, 0.0, 0.0)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from td3_hpc.simulator.actors import Actor, Vehicle, Walker
 from td3_hpc.simulator.geometry import OrientedBox
-from td3_hpc.simulator.town import EdgeObject, Town
+from td3_hpc.simulator.towns.town import EdgeObject, Town
 
 RESTITUTION = 0.1
 FRICTION = 0.3

@@ -10,9 +10,9 @@ import msgpack
 
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.actors import Actor, Sensor, Vehicle
-from td3_hpc.simulator.bodies import DynamicBox
-from td3_hpc.simulator.camera import CameraKind, CameraView
 from td3_hpc.simulator.collisions import Contact
+from td3_hpc.simulator.drawing.bodies import DynamicBox
+from td3_hpc.simulator.drawing.camera import CameraKind, CameraView
 from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.mounting import seen_from
 from td3_hpc.simulator.vehicle import GRAVITY

@@ -6,7 +6,7 @@ from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, TrafficSign, V
 from td3_hpc.simulator.blueprints import PROPS, VEHICLES, label_of, library
 from td3_hpc.simulator.geometry import OrientedBox, Pose, angle_between
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.town import SignSite, TrafficLightSite
+from td3_hpc.simulator.towns.town import SignSite, TrafficLightSite
 from td3_hpc.simulator.wire import Refused
 
 _WALKER_EXTENT = (0.19, 0.19, 0.93)

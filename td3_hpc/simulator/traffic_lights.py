@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from td3_hpc.simulator.actors import GREEN, TrafficLight, Vehicle
 from td3_hpc.simulator.geometry import OrientedBox, angle_between
-from td3_hpc.simulator.town import ALL_RED_S, GREEN_S, YELLOW_S, SignalGroup, Town
+from td3_hpc.simulator.towns.town import ALL_RED_S, GREEN_S, YELLOW_S, SignalGroup, Town
 
 RED, YELLOW = 0, 1
 _CELL_M = 20.0

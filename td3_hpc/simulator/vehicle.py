@@ -12,7 +12,7 @@ import math
 from td3_hpc.simulator.actors import Vehicle, VehicleControl
 from td3_hpc.simulator.blueprints import VehicleModel
 from td3_hpc.simulator.geometry import Pose
-from td3_hpc.simulator.town import Ground, Town
+from td3_hpc.simulator.towns.town import Ground, Town
 
 GRAVITY = 9.81
 GRIP = 0.9

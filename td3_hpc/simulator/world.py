@@ -6,8 +6,9 @@ from typing import Any
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.ackermann import follow
 from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Walker
-from td3_hpc.simulator.camera import Renderer
 from td3_hpc.simulator.collisions import Contact, overlaps, resolve_collisions
+from td3_hpc.simulator.drawing.camera import Renderer
+from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.mounting import mounted
 from td3_hpc.simulator.population import Population
@@ -15,10 +16,9 @@ from td3_hpc.simulator.sensors import send_measurements
 from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.spawning import CLIENT_SIDE, make_actor, make_light, make_sign
 from td3_hpc.simulator.streams import Streams
-from td3_hpc.simulator.town import Town
+from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.traffic_lights import LightGroup, StopBoxes
 from td3_hpc.simulator.vehicle import step_vehicle
-from td3_hpc.simulator.weather import Weather
 from td3_hpc.simulator.wire import Refused
 
 _SPECTATOR = Pose(0.0, 0.0, 50.0, -90.0, 0.0, 0.0)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_hpc.simulator.bodies import DynamicBox
-from td3_hpc.simulator.camera import CameraView
+from td3_hpc.simulator.drawing.bodies import DynamicBox
+from td3_hpc.simulator.drawing.camera import CameraView
+from td3_hpc.simulator.drawing.scene import Scene
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.scene import Scene
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]

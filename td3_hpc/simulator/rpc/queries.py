@@ -4,7 +4,7 @@ from typing import Any
 
 from td3_hpc.simulator.labels import CityObjectLabel
 from td3_hpc.simulator.rpc.service import Service, vector
-from td3_hpc.simulator.town import EdgeObject
+from td3_hpc.simulator.towns.town import EdgeObject
 
 _ANY = 255
 

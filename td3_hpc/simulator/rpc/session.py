@@ -7,12 +7,12 @@ from td3_hpc import CARLA_VERSION
 from td3_hpc.errors import BadInput
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.blueprints import library
+from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.rpc.service import Service, finite
 from td3_hpc.simulator.settings import EpisodeSettings
-from td3_hpc.simulator.town import Town
 from td3_hpc.simulator.towns import available_towns, load_town, parse_foreign_town
+from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.vehicle import GRAVITY
-from td3_hpc.simulator.weather import Weather
 from td3_hpc.simulator.wire import Refused
 
 OPENDRIVE_MAP = "OpenDriveMap"

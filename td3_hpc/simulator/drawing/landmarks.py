@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_hpc.simulator.drawing.roads import RoadRaster, RoadSection
+from td3_hpc.simulator.drawing.scene import Colour, Layer, SceneBuilder
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.scene import Colour, Layer, SceneBuilder
-from td3_hpc.simulator.scene_roads import RoadRaster, RoadSection
-from td3_hpc.simulator.town import EdgeObject
+from td3_hpc.simulator.towns.town import EdgeObject
 
 Array = NDArray[np.float64]
 

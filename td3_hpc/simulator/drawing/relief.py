@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_hpc.simulator.drawing.roads import RAISED, RoadRaster, RoadSection
+from td3_hpc.simulator.drawing.scene import Colour, Layer, SceneBuilder
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.scene import Colour, Layer, SceneBuilder
-from td3_hpc.simulator.scene_roads import RAISED, RoadRaster, RoadSection
 
 Array = NDArray[np.float64]
 

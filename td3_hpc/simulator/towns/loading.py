@@ -9,12 +9,12 @@ from pathlib import Path
 import carla
 
 from td3_hpc.errors import BadInput
-from td3_hpc.simulator.edges import find_edge_objects
-from td3_hpc.simulator.opendrive_text import parse_opendrive, read_opendrive
-from td3_hpc.simulator.signals import find_give_way, find_signal_groups, find_signs, find_traffic_lights
-from td3_hpc.simulator.spawn_points import find_spawn_points
-from td3_hpc.simulator.speed_limits import SpeedLimits
-from td3_hpc.simulator.town import Facts, Town
+from td3_hpc.simulator.towns.edges import find_edge_objects
+from td3_hpc.simulator.towns.opendrive_text import parse_opendrive, read_opendrive
+from td3_hpc.simulator.towns.signals import find_give_way, find_signal_groups, find_signs, find_traffic_lights
+from td3_hpc.simulator.towns.spawn_points import find_spawn_points
+from td3_hpc.simulator.towns.speed_limits import SpeedLimits
+from td3_hpc.simulator.towns.town import Facts, Town
 
 #: Where a CARLA installation keeps its towns' roads.
 _IN_CARLA = Path("CarlaUE4/Content/Carla/Maps/OpenDrive")
@@ -104,10 +104,3 @@ def _files(maps: Path | None) -> dict[str, Path]:
             raise BadInput(f"--maps {maps}: no OpenDRIVE (.xodr) files there, nor in {maps / _IN_CARLA}")
         files.update(found)
     return files
-
-
-if __name__ == "__main__":  # the trial of `parse_foreign_town`
-    try:
-        parse_town(sys.argv[1], sys.stdin.buffer.read().decode())
-    except BadInput as error:
-        sys.exit(str(error))

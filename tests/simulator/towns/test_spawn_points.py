@@ -5,8 +5,8 @@ import math
 import carla
 import pytest
 
-from td3_hpc.simulator.town import Town
 from td3_hpc.simulator.towns import load_town
+from td3_hpc.simulator.towns.town import Town
 
 
 @pytest.fixture(scope="module", params=["Hamlet", "Brookfield"])

@@ -7,11 +7,11 @@ import carla
 import numpy as np
 import pytest
 
+from td3_hpc.simulator.drawing.scene import CELL, VIEW_DISTANCE, Block, Layer, Scene, SceneBuilder
+from td3_hpc.simulator.drawing.town_scene import build_scene
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.scene import CELL, VIEW_DISTANCE, Block, Layer, Scene, SceneBuilder
-from td3_hpc.simulator.scene_town import build_scene
-from td3_hpc.simulator.town import EdgeObject, LanePlace, SignSite, TrafficLightSite
+from td3_hpc.simulator.towns.town import EdgeObject, LanePlace, SignSite, TrafficLightSite
 from tests.simulator.opendrive_text import Road, hill, opendrive_text, ramp
 
 

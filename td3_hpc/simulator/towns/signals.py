@@ -9,7 +9,7 @@ from typing import NamedTuple
 import carla
 
 from td3_hpc.simulator.geometry import OrientedBox, Pose, angle_between
-from td3_hpc.simulator.town import GiveWayJunction, LanePlace, SignalGroup, SignSite, TrafficLightSite
+from td3_hpc.simulator.towns.town import GiveWayJunction, LanePlace, SignalGroup, SignSite, TrafficLightSite
 
 LIGHT, STOP, YIELD, SPEED = "1000001", "206", "205", "274"
 """OpenDRIVE signal types that CARLA knows."""

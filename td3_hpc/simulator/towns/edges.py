@@ -7,7 +7,7 @@ import carla
 
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.town import EdgeObject
+from td3_hpc.simulator.towns.town import EdgeObject
 
 _SPACING = 16.0  # Between two objects along a road, m.
 _CLEARANCE = 1.5  # Between an object and any lane, m.

@@ -5,8 +5,8 @@ import math
 import carla
 import pytest
 
-from td3_hpc.simulator.town import Town
 from td3_hpc.simulator.towns import load_town, parse_town
+from td3_hpc.simulator.towns.town import Town
 from tests.simulator.opendrive_text import Road, opendrive_text
 
 RISE = 0.08

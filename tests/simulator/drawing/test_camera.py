@@ -8,15 +8,15 @@ import carla
 import numpy as np
 import pytest
 
-from td3_hpc.simulator.bodies import DynamicBox
-from td3_hpc.simulator.camera import CameraView, Picture, Renderer
+from td3_hpc.simulator.drawing.bodies import DynamicBox
+from td3_hpc.simulator.drawing.camera import CameraView, Picture, Renderer
+from td3_hpc.simulator.drawing.landmarks import Box
+from td3_hpc.simulator.drawing.scene import Layer, Scene, SceneBuilder
+from td3_hpc.simulator.drawing.town_scene import build_scene
+from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.labels import CityObjectLabel as Label
-from td3_hpc.simulator.scene import Layer, Scene, SceneBuilder
-from td3_hpc.simulator.scene_landmarks import Box
-from td3_hpc.simulator.scene_town import build_scene
-from td3_hpc.simulator.town import LanePlace, TrafficLightSite
-from td3_hpc.simulator.weather import Weather
+from td3_hpc.simulator.towns.town import LanePlace, TrafficLightSite
 from tests.simulator.opendrive_text import Road, hill, opendrive_text, ramp
 from tests.simulator.ray_casting import cast, inner
 

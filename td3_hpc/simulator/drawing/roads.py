@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_hpc.simulator.drawing.scene import Colour, Layer, SceneBuilder
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.scene import Colour, Layer, SceneBuilder
 
 Array = NDArray[np.float64]
 

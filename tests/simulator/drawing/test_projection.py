@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from td3_hpc.simulator.projection import clip, lens_of, rotation_matrix
+from td3_hpc.simulator.drawing.projection import clip, lens_of, rotation_matrix
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (10, 0, 0), (0, 90, 0), (0, 0, 30), (-35, 200, 170), (90, 45, -60)])

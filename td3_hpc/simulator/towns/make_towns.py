@@ -1,7 +1,7 @@
 """Towns made with scenariogeneration: our own two, and one for every seed.
 
-    python -m td3_hpc.simulator.make_towns DIRECTORY          writes Hamlet.xodr and Brookfield.xodr
-    python -m td3_hpc.simulator.make_towns DIRECTORY SEED...  writes Seed<n>.xodr for each seed
+    python -m td3_hpc.simulator.towns.make_towns DIRECTORY          writes Hamlet.xodr and Brookfield.xodr
+    python -m td3_hpc.simulator.towns.make_towns DIRECTORY SEED...  writes Seed<n>.xodr for each seed
 
 All are grids of junctions. A node of the grid with four arms is a junction with traffic lights, one with three a
 junction with a stop or yield sign, one with two a bend. The same seed gives the same bytes.

@@ -12,7 +12,7 @@ from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.labels import CityObjectLabel
 
 if TYPE_CHECKING:
-    from td3_hpc.simulator.scene import Scene
+    from td3_hpc.simulator.drawing.scene import Scene
 
 GREEN_S, YELLOW_S, ALL_RED_S = 10.0, 3.0, 2.0
 """CARLA's times of a traffic light: each phase of a junction is green, then yellow, then all are red."""
@@ -115,7 +115,7 @@ class EdgeObject(NamedTuple):
 
 
 class Town:
-    """One OpenDRIVE file, ready to drive in. Made by `towns.load_town`; nothing in it changes."""
+    """One OpenDRIVE file, ready to drive in. Made by `load_town`; nothing in it changes."""
 
     def __init__(self, name: str, opendrive: str, road_map: carla.Map, facts: "Facts") -> None:
         """`road_map` is the wheel's own map of the text `opendrive`; `name` its file's stem, such as 'Town01'."""
@@ -170,7 +170,7 @@ class Town:
     @cached_property
     def scene(self) -> "Scene":
         """What cameras see of the town; built at first use."""
-        from td3_hpc.simulator.scene_town import build_scene  # imports this module
+        from td3_hpc.simulator.drawing.town_scene import build_scene  # imports this module
 
         return build_scene(self.map, self.opendrive, self.traffic_lights, self.signs, self.edge_objects)
 

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import carla
 import pytest
 
-from td3_hpc.simulator.speed_limits import DEFAULT_KMH, SpeedLimits
 from td3_hpc.simulator.towns import load_town
+from td3_hpc.simulator.towns.speed_limits import DEFAULT_KMH, SpeedLimits
 from tests.simulator.opendrive_text import Road, opendrive_text
 
 

@@ -6,8 +6,8 @@ import carla
 import pytest
 
 from td3_hpc.simulator.geometry import OrientedBox
-from td3_hpc.simulator.town import Town
 from td3_hpc.simulator.towns import load_town, parse_town
+from td3_hpc.simulator.towns.town import Town
 
 
 @pytest.fixture(scope="module", params=["Hamlet", "Brookfield"])

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_hpc.simulator.bodies import DynamicBox, bodies_of, key_of
-from td3_hpc.simulator.projection import Lens
-from td3_hpc.simulator.scene import CELL, VIEW_DISTANCE_UPRIGHT, Layer, Scene
+from td3_hpc.simulator.drawing.bodies import DynamicBox, bodies_of, key_of
+from td3_hpc.simulator.drawing.projection import Lens
+from td3_hpc.simulator.drawing.scene import CELL, VIEW_DISTANCE_UPRIGHT, Layer, Scene
 
 Floats = NDArray[np.floating[Any]]
 

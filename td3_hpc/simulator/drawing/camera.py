@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from td3_hpc.simulator.bodies import DynamicBox
-from td3_hpc.simulator.faces import Eye, Faces, dynamic_faces, static_faces
+from td3_hpc.simulator.drawing.bodies import DynamicBox
+from td3_hpc.simulator.drawing.faces import Eye, Faces, dynamic_faces, static_faces
+from td3_hpc.simulator.drawing.projection import NEAR, Lens, clip, lens_of, rotation_matrix
+from td3_hpc.simulator.drawing.scene import Scene
+from td3_hpc.simulator.drawing.weather import Look, Weather, look_of
 from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.projection import NEAR, Lens, clip, lens_of, rotation_matrix
-from td3_hpc.simulator.scene import Scene
-from td3_hpc.simulator.weather import Look, Weather, look_of
 
 Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]

@@ -7,11 +7,11 @@ import carla
 import numpy as np
 from numpy.typing import NDArray
 
+from td3_hpc.simulator.drawing.landmarks import Box
+from td3_hpc.simulator.drawing.scene import Colour, Layer, SceneBuilder
 from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.scene import Colour, Layer, SceneBuilder
-from td3_hpc.simulator.scene_landmarks import Box
-from td3_hpc.simulator.town import LanePlace, SignSite, TrafficLightSite
+from td3_hpc.simulator.towns.town import LanePlace, SignSite, TrafficLightSite
 
 Array = NDArray[np.float64]
 

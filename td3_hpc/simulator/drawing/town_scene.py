@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import carla
 
-from td3_hpc.simulator.scene import Layer, Scene, SceneBuilder
-from td3_hpc.simulator.scene_furniture import add_crosswalks, add_light, add_sign
-from td3_hpc.simulator.scene_landmarks import add_edge_objects, add_landmarks
-from td3_hpc.simulator.scene_relief import build_relief
-from td3_hpc.simulator.scene_roads import RoadRaster, build_roads, lowest, read_sections, settle
-from td3_hpc.simulator.town import EdgeObject, SignSite, TrafficLightSite
+from td3_hpc.simulator.drawing.furniture import add_crosswalks, add_light, add_sign
+from td3_hpc.simulator.drawing.landmarks import add_edge_objects, add_landmarks
+from td3_hpc.simulator.drawing.relief import build_relief
+from td3_hpc.simulator.drawing.roads import RoadRaster, build_roads, lowest, read_sections, settle
+from td3_hpc.simulator.drawing.scene import Layer, Scene, SceneBuilder
+from td3_hpc.simulator.towns.town import EdgeObject, SignSite, TrafficLightSite
 
 
 def build_scene(

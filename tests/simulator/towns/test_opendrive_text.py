@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from td3_hpc.errors import BadInput
-from td3_hpc.simulator.opendrive_text import parse_opendrive, read_opendrive
+from td3_hpc.simulator.towns.opendrive_text import parse_opendrive, read_opendrive
 from tests.simulator.protocol import REPOSITORY
 
 HAMLET = (REPOSITORY / "td3_hpc/simulator/own_towns/Hamlet.xodr").read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ def test_no_damage_crashes_or_hangs_the_client_library():
     """In a process of its own, since the library ends its process where it does not like a map."""
     program = (
         "import sys\n"
-        "from tests.simulator.test_opendrive_text import damaged\n"
+        "from tests.simulator.towns.test_opendrive_text import damaged\n"
         "from td3_hpc.errors import BadInput\n"
         "from td3_hpc.simulator.towns import parse_town\n"
         "refused = 0\n"

@@ -1,0 +1,1 @@
+"""Pictures: what cameras see of a town and of what moves in it."""
