@@ -64,7 +64,7 @@ class GatesConfig(Section):
     actor_cnn_gradient: LimitGate | Off = _gate("blocking", 10_000.0)
     """Largest norm of the actor CNN's gradient before clipping."""
     actor_cnn_growth: LimitGate | Off = _gate("blocking", 2.0)
-    """Factor per 100 updates by which that norm grows, where the limit would be reached within another such stage."""
+    """Factor per 100 updates by which that norm grows, beyond chance, towards `monitors.gradient_limits.actor_cnn`."""
     q_magnitude: LimitGate | Off = _gate("blocking", 2.0)
     """Largest |Q| in units of r_max / (1 - γ), the most that the reward allows."""
     checkpoints_saved: Gate | Off = _gate("recommended")

@@ -129,6 +129,25 @@ def test_limits_are_settings(healthy_run, name):
     assert judge(healthy_run).verdict == "NO-GO"
 
 
+#: Actor-CNN gradient norms of the validation run that started this project, at updates 100 to 500.
+EXPLOSION = (5_191, 130_486, 826_256, 2_860_755, 7_475_702)
+
+
+def test_the_explosion_of_the_project_s_first_runs_is_called(healthy_run):
+    """Their published norms in the kept run's place, with the learning rate that caused them."""
+    events = [json.loads(line) for line in (healthy_run / "record.jsonl").read_text().splitlines()]
+    norms = iter(EXPLOSION)
+    for event in events:
+        if event["event"] == "gradients":
+            event["before_clipping"]["actor_cnn"] = next(norms)
+    (healthy_run / "record.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    config = (healthy_run / "config.yaml").read_text()
+    (healthy_run / "config.yaml").write_text(config.replace("actor_cnn: 1.0e-05", "actor_cnn: 1.0e-04"))
+    result = must_miss(healthy_run, "actor_cnn_growth", "exponential growth")
+    assert result.change == {"agent.learning_rates.actor_cnn": 1e-5}
+    assert judge(healthy_run).verdict == "NO-GO"
+
+
 def test_every_gate_has_a_run_that_fails_it():
     assert set(GatesConfig.model_fields) == {*BROKEN, *DIVERGED, *ALTERED, *SLOW, *GROWING}
 

@@ -1,12 +1,17 @@
 """The metrics: counts that must agree, and numbers that have a limit."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from td3_hpc.campaign.gates import remedies
 from td3_hpc.campaign.gates.findings import (
+    Confidence,
     Finding,
     agreement,
     counted,
@@ -20,8 +25,14 @@ from td3_hpc.campaign.history import Event, Evidence, RunHistory, evidence
 from td3_hpc.campaign.words import number, plural
 from td3_hpc.config.gates import Gate, LimitGate
 from td3_hpc.driving.reward import COMPONENTS
+from td3_hpc.training.growth import fit
 
 ACTOR_CNN = "actor_cnn"
+FEWEST_READINGS, MOST_READINGS = 5, 20
+"""Gradient readings that a trend is fitted to."""
+SIGNIFICANT = 2.3
+"""Standard deviations of the Mann-Kendall statistic: chance makes such a trend once in 100 runs."""
+FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
 # ---- counts
@@ -132,44 +143,43 @@ def actor_cnn_gradient(history: RunHistory, settings: LimitGate) -> Finding:
 
 @gate("Actor CNN gradient growth", "metric")
 def actor_cnn_growth(history: RunHistory, settings: LimitGate) -> Finding:
-    """The factor per 100 updates that the monitor fitted last, where it is heading for the limit."""
+    """The trend of the newest readings: how fast, whether beyond chance, and whether towards the norm's limit.
+
+    The monitor calls growth within a few dozen updates, while it may still be an untrained network's first movement;
+    the gate asks whether it lasts.
+    """
     target = f"≤ {number(settings.limit)}× per 100 updates"
-    events = [event for event in history.having("gradients", "growth") if event["growth"].get(ACTOR_CNN) is not None]
-    found = evidence("gradients", f"growth.{ACTOR_CNN}, updates_to_limit", events)
-    if not events:
-        readings = len(history.of("gradients"))
-        return not_judged(target, f"{readings} gradient readings, none with a growth rate: too few to fit one", found)
+    readings = [event for event in history.of("gradients") if event["before_clipping"].get(ACTOR_CNN, 0) > 0]
+    readings = readings[-MOST_READINGS:]
+    found = evidence("gradients", f"update, before_clipping.{ACTOR_CNN}", readings)
+    if len(readings) < FEWEST_READINGS:
+        return not_judged(target, f"{plural(len(readings), 'reading')}; a trend takes {FEWEST_READINGS}", found)
+    updates = np.array([event["update"] for event in readings], np.float64)
+    norms = np.log([event["before_clipping"][ACTOR_CNN] for event in readings])
+    trend = fit(updates, norms, history.config.monitors.gradient_limits.actor_cnn)
     horizon = history.config.training.total_steps - history.config.training.learning_starts
-    fast = [event for event in events if _grows(event, settings.limit, horizon)]
-    last, ahead = events[-1]["growth"][ACTOR_CNN], _updates_to_limit(events[-1])
-    if events[-1] not in fast:
-        calm = agreement(len(events) - len(fast), len(events), "fitted rates")
-        leads = "" if last <= settings.limit else ", far from the limit"
-        return Finding(True, target, f"{last:.3g}×{leads}", calm, (found,))
+    ahead = trend.updates_to_limit
+    grows = trend.factor > settings.limit and trend.significance >= SIGNIFICANT
+    achieved = f"{trend.factor:.3g}× over {len(readings)} readings"
+    if not grows or ahead is None or ahead > horizon:
+        return Finding(True, target, achieved, _pairs(updates, norms, settings.limit, below=True), (found,))
     return Finding(
         False,
         target,
-        f"{last:.3g}×, limit in {ahead:,.0f} updates",
-        agreement(len(fast), len(events), "fitted rates"),
+        f"{achieved}, limit in {ahead:,.0f} updates",
+        _pairs(updates, norms, settings.limit, below=False),
         (found,),
-        cause=f"the actor CNN's gradient norm grows {last:.3g} times per 100 updates: exponential growth, which "
-        f"reaches the limit in about {ahead:,.0f} updates ({_loudest(history)})",
+        cause=f"the actor CNN's gradient norm grows {trend.factor:.3g} times per 100 updates: exponential growth, "
+        f"which reaches the limit in about {ahead:,.0f} updates ({_loudest(history)})",
         change=remedies.calmer(history.config, ACTOR_CNN),
     )
 
 
-def _grows(event: Event, limit: float, horizon: int) -> bool:
-    """Faster than the limit, and so that the norm's own limit is reached within so many updates."""
-    ahead = _updates_to_limit(event)
-    return event["growth"][ACTOR_CNN] > limit and ahead is not None and ahead <= horizon
-
-
-def _updates_to_limit(event: Event) -> float | None:
-    """Updates until the limit at the fitted rate; None where it is not heading there."""
-    ahead = event.get("updates_to_limit")
-    if isinstance(ahead, dict):
-        ahead = ahead.get(ACTOR_CNN)
-    return float(ahead) if isinstance(ahead, int | float) else None
+def _pairs(updates: FloatArray, norms: FloatArray, limit: float, below: bool) -> Confidence:
+    """The share of all pairs of readings between which the norm grows as the judgement says."""
+    first, second = np.triu_indices(len(updates), 1)
+    slow = (norms[second] - norms[first]) / (updates[second] - updates[first]) <= math.log(limit) / 100
+    return agreement(int(np.count_nonzero(slow == below)), len(first), "pairs of readings")
 
 
 def _loudest(history: RunHistory) -> str:
