@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.errors import BadInput
 
 POLL_S = 0.5
@@ -17,6 +18,9 @@ def newest_log(run: Path) -> Path | None:
 
 def show_log(run: Path, lines: int, follow: bool, goes_on: Callable[[], bool] = lambda: True) -> None:
     """Print the end of the newest log; `follow`: what comes, in later jobs' logs too, while `goes_on()`."""
+    if CampaignDirectory(run).exists:
+        runs = ", ".join(str(path) for path in sorted(run.glob("*/seed-*")))
+        raise BadInput(f"{run}: a campaign; give one of its runs: {runs}")
     log = newest_log(run)
     if log is None and not follow:
         raise BadInput(f"{run}: no job of it has written a log yet; a run without Slurm prints where it was started")

@@ -103,8 +103,12 @@ def _is_run(path: Path) -> bool:
 
 
 def _profile(directory: Path) -> ClusterConfig | None:
-    path = directory / "submission" / "cluster.yaml"
-    return load_cluster(str(path)) if path.is_file() else None
+    """The profile that a run, or the campaign that it belongs to, was submitted with."""
+    for folder in (directory, directory.parent.parent):
+        path = folder / "submission" / "cluster.yaml"
+        if path.is_file():
+            return load_cluster(str(path))
+    return None
 
 
 def _live(run: Path, queue: Queue) -> Job | None:

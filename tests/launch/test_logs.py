@@ -55,3 +55,11 @@ def test_following_goes_on_into_the_next_attempts_log(
 def test_a_run_without_a_log_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no job of it has written a log yet"):
         show_log(tmp_path, lines=10, follow=False)
+
+
+def test_of_a_campaign_one_run_is_to_be_chosen(tmp_path: Path) -> None:
+    (tmp_path / "campaign.yaml").touch()
+    (tmp_path / "a" / "seed-1").mkdir(parents=True)
+
+    with pytest.raises(BadInput, match=r"give one of its runs: .*a/seed-1"):
+        show_log(tmp_path, lines=10, follow=False)
