@@ -62,4 +62,4 @@ class CampaignConfig(Section):
     def seeds_required(self) -> int:
         """How many seeds must pass."""
         share = 1.0 if self.require == "all" else self.require
-        return math.ceil(share * len(self.seeds) - 0.02)  # 0.67 and 0.66 of three both mean two
+        return max(1, math.ceil(share * len(self.seeds) - 0.02))  # 0.67 and 0.66 of three both mean two

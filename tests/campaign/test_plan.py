@@ -183,7 +183,7 @@ def test_the_first_stage_has_none_before_it(tmp_path: Path, stage: dict[str, Any
 
 @pytest.mark.parametrize(
     ("require", "count", "needed"),
-    [("all", 3, 3), (0.67, 3, 2), (0.66, 3, 2), (0.5, 3, 2), (1.0, 3, 3), (0.1, 3, 1), (0.75, 4, 3)],
+    [("all", 3, 3), (0.67, 3, 2), (0.66, 3, 2), (0.5, 3, 2), (1.0, 3, 3), (0.1, 3, 1), (0.01, 1, 1), (0.75, 4, 3)],
 )
 def test_the_share_of_seeds_is_a_number_of_seeds(tmp_path: Path, require: Any, count: int, needed: int) -> None:
     path = write(tmp_path, {"config": SMALL}, seeds=list(range(count)), require=require)

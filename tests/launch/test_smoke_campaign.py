@@ -1,0 +1,64 @@
+"""The smoke campaign by the commands that users give: the real trainer, the embedded simulator, no Slurm."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from td3_hpc.config import read_yaml
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.long
+
+
+def td3_hpc(*arguments: str) -> tuple[int, str]:
+    """Exit status and output of a command."""
+    command = [sys.executable, "-m", "td3_hpc", *arguments]
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
+    return done.returncode, done.stdout + done.stderr
+
+
+def events(run: Path, kind: str) -> list[dict]:
+    lines = (run / "record.jsonl").read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+
+def test_a_failed_gate_stops_the_chain_and_after_the_correction_it_completes(tmp_path: Path) -> None:
+    smoke = read_yaml(ROOT / "configs" / "campaigns" / "smoke.yaml")
+    file = tmp_path / "smoke.yaml"
+    options = (str(file), "--cluster", "local", "-c", f"runs={tmp_path}", "-c", f"scratch={tmp_path}")
+    smoke["stages"][1]["gates"] = {"actor_cnn_gradient": {"limit": 0.0}}
+    file.write_text(yaml.safe_dump(smoke))
+
+    code, output = td3_hpc("campaign", "submit", *options)
+
+    assert code == 3, output
+    explore, learn, extend = (tmp_path / "smoke" / stage / "seed-1" for stage in ("explore", "learn", "extend"))
+    report = (learn / "report.md").read_text()
+    assert "learn: NO-GO" in report
+    assert "Actor CNN gradient" in report
+    assert "agent.learning_rates.actor_cnn=" in report, "the report names no change to make"
+    assert not (extend / "record.jsonl").exists(), "the next stage has begun"
+    assert "stage learn, seed 1 is NO-GO" in output
+
+    del smoke["stages"][1]["gates"]
+    file.write_text(yaml.safe_dump(smoke))
+    code, output = td3_hpc("campaign", "resume", *options)
+
+    assert code == 0, output
+    assert len(events(explore, "attempt")) == len(events(learn, "attempt")) == 1, "a stage was trained again"
+    assert events(extend, "attempt")[-1]["resumed_from"] == 40, "the last stage did not continue the one before"
+    covered = [
+        step for event in events(extend, "interval") for step in range(event["first_step"], event["last_step"] + 1)
+    ]
+    assert covered == list(range(1, 61)), "the record of the run that continues is not whole"
+    code, output = td3_hpc("status", str(tmp_path / "smoke"), "--json")
+    assert [run["state"] for run in json.loads(output)["runs"]] == ["GO", "GO", "GO"]
+    assert td3_hpc("checkpoint", "verify", str(extend))[0] == 0
+    assert "smoke: GO" in (tmp_path / "smoke" / "report.md").read_text()
+    assert td3_hpc("campaign", "submit", *options)[0] == 0
