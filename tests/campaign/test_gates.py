@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from td3_hpc.campaign.gates import GATES
+from td3_hpc.campaign.history import read_history
 from td3_hpc.campaign.verdict import judge
 from td3_hpc.config import apply_overrides, load_stage
 from td3_hpc.config.gates import GatesConfig
@@ -82,7 +83,7 @@ def test_a_run_that_breaks_off_has_a_report_and_no_verdict(broken_run):
 @pytest.mark.parametrize("name", DIVERGED)
 def test_a_run_with_bad_settings_misses(diverging_run, name):
     assert diverging_run.code == 3, diverging_run.output
-    set_gates(diverging_run.run_dir, actor_cnn_gradient={"limit": 20})
+    set_gates(diverging_run.run_dir, actor_cnn_gradient={"limit": 1})
     result = must_miss(diverging_run.run_dir, name, DIVERGED[name])
     assert result.change, "a setting was the cause: the gate must name the one to change"
 
@@ -101,17 +102,21 @@ def test_a_run_of_wrong_code_misses(altered_run, name):
 
 @pytest.mark.long
 def test_a_growing_gradient_is_called_before_its_limit(train_run):
-    """Growth without limit: the norm is still below the limit when the gate fails."""
+    """A critic that is too fast makes it grow; the limit is set to somewhat above what it has reached so far."""
     trained = train_run(
         {
             **DIVERGING,
-            "monitors.gradient_limits.actor_cnn": 50.0,
+            "training.total_steps": 70,
+            "evaluation.every_steps": 70,
             "agent.learning_rates": {"actor_cnn": 1e-6, "critic_cnn": 1e-3, "critic": 0.1, "actor": 1e-6},
         }
     )
-    set_gates(trained.run_dir, actor_cnn_gradient={"limit": 50.0})
-    judged = results(trained.run_dir)
-    assert judged["actor_cnn_gradient"].status == "pass"
+    limit = 1.5 * max(read_history(trained.run_dir).column("interval", "gradient/actor_cnn_max"))
+    config = (trained.run_dir / "config.yaml").read_text()
+    assert "actor_cnn: 10000.0" in config
+    (trained.run_dir / "config.yaml").write_text(config.replace("actor_cnn: 10000.0", f"actor_cnn: {limit}"))
+    set_gates(trained.run_dir, actor_cnn_gradient={"limit": limit})
+    assert results(trained.run_dir)["actor_cnn_gradient"].status == "pass"
     must_miss(trained.run_dir, "actor_cnn_growth", GROWING["actor_cnn_growth"])
 
 
