@@ -32,7 +32,7 @@ def test_a_failed_gate_stops_the_chain_and_after_the_correction_it_completes(tmp
     smoke = read_yaml(ROOT / "configs" / "campaigns" / "smoke.yaml")
     file = tmp_path / "smoke.yaml"
     options = (str(file), "--cluster", "local", "-c", f"runs={tmp_path}", "-c", f"scratch={tmp_path}")
-    smoke["stages"][1]["gates"] = {"actor_cnn_gradient": {"limit": 0.0}}
+    smoke["stages"][1]["gates"] = {"q_magnitude": {"limit": 0.0}}
     file.write_text(yaml.safe_dump(smoke))
 
     code, output = td3_hpc("campaign", "submit", *options)
@@ -41,8 +41,8 @@ def test_a_failed_gate_stops_the_chain_and_after_the_correction_it_completes(tmp
     explore, learn, extend = (tmp_path / "smoke" / stage / "seed-1" for stage in ("explore", "learn", "extend"))
     report = (learn / "report.md").read_text()
     assert "learn: NO-GO" in report
-    assert "Actor CNN gradient" in report
-    assert "agent.learning_rates.actor_cnn=" in report, "the report names no change to make"
+    assert "the critic diverges" in report, "the report does not name the cause"
+    assert "+     critic: 3e-05" in report, "the report names no change to make"
     assert not (extend / "record.jsonl").exists(), "the next stage has begun"
     assert "stage learn, seed 1 is NO-GO" in output
 
