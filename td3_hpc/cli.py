@@ -157,6 +157,7 @@ def _mount() -> None:
     from td3_hpc.launch.campaign_cli import app as campaign
     from td3_hpc.launch.checks_cli import doctor, preflight
     from td3_hpc.launch.cli import container, submit
+    from td3_hpc.launch.drill_cli import drill
     from td3_hpc.launch.runs_cli import cancel, logs, status
     from td3_hpc.simulator.__main__ import simulator
 
@@ -164,6 +165,7 @@ def _mount() -> None:
     app.command()(simulator)
     app.command()(preflight)
     app.command()(doctor)
+    app.command()(drill)
     app.command()(submit)
     app.add_typer(container, name="container")
     app.add_typer(campaign, name="campaign")

@@ -1,5 +1,6 @@
 """Running drills, and the table of what came of them."""
 
+import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ def run_drill(drill: Drill, workspace: Path) -> Result:
         status = "caught"
     except NotCaught as failure:
         caught, status = Caught(str(failure), "-"), "NOT CAUGHT"
+    except (OSError, subprocess.SubprocessError) as error:  # the drill itself broke: the others go on
+        caught, status = Caught(f"the drill broke off: {error}", "-"), "NOT CAUGHT"
     except NotHere as reason:
         caught, status = Caught(str(reason), "-"), "not here"
     return Result(drill, status, caught.by, caught.after, time.monotonic() - started)
