@@ -37,7 +37,9 @@ from td3_hpc.training.tensorboard import TensorBoard
 ROUNDS = 15
 FACTORS = (0.5, 1.0, 2.0)
 LIMIT = 1.1
+BATCH = 256
 SEVERAL = 4
+SEVERAL_BATCH = 16  # short updates: only how they and the waits lie beside each other is looked at
 
 
 class WaitingSimulation:
@@ -69,7 +71,7 @@ class WaitingSimulation:
 
 
 def make_loop(
-    directory: Path, serial: bool, stack: contextlib.ExitStack, simulators: int = 1
+    directory: Path, serial: bool, stack: contextlib.ExitStack, simulators: int = 1, batch: int = BATCH
 ) -> tuple[TrainingLoop, list[WaitingSimulation], Parts]:
     """A loop past `learning_starts`, in a directory of its own."""
     directory.mkdir()
@@ -77,6 +79,7 @@ def make_loop(
         {
             "name": "overlap",
             "simulators": simulators,
+            "agent": {"batch_size": batch},
             "training": {"total_steps": 10**6, "learning_starts": 300},
             "evaluation": {"every_steps": 10**6},
             "checkpoint": {"every_steps": 10**6, "every_minutes": 10**6},
@@ -116,17 +119,30 @@ def seconds_of_two(action: Callable[[], object]) -> tuple[float, float]:
     return halfway - started, time.perf_counter() - halfway
 
 
+def gains_of_several() -> list[float]:
+    """Steps a second with SEVERAL simulators over those with one, round by round; each waits SEVERAL updates' time."""
+    gains = []
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        one, (fast,), _ = make_loop(Path(directory) / "one", False, stack, batch=SEVERAL_BATCH)
+        several, slow, _ = make_loop(Path(directory) / "several", False, stack, SEVERAL, SEVERAL_BATCH)
+        _, _, apart = make_loop(Path(directory) / "update", False, stack, batch=SEVERAL_BATCH)
+        for _ in range(ROUNDS):
+            updates = seconds_of_two(lambda: apart.agent.update(apart.replay.sample(SEVERAL_BATCH)))
+            for simulation in (fast, *slow):
+                simulation.wait = SEVERAL * sum(updates) / 2
+            gains.append(SEVERAL * sum(seconds_of_two(one.play_round)) / sum(seconds_of_two(several.play_round)))
+    return gains
+
+
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(2)
     ratios: dict[tuple[float, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
         loops = {kind: make_loop(Path(directory) / kind, kind == "serial", stack) for kind in ("overlapped", "serial")}
-        several, slow, _ = make_loop(Path(directory) / "several", False, stack, SEVERAL)
         _, _, apart = make_loop(Path(directory) / "update", False, stack)  # its updates must not count in a loop
-        gains = []
         for _ in range(ROUNDS):
-            updates = seconds_of_two(lambda: apart.agent.update(apart.replay.sample(256)))
+            updates = seconds_of_two(lambda: apart.agent.update(apart.replay.sample(BATCH)))
             for factor in FACTORS:
                 wait = factor * sum(updates) / 2
                 for kind, (loop, (simulation,), _) in loops.items():
@@ -134,14 +150,11 @@ def main() -> None:
                     steps = seconds_of_two(loop.play_round)
                     ratio = sum(steps) / sum(max(wait, update) for update in updates)
                     ratios.setdefault((factor, kind), []).append(ratio)
-            one, (simulation,), _ = loops["overlapped"]
-            for waiting in (simulation, *slow):
-                waiting.wait = SEVERAL * sum(updates) / 2
-            gains.append(SEVERAL * sum(seconds_of_two(one.play_round)) / sum(seconds_of_two(several.play_round)))
     print(f"time of a training step / max(wait, its update), median of {ROUNDS}; limit {LIMIT}")
     for factor in FACTORS:
         overlapped, serial = (median(ratios[factor, kind]) for kind in ("overlapped", "serial"))
         print(f"wait {factor:3.1f} x update: overlapped {overlapped:.2f}, serial {serial:.2f}")
+    gains = gains_of_several()
     print(f"{SEVERAL} simulators that wait {SEVERAL} x update: {median(gains):.2f} times the steps a second of one")
 
 
