@@ -100,9 +100,7 @@ def evaluation(history: RunHistory, figures: dict[str, Drawn]) -> Section:
     rows: list[list[Cell]] = []
     for event in _picked(cycles, lambda event: event["means"]["return"]):
         figure = estimates(event["episodes"], decision_s(history))
-        cells = [
-            f"{figure[m.name].value:.3g} ({figure[m.name].low:.3g} to {figure[m.name].high:.3g})" for m in SHOWN
-        ]
+        cells = [f"{figure[m.name].value:.3g} ({figure[m.name].low:.3g} to {figure[m.name].high:.3g})" for m in SHOWN]
         rows.append(
             [linked(str(event["cycle"]), "evaluation"), f"{event['step']:,}", str(len(event["episodes"])), *cells]
         )
