@@ -145,8 +145,8 @@ def set_time_limit(training: Training, minutes: int) -> None:
 def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends_with_the_same_bytes(
     make: Callable[..., Training], uninterrupted: Callable[[int], Path]
 ) -> None:
-    reference = uninterrupted(800)
-    training = make("run", interruptible(800))
+    reference = uninterrupted(600)
+    training = make("run", interruptible(600))
     training.submit()
     training.wait_for(lambda: training.step() >= 20)
     lost = training.node
@@ -158,7 +158,7 @@ def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends
         training.wait_for(lambda: len(training.events("attempt")) == 2, 120)
         assert training.node != lost
         assert training.trainers() == 2, "the old process, which the lost node's Slurm can no longer end, is gone"
-        assert 0 < training.events("attempt")[1]["resumed_from"] < 800
+        assert 0 < training.events("attempt")[1]["resumed_from"] < 600
         training.finish(240)
     finally:
         assert training.slurm.manage("start-node", number).returncode == 0
