@@ -141,8 +141,27 @@ def require_ready(here: Place) -> None:
             check(stage.config, here.profile, here.directory.run(stage.name, here.campaign.seeds[0]), here.cluster)
         except BadInput as error:
             found |= {f"stage {stage.name}: {line}": None for line in str(error).splitlines()}
+        for key in shared_ports(here, stage):
+            what = "two seeds may run on one node and cannot share a port; set it to 0 to have a free one found, or "
+            found[f"stage {stage.name}: {key}: {what}container.network to loopback in the profile"] = None
     if found:
         raise BadInput("\n".join(found))
+
+
+def shared_ports(here: Place, stage: Stage) -> list[str]:
+    """The keys of fixed ports that several seeds' jobs, on one node and without networks of their own, would share."""
+    container = here.profile.container
+    alone = container is not None and container.network == "loopback"
+    if here.profile.scheduler == "local" or len(here.campaign.seeds) == 1 or alone:
+        return []
+    traffic, simulator = stage.config.environment.traffic, stage.config.simulator
+    ports = {
+        "environment.traffic.port": traffic.port if traffic.vehicles else 0,
+        "environment.traffic.evaluation_port": traffic.evaluation_port if traffic.vehicles else 0,
+        "simulator.port": simulator.port,
+        "simulator.evaluation_port": simulator.evaluation_port,
+    }
+    return [key for key, port in ports.items() if port]
 
 
 def _queue(here: Place) -> list[tuple[str, list[str]]]:

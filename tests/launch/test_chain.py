@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.campaign.verdict import read_verdict
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
@@ -231,3 +232,18 @@ def test_a_failed_stage_ends_the_chain_with_its_status(trial: Trial) -> None:
     assert trial.starts("b") == 0
     (trial.root / "plan.json").write_text("{}")
     assert trial.submit({}, {}) == ExitCode.DONE
+
+
+def test_seeds_on_one_node_cannot_share_ports(trial: Trial) -> None:
+    free = {"environment.traffic.port": 0, "environment.traffic.evaluation_port": 0}
+    slurm = trial.profile.model_copy(update={"scheduler": "slurm"})
+    file = write_campaign(trial.file, {}, free, seeds=[1, 2])
+    fixed, found = load_campaign(file).stages
+    for profile, expected in (
+        (slurm, ["environment.traffic.port", "environment.traffic.evaluation_port"]),
+        (trial.profile, []),
+    ):
+        here = place(file, profile)
+        assert chain.shared_ports(here, fixed) == expected
+        assert chain.shared_ports(here, found) == []
+    assert chain.shared_ports(place(write_campaign(trial.file, {}), slurm), fixed) == []
