@@ -16,7 +16,7 @@ from benchmarks.pairs import Facts, Setup, Work, measure
 from td3_hpc.training.descriptions import DESCRIPTIONS
 
 SIZES = (10_000, 100_000, 1_000_000)
-ROUNDS = 15
+ROUNDS = 9
 
 
 def saving(stored: int) -> tuple[Work, Facts]:

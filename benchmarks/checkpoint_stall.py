@@ -16,14 +16,15 @@ import torch
 from benchmarks.checkpoint_save import NEW, new_store
 from td3_hpc.training.descriptions import DESCRIPTIONS
 
-ROUNDS = 15
+ROUNDS = 9
 UPDATES = 8
+THREADS = (1, 2)
 LIMIT = 1.5
 
 
 def main() -> None:
     """Measure with one thread and with two."""
-    for threads in (1, 2):
+    for threads in THREADS:
         torch.set_num_threads(threads)
         store, rows, agent, directory = new_store(2 * NEW)
         replay = rows.replay
