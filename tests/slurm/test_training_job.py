@@ -14,7 +14,7 @@ from td3_hpc.simulator.launch_command import CARLA_BINARY
 from tests.slurm.cluster import SlurmCluster, host_binds, wait_until
 from tests.slurm.training_job import LEARNING_STARTS, Training, interruptible, small_stage
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_preempted_in_exploration_learning_and_evaluation_it_ends_with_the_same_
 def test_ended_by_its_time_limit_twice_it_ends_with_the_same_bytes(
     make: Callable[..., Training], uninterrupted: Callable[[int], Path]
 ) -> None:
-    training = make("run", interruptible(800))
+    training = make("run", interruptible(600))
     training.submit(walltime_minutes=60, signal_lead_s=100)
     for number, first_step in ((1, LEARNING_STARTS), (2, LEARNING_STARTS + 1)):
         training.wait_for(lambda step=first_step: training.step() >= step)  # type: ignore[misc]
@@ -128,8 +128,8 @@ def test_ended_by_its_time_limit_twice_it_ends_with_the_same_bytes(
     training.finish(300)
 
     assert [event["signal"] for event in training.events("stopped")] == ["SIGUSR1", "SIGUSR1"]
-    assert all(LEARNING_STARTS <= event["step"] < 800 for event in training.events("stopped"))
-    assert_same_bytes(training.run, uninterrupted(800))
+    assert all(LEARNING_STARTS <= event["step"] < 600 for event in training.events("stopped"))
+    assert_same_bytes(training.run, uninterrupted(600))
 
 
 def minutes_run(training: Training) -> int:
