@@ -21,6 +21,8 @@ FEWEST_BINS = 10
 """A strict rise over so many points is just significant."""
 SIGNIFICANT = 4.0
 """Standard deviations of the Mann-Kendall statistic: chance makes such a trend once in 30,000 independent windows."""
+NEAR = 100.0
+"""A limit more than this many times the norm is far: so steeply only an untrained network's first gradients rise."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Growth:
             and self.factor >= config.factor
             and self.updates_to_limit is not None
             and self.updates_to_limit <= config.horizon_updates
+            and self.factor ** (self.updates_to_limit / 100) <= NEAR
         )
 
 

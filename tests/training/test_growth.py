@@ -60,6 +60,11 @@ def test_growth_that_is_far_from_the_limit_is_not_called_yet():
     assert called_at({update: 1e-3 * 5 ** (update / 100) for update in range(2, 2001, 2)}) in range(700, 1001)
 
 
+def test_an_untrained_networks_first_movement_is_not_called_however_steep():
+    norms = {update: 1e-3 * 1000 ** (update / 100) for update in range(2, 71, 2)}
+    assert called_at(norms) is None, "0.13 is nowhere near the limit"
+
+
 def test_slow_growth_is_not_called_however_near_the_limit():
     assert called_at({update: 8000 * 1.2 ** (update / 100) for update in range(2, 101, 2)}) is None
 
