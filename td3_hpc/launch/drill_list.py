@@ -9,6 +9,7 @@ _MODULES = (
     "td3_hpc.campaign.drills.checkpoints",
     "td3_hpc.campaign.drills.simulators",
     "td3_hpc.campaign.drills.preemption",
+    "td3_hpc.launch.node_lost",
 )
 
 

@@ -18,7 +18,7 @@ from td3_hpc.training.record import RECORD_FILE, read_record
 Value = TypeVar("Value")
 Event = dict[str, Any]
 
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0
 """Longest wait for anything; a machine under load is no failure."""
 
 LEARNING_STARTS, TOTAL_STEPS, EVALUATION_STEPS = 30, 60, 30
@@ -47,15 +47,15 @@ class TrainingRun:
     def __init__(self, workspace: Path, name: str) -> None:
         workspace.mkdir(parents=True, exist_ok=True)
         self.directory = workspace / name
-        self._config = workspace / f"{name}.yaml"
+        self.config = workspace / f"{name}.yaml"
         # JSON is YAML.
-        replace_file(self._config, json.dumps(STAGE).encode())
+        replace_file(self.config, json.dumps(STAGE).encode())
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, *overrides: str) -> None:
         """Start `td3-hpc train`; `overrides` are its -o KEY=VALUE."""
         options = [part for override in overrides for part in ("-o", override)]
-        command = [sys.executable, "-m", "td3_hpc", "train", str(self._config), "--run-dir", str(self.directory)]
+        command = [sys.executable, "-m", "td3_hpc", "train", str(self.config), "--run-dir", str(self.directory)]
         self._process = subprocess.Popen(
             [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
