@@ -19,7 +19,10 @@ GROWTH, LIMIT = "actor_cnn_growth", "actor_cnn_gradient"
     "configuration: actor CNN learning rate 1e-4, no clipping, reward times 1e9",
 )
 def explosion(workspace: Path) -> Caught:
-    """The norm grows a thousandfold within some 60 updates, until the policy saturates and has no gradient left."""
+    """The norm grows a thousandfold within some 60 updates, until the policy saturates and has no gradient left.
+
+    With tanh actions and Adam that comes before the limit: a step of Adam's is as long whatever the gradient's scale.
+    """
     updates = 90
     with training_run(workspace) as run:
         started = time.monotonic()
@@ -27,42 +30,24 @@ def explosion(workspace: Path) -> Caught:
         after = seconds_since(started)
         called = _alert(run, GROWTH)
         norms = _norms(run)
-    growth = max(norms.values()) / norms[min(norms)]
-    if called is None:
-        raise NotCaught(f"the norm grew {growth:,.0f}-fold and nobody said so")
-    if growth < 100:
-        raise NotCaught(f"it did not explode: the norm grew only {growth:,.0f}-fold")
+        saturated, crossed = _alert(run, "action_saturation"), _alert(run, LIMIT)
+    if _growth(norms) < 100:
+        raise NotCaught(f"it did not explode: the norm grew only {_growth(norms):,.0f}-fold")
+    if called is None or (crossed is not None and crossed["step"] <= called["step"]):
+        raise NotCaught(f"the norm grew {_growth(norms):,.0f}-fold and nobody said so in time")
     _expect_calm(workspace, updates)
     return Caught(
         f"growth monitor: a factor of {called['factor']:.2g} per 100 updates, the limit due in "
         f"{called['updates_to_limit']:.0f} updates, at a norm of {called['norm']:.2g} (limit "
-        f"{ACTOR_CNN_GRADIENT_LIMIT:,.0f}). With the shipped settings and reward: no alert",
+        f"{ACTOR_CNN_GRADIENT_LIMIT:,.0f}){'; then the policy saturates, called too' if saturated else ''}. With the "
+        "shipped settings and reward: no alert",
         f"update {called['step'] - LEARNING_STARTS} ({after} for all {updates})",
     )
 
 
-@drill(
-    "gradient-limit",
-    "the actor CNN's gradients explode beyond the limit",
-    "the same, reward times 1e10, with critics that outrun the policy: learning rates 1e-2 and 1e-3, delay 10",
-)
-def beyond_the_limit(workspace: Path) -> Caught:
-    """A slow policy does not saturate, and the norm goes on growing as in the validation run."""
-    critics = ("agent.policy_freq=10", "agent.learning_rates.critic=0.01", "agent.learning_rates.critic_cnn=0.001")
-    with training_run(workspace) as run:
-        started = time.monotonic()
-        _train(run, 420, *SUMMARY, *critics, "environment.reward.scale=1.0e+10", "agent.batch_size=32")
-        after = seconds_since(started)
-        called, crossed = _alert(run, GROWTH), _alert(run, LIMIT)
-    if crossed is None:
-        raise NotCaught(f"it did not explode: the largest norm was {max(_norms(run).values()):.3g}")
-    if called is None or called["step"] >= crossed["step"]:
-        raise NotCaught(f"the limit was crossed at update {crossed['step'] - LEARNING_STARTS} without a warning")
-    return Caught(
-        f"growth monitor, at a norm of {called['norm']:.2g}: {crossed['step'] - called['step']} updates before "
-        f"{ACTOR_CNN_GRADIENT_LIMIT:,.0f} was crossed, at update {crossed['step'] - LEARNING_STARTS}",
-        f"update {called['step'] - LEARNING_STARTS} ({after} for all)",
-    )
+def _growth(norms: dict[int, float]) -> float:
+    """How many times the first norm the largest is."""
+    return max(norms.values()) / norms[min(norms)]
 
 
 def _expect_calm(workspace: Path, updates: int) -> None:
