@@ -8,6 +8,7 @@ from td3_hpc.simulator.ackermann import follow
 from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Walker
 from td3_hpc.simulator.collisions import Contact, overlaps, resolve_collisions
 from td3_hpc.simulator.drawing.camera import Renderer
+from td3_hpc.simulator.drawing.town_scene import build_scene
 from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.mounting import mounted
@@ -104,7 +105,9 @@ class World:
     def renderer(self) -> Renderer:
         """Draws the town; built when the first camera is listened to."""
         if self._renderer is None:
-            self._renderer = Renderer(self.town)
+            town = self.town
+            scene = build_scene(town.map, town.opendrive, town.traffic_lights, town.signs, town.edge_objects)
+            self._renderer = Renderer(scene)
         return self._renderer
 
     # ---- time -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ semantic tag of a pixel all follow from its face, so the kinds of camera agree i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -46,13 +46,6 @@ class CameraView:
     """Horizontal angle of view, degrees."""
 
 
-class HasScene(Protocol):
-    """What a renderer needs of a town."""
-
-    @property
-    def scene(self) -> Scene: ...
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Drawn:
     """A picture of face numbers and its key."""
@@ -66,14 +59,14 @@ class _Drawn:
 
 
 class Renderer:
-    """Draws what cameras in a town see. Holds no state between pictures but an index of the scene.
+    """Draws what cameras in a scene see. Holds no state between pictures but an index of the scene.
 
     The same arguments give the same bytes on the same machine.
     """
 
-    def __init__(self, town: HasScene) -> None:
-        self._scene = town.scene
-        self._light_rows = {signal_id: row for row, signal_id in enumerate(self._scene.light_ids)}
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._light_rows = {signal_id: row for row, signal_id in enumerate(scene.light_ids)}
 
     def render(
         self,

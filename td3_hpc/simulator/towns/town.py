@@ -3,16 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import carla
 
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.labels import CityObjectLabel
-
-if TYPE_CHECKING:
-    from td3_hpc.simulator.drawing.scene import Scene
 
 GREEN_S, YELLOW_S, ALL_RED_S = 10.0, 3.0, 2.0
 """CARLA's times of a traffic light: each phase of a junction is green, then yellow, then all are red."""
@@ -166,13 +162,6 @@ class Town:
         """The edge objects that a circle around a point may touch, metres; `radius` at most 20."""
         here = self._edges.get((math.floor(x / _CELL), math.floor(y / _CELL)), ())
         return [thing for thing, reach in here if math.dist((x, y), thing.box.centre[:2]) <= radius + reach]
-
-    @cached_property
-    def scene(self) -> "Scene":
-        """What cameras see of the town; built at first use."""
-        from td3_hpc.simulator.drawing.town_scene import build_scene  # imports this module
-
-        return build_scene(self.map, self.opendrive, self.traffic_lights, self.signs, self.edge_objects)
 
 
 class Facts(NamedTuple):

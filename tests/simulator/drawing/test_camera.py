@@ -24,33 +24,26 @@ NOON = Weather()
 EYE = Pose(10.0, 1.75, 1.7, 0.0, 0.0, 0.0)
 
 
-class Place:
-    """A town that is nothing but its scene."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-
-
-def place_of(*roads: Road, lights: Sequence[TrafficLightSite] = ()) -> Place:
+def place_of(*roads: Road, lights: Sequence[TrafficLightSite] = ()) -> Scene:
     text = opendrive_text(roads)
-    return Place(build_scene(carla.Map("test", text), text, lights))
+    return build_scene(carla.Map("test", text), text, lights)
 
 
 @pytest.fixture(scope="module")
-def street() -> Place:
+def street() -> Scene:
     """400 m of flat street with sidewalks and buildings, and a light at 60 m."""
     box = OrientedBox(Pose(58.0, 1.75, 1.0), (2.0, 1.75, 1.0))
     light = TrafficLightSite("17", Pose(80.0, 4.5, 0.0), -1, (LanePlace(1, -1, 60.0),), (box,), box, ())
     return place_of(Road(0.0, 0.0, 0.0, 400.0, sidewalk=True), Road(200.0, 30.0, 0.4, 200.0), lights=[light])
 
 
-def empty(*walls: Box) -> Place:
+def empty(*walls: Box) -> Scene:
     """Bare ground, and walls."""
     builder = SceneBuilder(0.0)
     for wall in walls:
         for side in (*wall.sides(), wall.roof()):
             builder.quad(side, (100, 100, 100), Label.WALLS, Layer.UPRIGHT, size=1.0)
-    return Place(builder.build())
+    return builder.build()
 
 
 def view_from(pose: Pose, width: int = 160, height: int = 120, fov: float = 90.0) -> CameraView:
@@ -65,24 +58,24 @@ def block_at(x: float, y: float, label: Label = Label.STATIC, yaw: float = 0.0, 
     return DynamicBox(actor, Pose(x, y, 1.0, 0.0, yaw, 0.0), 2.0, 1.0, 1.0, (10, 200, 90), label)
 
 
-def labels(place: Place, view: CameraView, boxes: Sequence[DynamicBox] = ()) -> np.ndarray:
+def labels(place: Scene, view: CameraView, boxes: Sequence[DynamicBox] = ()) -> np.ndarray:
     picture = Renderer(place).render(view, "semantic_segmentation", boxes, {}, NOON)
     assert not picture[:, :, :2].any()
     return picture[:, :, 2].astype(int)
 
 
-def metres(place: Place, view: CameraView, boxes: Sequence[DynamicBox] = ()) -> np.ndarray:
+def metres(place: Scene, view: CameraView, boxes: Sequence[DynamicBox] = ()) -> np.ndarray:
     blue, green, red, _ = np.moveaxis(Renderer(place).render(view, "depth", boxes, {}, NOON).astype(float), 2, 0)
     return np.asarray((red + 256.0 * green + 65536.0 * blue) / (2**24 - 1) * 1000.0)
 
 
-def colours(place: Place, view: CameraView, boxes: Sequence[DynamicBox] = (), weather: Weather = NOON) -> Picture:
+def colours(place: Scene, view: CameraView, boxes: Sequence[DynamicBox] = (), weather: Weather = NOON) -> Picture:
     return Renderer(place).render(view, "rgb", boxes, {}, weather)
 
 
-def agree(place: Place, view: CameraView, boxes: Sequence[DynamicBox] = (), wrong: float = 0.0) -> None:
+def agree(place: Scene, view: CameraView, boxes: Sequence[DynamicBox] = (), wrong: float = 0.0) -> None:
     """Labels and depth equal the ray casting where no outline is near, except for a share `wrong` of the pixels."""
-    depth, label, face = cast(view, place.scene, boxes)
+    depth, label, face = cast(view, place, boxes)
     clear = inner(label)
     assert clear.mean() > 0.3
     same = labels(place, view, boxes) == label
@@ -145,7 +138,7 @@ def test_upside_down_is_the_picture_turned() -> None:
         Pose(150.0, 20.0, 8.0, -25.0, 250.0, -10.0),
     ],
 )
-def test_street_agrees_with_ray_casting(street: Place, pose: Pose) -> None:
+def test_street_agrees_with_ray_casting(street: Scene, pose: Pose) -> None:
     boxes = [block_at(85.0, 2.0), block_at(30.0, -2.0, Label.OTHER, 30.0)]
     agree(street, view_from(pose), boxes, wrong=0.005)
 
@@ -188,13 +181,13 @@ def test_depth_of_the_sky_is_the_full_range() -> None:
 # Occlusion
 
 
-def seen(place: Place, view: CameraView, box: DynamicBox, others: Sequence[DynamicBox] = ()) -> int:
+def seen(place: Scene, view: CameraView, box: DynamicBox, others: Sequence[DynamicBox] = ()) -> int:
     """Pixels of one actor."""
     picture = Renderer(place).render(view, "instance_segmentation", [box, *others], {}, NOON).astype(int)
     return int(((picture[:, :, 1] + 256 * picture[:, :, 0]) == box.actor_id).sum())
 
 
-def test_a_car_hides_the_car_behind_it(street: Place) -> None:
+def test_a_car_hides_the_car_behind_it(street: Scene) -> None:
     view = view_from(Pose(10.0, 1.75, 1.0, 0.0, 0.0, 0.0))
     near, far = car_at(20.0, 1.75, actor=700), car_at(30.0, 1.75, actor=701)
     assert seen(street, view, far) > 20
@@ -202,7 +195,7 @@ def test_a_car_hides_the_car_behind_it(street: Place) -> None:
     assert seen(street, view, near, [far]) == seen(street, view, near)
 
 
-def test_the_order_of_the_boxes_does_not_matter(street: Place) -> None:
+def test_the_order_of_the_boxes_does_not_matter(street: Scene) -> None:
     boxes = [car_at(18.0 + 7 * k, 1.75 - 3.5 * (k % 2), yaw=40.0 * k, actor=100 + k) for k in range(6)]
     view = view_from(EYE)
     assert np.array_equal(labels(street, view, boxes), labels(street, view, boxes[::-1]))
@@ -259,7 +252,7 @@ def test_bodies_fill_their_box(label: Label) -> None:
     box = DynamicBox(5, Pose(15.0, 0.0, z, 0.0, 0.0, 0.0), x, y, z, (180, 120, 40), label)
     view = view_from(Pose(0.0, 0.0, 1.0, 0.0, 0.0, 0.0), 320, 240)
     picture = labels(empty(), view, [box])
-    reference = cast(view, empty().scene, [box])[1] == label
+    reference = cast(view, empty(), [box])[1] == label
     body = np.isin(picture, [label, Label.RIDER])
     assert 0.5 < body.sum() / reference.sum() < 1.4
     rows, full_rows = np.nonzero(body)[0], np.nonzero(reference)[0]
@@ -267,7 +260,7 @@ def test_bodies_fill_their_box(label: Label) -> None:
     assert abs(rows.max() - full_rows.max()) <= 2
 
 
-def test_brake_lights_and_heading_show_at_84_pixels(street: Place) -> None:
+def test_brake_lights_and_heading_show_at_84_pixels(street: Scene) -> None:
     view = CameraView(EYE, 84, 84, 90.0)
     car = car_at(22.0, 1.75)
     pictures = [
@@ -282,7 +275,7 @@ def test_brake_lights_and_heading_show_at_84_pixels(street: Place) -> None:
 
 
 @pytest.mark.parametrize("size", [84, 400])
-def test_the_lit_lamp_is_bright_and_where_it_belongs(street: Place, size: int) -> None:
+def test_the_lit_lamp_is_bright_and_where_it_belongs(street: Scene, size: int) -> None:
     view, renderer = CameraView(Pose(58.0, 1.75, 1.7, 0.0, 0.0, 0.0), size, size, 90.0), Renderer(street)
     off = renderer.render(view, "rgb", [], {"17": 3}, NOON).astype(int)
     heights = []
@@ -300,7 +293,7 @@ def test_the_lit_lamp_is_bright_and_where_it_belongs(street: Place, size: int) -
 # Weather
 
 
-def brightness(street: Place, weather: Weather) -> float:
+def brightness(street: Scene, weather: Weather) -> float:
     return float(colours(street, view_from(EYE), [car_at(25.0, 1.75)], weather)[:, :, :3].mean())
 
 
@@ -313,12 +306,12 @@ def brightness(street: Place, weather: Weather) -> float:
         ("wetness", [0.0, 30.0, 60.0, 100.0], False),
     ],
 )
-def test_weather_changes_the_brightness_steadily(street: Place, name: str, values: list[float], grows: bool) -> None:
+def test_weather_changes_the_brightness_steadily(street: Scene, name: str, values: list[float], grows: bool) -> None:
     means = np.array([brightness(street, replace(NOON, **{name: value})) for value in values])
     assert (np.diff(means) > 0.0 if grows else np.diff(means) < 0.0).all(), means
 
 
-def test_night_is_dark_and_fog_hides_what_is_far(street: Place) -> None:
+def test_night_is_dark_and_fog_hides_what_is_far(street: Scene) -> None:
     assert brightness(street, replace(NOON, sun_altitude_angle=-60.0)) < 0.25 * brightness(street, NOON)
     view, far, near = view_from(EYE), car_at(80.0, 1.75), car_at(16.0, 1.75)
     contrast = []
@@ -330,7 +323,7 @@ def test_night_is_dark_and_fog_hides_what_is_far(street: Place) -> None:
     assert near_fog > 0.3 * near_clear
 
 
-def test_weather_leaves_depth_and_labels_alone(street: Place) -> None:
+def test_weather_leaves_depth_and_labels_alone(street: Scene) -> None:
     storm = Weather(100, 100, 100, 100, 30, -10, 100, 0, 1, 100, 1, 1, 1, 100)
     for kind in ("depth", "semantic_segmentation", "instance_segmentation"):
         one, two = (Renderer(street).render(view_from(EYE), kind, [], {}, weather) for weather in (NOON, storm))
@@ -338,7 +331,7 @@ def test_weather_leaves_depth_and_labels_alone(street: Place) -> None:
 
 
 @pytest.mark.parametrize("value", [-1e9, 1e9, math.nan, math.inf])
-def test_any_weather_can_be_drawn(street: Place, value: float) -> None:
+def test_any_weather_can_be_drawn(street: Scene, value: float) -> None:
     assert colours(street, view_from(EYE), weather=Weather(*[value] * 14)).shape == (120, 160, 4)
 
 
@@ -361,7 +354,7 @@ STRANGE = [
 @pytest.mark.parametrize(
     ("width", "height", "fov"), [(84, 84, 90.0), (1, 1, 90.0), (1, 50, 10.0), (64, 48, 179.0), (64, 48, 1.0)]
 )
-def test_any_camera_gives_a_picture(street: Place, pose: Pose, width: int, height: int, fov: float) -> None:
+def test_any_camera_gives_a_picture(street: Scene, pose: Pose, width: int, height: int, fov: float) -> None:
     boxes = [car_at(50.0, 1.75), car_at(52.0, 1.8, yaw=45.0), block_at(50.3, 1.0)]
     view = CameraView(pose, width, height, fov)
     for kind in ("rgb", "depth", "semantic_segmentation", "instance_segmentation"):
@@ -389,7 +382,7 @@ def test_straight_down_shows_the_road_to_scale() -> None:
 # Agreement and determinism
 
 
-def test_the_kinds_agree(street: Place) -> None:
+def test_the_kinds_agree(street: Scene) -> None:
     view, boxes = view_from(EYE, 200, 150), [car_at(20.0, 1.75, actor=300), car_at(33.0, -1.75, actor=301)]
     label, depth = labels(street, view, boxes), metres(street, view, boxes)
     assert depth[label == Label.SKY] == pytest.approx(1000.0)
@@ -402,7 +395,7 @@ def test_the_kinds_agree(street: Place) -> None:
     assert np.quantile(depth[first], 0.9) < 12.5
 
 
-def test_the_same_arguments_give_the_same_bytes(street: Place) -> None:
+def test_the_same_arguments_give_the_same_bytes(street: Scene) -> None:
     view, boxes, weather = (
         view_from(EYE),
         [car_at(20.0, 1.75), car_at(30.0, -1.75)],
@@ -412,5 +405,5 @@ def test_the_same_arguments_give_the_same_bytes(street: Place) -> None:
     pictures = [first.render(view, "rgb", boxes, {"17": 1}, weather).tobytes()]
     first.render(view_from(Pose(300.0, 0.0, 9.0, -30.0, 77.0, 4.0)), "rgb", boxes[:1], {}, NOON)
     pictures.append(first.render(view, "rgb", boxes, {"17": 1}, weather).tobytes())
-    pictures.append(Renderer(Place(street.scene)).render(view, "rgb", boxes, {"17": 1}, weather).tobytes())
+    pictures.append(Renderer(street).render(view, "rgb", boxes, {"17": 1}, weather).tobytes())
     assert len(set(pictures)) == 1
