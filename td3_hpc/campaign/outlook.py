@@ -176,18 +176,20 @@ def _completion(gates: dict[str, GateResult]) -> str:
 def next_actions(history: RunHistory, verdict: Verdict) -> Section:
     """The commands to run now."""
     run = history.run_dir
-    if not history.finished:
-        text = "The run is not complete. The same command continues it from its newest checkpoint:"
-        return _next([Text(text), Code([f"td3-hpc train {run / CONFIG_FILE} --run-dir {run}"])])
+    again = Code([f"td3-hpc train {run / CONFIG_FILE} --run-dir {run}"])
+    if history.can_go_on:
+        return _next(
+            [Text("The run is not complete. The same command continues it from its newest checkpoint:"), again]
+        )
     change: dict[str, object] = {}
     for result in verdict.missed("blocking"):
         change.update(result.change)
+    if not history.finished and not change:
+        return _next([Text("Remove the cause of the failure; the same command then continues the run:"), again])
     if verdict.verdict == "NO-GO":
-        again = f"{run}-corrected"
-        lines = [
-            " \\\n  ".join([f"td3-hpc train {run / CONFIG_FILE} --run-dir {again}", *overrides(change)]),
-            f"td3-hpc report {again} --compare {run}",
-        ]
+        corrected = f"{run}-corrected"
+        command = [f"td3-hpc train {run / CONFIG_FILE} --run-dir {corrected}", *overrides(change)]
+        lines = [" \\\n  ".join(command), f"td3-hpc report {corrected} --compare {run}"]
         text = "Make the blocking changes and run the stage again; the second command shows what they resolved:"
         if not change:
             text = "No change of the configuration cures this: see the causes above, then run the stage again:"

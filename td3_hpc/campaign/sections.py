@@ -21,7 +21,9 @@ def actions(history: RunHistory, verdict: Verdict) -> Section:
     """What has to happen before the next stage."""
     blocks: list[Block] = []
     for severity in ("blocking", "recommended", "optional"):
-        for result in verdict.missed(severity):
+        for result in sorted(
+            verdict.missed(severity), key=lambda result: not result.change
+        ):  # causes before their effects
             achieved = linked(result.achieved, result.name)
             text = f"{achieved}, where {result.target} was asked for. {sentence(result.cause)}"
             if result.remedy:

@@ -14,7 +14,7 @@ from tests.campaign.conftest import DIVERGING
 
 #: Gates that each bad run must miss, with a word of the cause.
 BROKEN = {
-    "exploration_and_learning": "no update was made",
+    "exploration_and_learning": "no update is in the record",
     "evaluation_and_resume": "no complete cycle at step 40",
     "buffer_operations": "not ended",
     "total_steps": "20 of 40 steps",

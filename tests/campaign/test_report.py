@@ -161,7 +161,10 @@ def test_a_failed_gate_stands_with_its_cause_and_a_diff(kept_run):
 
 
 def test_a_run_that_broke_off_says_what_happened(kept_run):
-    text, _ = report(kept_run("broken"))
+    broken = kept_run("broken")
+    text, _ = report(broken)
+    assert f"--run-dir {broken}-corrected" in text, "to continue it would only fail again"
+    assert "-o agent.learning_rates.critic=0.0003" in text
     assert text.splitlines()[0].endswith(": FAILED")
     assert "NaN or infinity in update" in text.splitlines()[2]
 

@@ -53,13 +53,10 @@ def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
     if (random, policy) == (explore, learn) and updates:
         return Finding(True, target, achieved, counted(history), found)
     if not updates:
-        cause = f"no update was made: the run stands at step {history.step:,}, and learning starts after {explore:,}"
+        cause = f"no update is in the record: step {history.step:,} is reached, and learning starts after {explore:,}"
     else:
         cause = f"{random:,} random actions where {explore:,} were due, {policy:,} of the policy where {learn:,} were"
-    change = {}
-    if not updates and history.step > 1 and not history.finished:
-        change = {"training.learning_starts": history.step // 2}
-    return Finding(False, target, achieved, counted(history), found, cause, _continue(history), change, pending=True)
+    return Finding(False, target, achieved, counted(history), found, cause, pending=True)
 
 
 @gate("Evaluation completes, training resumes", "checkpoint")
@@ -92,7 +89,7 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
         cause += f"; the evaluation environment was lost {len(losses)} times: {losses[-1].get('reason', '')}"
         found += (evidence("worker", "purpose, reason", losses),)
         change = {"simulator.hang_timeout_s": 3 * config.simulator.hang_timeout_s}
-    return Finding(False, target, achieved, counted(history), found, cause, _continue(history), change, pending=True)
+    return Finding(False, target, achieved, counted(history), found, cause, change=change, pending=True)
 
 
 @gate("Observations normalised", "checkpoint")
@@ -197,9 +194,7 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
         if event["replay/fill"] < 1 and not history.first_step and event["replay/transitions"] != event["last_step"]:
             causes.append(f"{event['replay/transitions']:,} transitions held after {event['last_step']:,} steps")
     if causes:
-        return Finding(
-            False, target, achieved, counted(history), found, "; ".join(causes), _continue(history), pending=not ends
-        )
+        return Finding(False, target, achieved, counted(history), found, "; ".join(causes), pending=not ends)
     updates = history.total("updates")
     base = none_among(updates, "updates without a gradient in the CNNs", history)
     return Finding(True, target, achieved, Confidence(base.value, f"rows counted at the end; {base.why}"), found)
@@ -208,14 +203,6 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
 def _adds_up(event: Event) -> bool:
     total = sum(event[f"reward/{name}"] for name in COMPONENTS)
     return math.isfinite(total) and abs(total - event["reward"]) <= 1e-6 * max(1.0, abs(total))
-
-
-def _continue(history: RunHistory) -> str:
-    if history.finished:
-        return ""
-    return (
-        f"the run is at step {history.step:,} of {history.config.training.total_steps:,}: `td3-hpc train` continues it"
-    )
 
 
 def _listed(steps: list[int]) -> str:

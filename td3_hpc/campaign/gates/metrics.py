@@ -87,9 +87,8 @@ def _total(history: RunHistory, name: str, due: int, what: str) -> Finding:
 
 
 def _count(history: RunHistory, met: bool, target: str, achieved: str, cause: str, found: Evidence) -> Finding:
-    remedy = "" if history.finished else "`td3-hpc train` continues the run"
     finding = Finding(met, target, achieved, counted(history), (found,))
-    return finding if met else replace(finding, cause=cause, remedy=remedy, pending=True)
+    return finding if met else replace(finding, cause=cause, pending=True)
 
 
 # ---- limits
