@@ -14,6 +14,14 @@ from td3_hpc.launch import slurm
 from td3_hpc.launch.submission import load_cluster, submit
 
 _LAUNCHER = Path("slurm/testcluster")
+_LONG = (
+    "training.total_steps=800",
+    "training.learning_starts=160",
+    "evaluation.every_steps=400",
+    "evaluation.episodes=12",
+    "checkpoint.every_steps=40",
+)
+"""Slurm takes a while to give a node up; the run must last longer."""
 
 
 @drill(
@@ -22,7 +30,7 @@ _LAUNCHER = Path("slurm/testcluster")
 def node_lost(workspace: Path) -> Caught:
     """As after a lost network: Slurm starts the job elsewhere while the old learner still writes."""
     with training_run(workspace) as run, _job(run) as job:
-        _wait(lambda: run.step() >= 12, "the job's first steps", job)
+        _wait(lambda: run.step() >= 50, "the job's first steps", job)
         node = slurm.run("squeue", "-h", "-o", "%N", "--jobs", job).stdout.strip()
         with _without(node):
             lost = time.monotonic()
@@ -32,7 +40,7 @@ def node_lost(workspace: Path) -> Caught:
         resumed = run.events("attempt")[1]["resumed_from"]
         attempts = len(run.events("attempt"))
         # In a container with the same libraries, on the same processor: the same bytes as outside.
-        expect_same_bytes(run, workspace)
+        expect_same_bytes(run, workspace, *_LONG, name="long")
     return Caught(
         f"Slurm requeues the job; attempt {attempts} takes the run over by its epoch, goes on from step {resumed} and "
         "ends with the bytes of an undisturbed run, whatever the old learner still wrote",
@@ -49,7 +57,7 @@ def _job(run: TrainingRun) -> Iterator[str]:
         profile = load_cluster("testcluster")
         slurm.use_configuration(profile.slurm_conf)
         slurm.require()
-        submission = submit(run.config, profile, run.directory)
+        submission = submit(run.config, profile, run.directory, _LONG)
     except BadInput as error:
         raise NotHere(f"needs the test cluster (`make cluster-up`): {error}") from None
     job = submission.jobs[0]

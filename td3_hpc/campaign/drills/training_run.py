@@ -148,11 +148,11 @@ def training_run(workspace: Path, name: str = "run") -> Iterator[TrainingRun]:
         run.kill()
 
 
-def expect_same_bytes(run: TrainingRun, workspace: Path) -> None:
-    """Compare a disturbed run with one that nothing disturbed, made at the first call. Raises NotCaught."""
-    with training_run(workspace.parent / "undisturbed") as undisturbed:
+def expect_same_bytes(run: TrainingRun, workspace: Path, *overrides: str, name: str = "run") -> None:
+    """Compare a disturbed run with one that nothing disturbed, made at the first call of its name. Raises NotCaught."""
+    with training_run(workspace.parent / "undisturbed", name) as undisturbed:
         if not undisturbed.events("finished"):
-            undisturbed.complete()
+            undisturbed.complete(*overrides)
         differences = diff(undisturbed.directory, run.directory)
     if differences:
         raise NotCaught(
