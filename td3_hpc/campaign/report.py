@@ -109,7 +109,7 @@ def _banner(history: RunHistory, verdict: Verdict | None) -> Chip:
     if verdict is None or not history.events:
         return Chip("not_judged", "NO VERDICT")
     if not history.finished:
-        return Chip("watch", "FAILED" if history.events[-1]["event"] == "failed" else "NOT COMPLETE")
+        return Chip("watch", "NOT COMPLETE") if history.can_go_on else Chip("fail", "FAILED")
     return Chip("pass" if verdict.verdict == "GO" else "fail", verdict.verdict)
 
 
@@ -120,9 +120,11 @@ def _reason(history: RunHistory, verdict: Verdict | None) -> str:
         return verdict.reason
     total = history.config.training.total_steps
     last = history.events[-1]
-    state = {"failed": f"It failed: {last.get('reason')}.", "stopped": f"It was stopped by {last.get('signal')}."}
-    what = state.get(last["event"], "It is running, or was killed.")
-    return f"The run stands at step {history.step:,} of {total:,}. {what} `td3-hpc train` continues it."
+    if not history.can_go_on:
+        reason = str(last.get("reason")).split(". ")[0]
+        return f"The run failed at step {history.step:,} of {total:,}: {reason}."
+    stopped = f"was stopped by {last.get('signal')}" if last["event"] == "stopped" else "is running, or was killed"
+    return f"The run stands at step {history.step:,} of {total:,} and {stopped}; `td3-hpc train` continues it."
 
 
 def _subtitle(history: RunHistory) -> str:
