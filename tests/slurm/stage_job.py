@@ -62,7 +62,7 @@ class StageJob:
         """Cancel what is left of the jobs; fails the test when anything of them stays behind."""
         for job in self.jobs:
             self.slurm.run("scancel", job)
-        wait_until(lambda: not self.left_behind(), 20, lambda: f"left behind: {self.left_behind()}")
+        wait_until(lambda: not self.left_behind(), 60, lambda: f"left behind: {self.left_behind()}")
 
     def left_behind(self) -> list[str]:
         """Processes, with the ports and locks that they hold, mounts and files of the job that are still there."""

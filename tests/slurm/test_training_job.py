@@ -155,9 +155,10 @@ def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends
     assert training.slurm.manage("kill-node", number).returncode == 0
 
     try:
+        training.wait_for(lambda: training.slurm.job(training.job)["Restarts"] == "1", 120)
+        assert training.trainers() == 1, "the old process, which the lost node's Slurm can no longer end, is gone"
         training.wait_for(lambda: len(training.events("attempt")) == 2, 120)
         assert training.node != lost
-        assert training.trainers() == 2, "the old process, which the lost node's Slurm can no longer end, is gone"
         assert 0 < training.events("attempt")[1]["resumed_from"] < 600
         training.finish(240)
     finally:
