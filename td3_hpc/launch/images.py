@@ -97,14 +97,14 @@ def _apptainer_build(definition: Path, output: Path, arguments: Mapping[str, str
     command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
     command += [f"--bind={wheels}:/mnt:ro"] if wheels else []
     try:
-        _run([*command, str(partial), str(definition)], "apptainer build", _without_missing_capabilities())
+        _run([*command, str(partial), str(definition)], "apptainer build", build_environment())
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _without_missing_capabilities() -> dict[str, str]:
-    """The environment for a build. As root, Apptainer asks for every capability there is, and fails where this machine
+def build_environment() -> dict[str, str]:
+    """The environment for `apptainer build`. As root, Apptainer asks for every capability there is, and fails where this machine
     withholds CAP_SYS_RESOURCE from root, as small virtual machines do."""
     cap_sys_resource = 24
     status = Path("/proc/self/status").read_text()

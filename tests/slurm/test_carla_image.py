@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from td3_hpc.launch.images import build, debian_image
+from td3_hpc.launch.images import build, build_environment, debian_image
 from tests.slurm.training_job import Training, small_stage
 
 pytestmark = [pytest.mark.slurm, pytest.mark.long]
@@ -19,7 +19,9 @@ def carla_image(installable: None, tmp_path_factory: pytest.TempPathFactory) -> 
     directory = tmp_path_factory.mktemp("carla")
     base = directory / "base.sif"
     command = ["apptainer", "build", "--force", f"--build-arg=BASE={debian_image()}", f"--build-arg=HERE={STAND_IN}"]
-    subprocess.run([*command, str(base), str(STAND_IN / "carla.def")], check=True, capture_output=True)
+    subprocess.run(
+        [*command, str(base), str(STAND_IN / "carla.def")], env=build_environment(), check=True, capture_output=True
+    )
     arguments = {"BOOTSTRAP": "localimage", "BASE": str(base), "PIP_OPTIONS": "--no-index"}
     return build("carla", directory / "carla.sif", arguments).path
 
