@@ -104,8 +104,11 @@ def _apptainer_build(definition: Path, output: Path, arguments: Mapping[str, str
 
 
 def build_environment() -> dict[str, str]:
-    """The environment for `apptainer build`. As root, Apptainer asks for every capability there is, and fails where this machine
-    withholds CAP_SYS_RESOURCE from root, as small virtual machines do."""
+    """The environment for `apptainer build`.
+
+    As root, Apptainer asks for every capability there is, and fails where this machine withholds CAP_SYS_RESOURCE from
+    root, as small virtual machines do.
+    """
     cap_sys_resource = 24
     status = Path("/proc/self/status").read_text()
     bounding = int(status.split("CapBnd:")[1].split()[0], 16)
