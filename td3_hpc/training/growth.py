@@ -21,8 +21,9 @@ FEWEST_BINS = 10
 """A strict rise over so many points is just significant."""
 SIGNIFICANT = 4.0
 """Standard deviations of the Mann-Kendall statistic: chance makes such a trend once in 30,000 independent windows."""
-NEAR = 100.0
-"""A limit more than this many times the norm is far: so steeply only an untrained network's first gradients rise."""
+NEAR = 20_000.0
+"""A limit more than this many times the norm is far: a healthy run's first gradients rise steeply too, from nearly
+nothing to a tenth. An explosion under Adam has passed 0.5 well before the policy saturates and it stops."""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,15 @@ def test_an_untrained_networks_first_movement_is_not_called_however_steep():
     assert called_at(norms) is None, "0.13 is nowhere near the limit"
 
 
+def test_the_explosion_drills_norms_are_called_before_the_policy_saturates():
+    seen = {10: 1.08e-4, 20: 5.55e-4, 30: 1.1e-3, 40: 2.92e-3, 50: 0.0152, 60: 0.105, 70: 0.594, 80: 0.783, 90: 0.0157}
+    logarithms = np.log(list(seen.values()))
+    norms = {update: math.exp(np.interp(update, list(seen), logarithms)) for update in range(2, 91, 2)}
+    called = called_at(norms)
+    assert called is not None
+    assert called <= 82
+
+
 def test_slow_growth_is_not_called_however_near_the_limit():
     assert called_at({update: 8000 * 1.2 ** (update / 100) for update in range(2, 101, 2)}) is None
 
