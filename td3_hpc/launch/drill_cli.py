@@ -22,7 +22,7 @@ def drill(
     """Cause the known failures, one after the other, and print what caught each, and how soon.
 
     Faults come from outside: signals, flipped bytes, a proxy, a configuration. Exit code 1 if one is not caught. All of
-    them take about ten minutes; `node-lost` needs the test cluster (`make cluster-up`).
+    them take a quarter of an hour or more; `node-lost` needs the test cluster (`make cluster-up`).
 
     Example: td3-hpc drill simulator-killed flipped-byte
     """
