@@ -92,13 +92,13 @@ def _judge(name: str, registered: _Registered, history: RunHistory, settings: Ga
 
 
 def _finding(registered: _Registered, history: RunHistory, settings: Gate) -> Finding:
-    """The gate's finding. A record that it cannot make sense of (damaged, of another version) is not judged."""
+    """The gate's finding. A record that it cannot make sense of (damaged, of another version) does not pass it."""
     try:
         return registered.judge(history, settings)
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        why = f"the record does not have what this gate reads ({error!r} in {place.name})"
-        return Finding(None, "–", "–", Confidence(0.0, why), ())
+        cause = f"the record does not have what this gate reads ({error!r} in {place.name})"
+        return Finding(False, "–", "–", Confidence(0.0, "nothing could be read"), (), cause, "run the stage again")
 
 
 def _status(met: bool | None, severity: Severity) -> Status:
