@@ -39,6 +39,7 @@ def test_a_serving_simulator_is_ready_and_left_as_it_was(server):
     client = carla.Client("127.0.0.1", server)
     client.set_timeout(10)
     world = client.get_world()
+    world.tick()  # a new client knows the actors from the first tick that it sees
     before, settings = {actor.id for actor in world.get_actors()}, world.get_settings()
 
     finished, seconds = probe(server, "--town", TOWN)

@@ -84,8 +84,8 @@ def test_down_leaves_nothing_behind(installable: None, tmp_path: Path, accountin
         assert cluster.manage("up").returncode == 0
         stubborn = tmp_path / "stubborn.sh"
         stubborn.write_text("#!/bin/bash\ntrap '' TERM USR1\necho $$ > started\nwhile :; do sleep 1; done\n")
-        cluster.submit(stubborn, f"--chdir={tmp_path}")
-        wait_until((tmp_path / "started").exists, 30)
+        job = cluster.submit(stubborn, f"--chdir={tmp_path}")
+        wait_until((tmp_path / "started").exists, 90, lambda: str(cluster.job(job)))
         queued = cluster.submit("true", "--begin=now+1hour")
         assert cluster.job(queued)["JobState"] == "PENDING"
 

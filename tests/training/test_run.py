@@ -95,7 +95,7 @@ def test_nothing_is_left_running_after_the_learner_is_killed(make_run):
 
 
 def test_another_configuration_is_refused_and_names_the_keys(make_run):
-    run = make_run(**{"training.total_steps": 21, "evaluation.every_steps": 21})
+    run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 24})
     code, output = run.train()
     assert code == 0, output
     code, output = run.train("-o", "agent.tau=0.01", "-o", "seed=4")
@@ -105,11 +105,11 @@ def test_another_configuration_is_refused_and_names_the_keys(make_run):
 
 
 def test_a_finished_run_can_be_made_longer(make_run):
-    run = make_run(**{"training.total_steps": 21, "evaluation.every_steps": 21})
+    run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 24})
     assert run.train()[0] == 0
-    code, output = run.train("-o", "training.total_steps=24")
+    code, output = run.train("-o", "training.total_steps=28")
     assert code == 0, output
-    assert covered_steps(run) == list(range(1, 25))
+    assert covered_steps(run) == list(range(1, 29))
 
 
 @pytest.mark.parametrize(
