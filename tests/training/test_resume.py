@@ -60,6 +60,15 @@ def interrupt_at(run, step):
     return stop(run)
 
 
+def interrupt_while_driving(run, rng, after):
+    """Stop it in the middle of an episode, once the ego has learned to move; tries again where one has just ended."""
+    while True:
+        after = interrupt_at(run, after + rng.randrange(5, 40))
+        ended = run.events("episode")
+        if ended and ended[-1]["mean_speed_kmh"] > 3 and ended[-1]["last_step"] + 1 < after:
+            return after
+
+
 def interrupt_evaluation(run, rng):
     """Stop it inside an evaluation cycle, at any moment of it; tries the next cycle where the moment is missed."""
     while True:
@@ -121,11 +130,9 @@ def interrupted_run_ends_with_the_same_bytes(make_run, seed):
     stops = [interrupt_at(interrupted, rng.randrange(20, 140))]
     interrupt_evaluation(interrupted, rng)
     after = last_step(interrupted)
-    while len(stops) < 3:
-        step = rng.randrange(max(LEARNING_STARTS, after) + 5, max(LEARNING_STARTS, after) + 70)
-        stops.append(interrupt_at(interrupted, step))
-        after = stops[-1]
-    kill_while_saving(interrupted, after + 5)
+    stops.append(interrupt_at(interrupted, max(LEARNING_STARTS, after) + rng.randrange(5, 70)))
+    stops.append(interrupt_while_driving(interrupted, rng, stops[-1]))
+    kill_while_saving(interrupted, stops[-1] + 5)
     interrupted.start()
     code, output = interrupted.finish(PATIENCE_S)
     assert code == 0, output
