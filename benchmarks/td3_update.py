@@ -97,7 +97,6 @@ def main() -> None:
         peer = results["stable_baselines3"]
         print(f"  {'Stable-Baselines3':20} {peer.median * 500:7.1f} ms an update")
         for name, promise in PROMISES.items():
-            lower, middle, upper = results[name].ratio_to(peer)
             ours = results[name]
             lower, middle, upper = ours.ratio_to(peer)
             print(
