@@ -116,10 +116,10 @@ class Cluster:
     def _start_accounting(self) -> None:
         base, port = self.settings.directory, self.settings.database_port
         self._create_database(base / "mysql")
-        command = ["mariadbd", "--no-defaults", f"--user={self.settings.user}", f"--datadir={base}/mysql"]
-        command += [f"--socket={base}/run/mysql.sock", "--bind-address=127.0.0.1", f"--port={port}", "--skip-log-bin"]
+        command = self._mariadbd(base / "mysql")
+        command += [f"--socket={base}/run/mysql.sock", "--bind-address=127.0.0.1", f"--port={port}"]
         command += [f"--pid-file={base}/run/mariadbd.own.pid", f"--init-file={base}/etc/database.sql"]
-        command += ["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-lock-wait-timeout=900"]
+        command += ["--innodb-lock-wait-timeout=900"]
         command += ["--innodb-flush-log-at-trx-commit=0", "--performance-schema=OFF"]
         self.database.start(command, self.environment)
         self.database.wait_until(lambda: listening(port), 60)
@@ -127,6 +127,12 @@ class Cluster:
         self.accounting.wait_until(lambda: listening(self.settings.accounting_port), 60)
         # Says "already there" by a non-zero exit status on every later call.
         succeeds(["sacctmgr", "-i", "-Q", "add", "cluster", "td3hpctest"], self.environment)
+
+    def _mariadbd(self, data: Path) -> list[str]:
+        """The small database server. Its temporary files are its own: in /tmp, a server that starts removes others'."""
+        command = ["mariadbd", "--no-defaults", f"--user={self.settings.user}", f"--datadir={data}"]
+        command += [f"--tmpdir={self.settings.directory}/run", "--skip-log-bin"]
+        return command + ["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-use-native-aio=0"]
 
     def _create_database(self, data: Path) -> None:
         """What mariadb-install-db does, without the client packages that it needs. One SQL statement a line."""
@@ -137,9 +143,9 @@ class Cluster:
         data.mkdir(mode=0o700)
         script = "CREATE DATABASE mysql;\nUSE mysql;\nSET @skip_auth_anonymous=1, @auth_root_socket=NULL;\n"
         script += "".join(Path("/usr/share/mysql", name).read_text() for name in MARIADB_TABLES)
-        command = ["mariadbd", "--no-defaults", "--bootstrap", f"--user={self.settings.user}", f"--datadir={data}"]
-        command += ["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--skip-log-bin"]
-        result = subprocess.run(command, input=script, env=self.environment, capture_output=True, text=True)
+        result = subprocess.run(
+            [*self._mariadbd(data), "--bootstrap"], input=script, env=self.environment, capture_output=True, text=True
+        )
         if result.returncode != 0:
             raise ClusterError(f"the accounting database was not made: {result.stderr.strip().splitlines()[-1:]}")
         done.touch()

@@ -12,7 +12,8 @@ LIMIT = 1 << 16
 def test_a_flood_stays_within_the_limit_and_keeps_its_end(tmp_path):
     log = ServerLog(tmp_path / "server.log", LIMIT)
     with log.begin() as file:
-        process = subprocess.Popen(["bash", "-c", "for i in {1..40000}; do echo line $i; done"], stdout=file)
+        flood = "for i in {1..40000}; do echo line $i; done; sleep 0.3; echo the end"
+        process = subprocess.Popen(["bash", "-c", flood], stdout=file)
     sizes = []
     while process.poll() is None:
         log.trim()
@@ -21,8 +22,8 @@ def test_a_flood_stays_within_the_limit_and_keeps_its_end(tmp_path):
     log.trim()
     assert sum(size > 0 for size in sizes) > 0
     assert log.path.stat().st_size <= LIMIT
-    assert log.path.read_text().splitlines()[0].startswith("[earlier lines dropped")
-    assert log.last_lines(2) == ["line 39999", "line 40000"]
+    assert "[earlier lines dropped" in log.path.read_text()  # a line written while trimming may stand before it
+    assert log.last_lines(1) == ["the end"]
 
 
 def test_a_short_log_is_left_alone(tmp_path):

@@ -47,9 +47,15 @@ class SlurmCluster:
         words = self.run("scontrol", "show", "job", "-o", job).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
+    def why(self, job: str) -> str:
+        """What the controller says of a job, and what the daemons logged last: for a failed test's message."""
+        logs = {path.name: path.read_text().splitlines()[-8:] for path in (self.directory / "log").glob("slurm*.log")}
+        lines = [f"{name}: {line}" for name, last in sorted(logs.items()) for line in last]
+        return "\n".join([str(self.job(job)), *lines])
+
     def wait_for_state(self, job: str, *states: str, timeout_s: float = 60) -> dict[str, str]:
         """Wait until a job is in one of the states; returns what the controller says of it then."""
-        wait_until(lambda: self.job(job)["JobState"] in states, timeout_s, lambda: str(self.job(job)))
+        wait_until(lambda: self.job(job)["JobState"] in states, timeout_s, lambda: self.why(job))
         return self.job(job)
 
 

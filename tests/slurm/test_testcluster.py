@@ -85,7 +85,7 @@ def test_down_leaves_nothing_behind(installable: None, tmp_path: Path, accountin
         stubborn = tmp_path / "stubborn.sh"
         stubborn.write_text("#!/bin/bash\ntrap '' TERM USR1\necho $$ > started\nwhile :; do sleep 1; done\n")
         job = cluster.submit(stubborn, f"--chdir={tmp_path}")
-        wait_until((tmp_path / "started").exists, 90, lambda: str(cluster.job(job)))
+        wait_until((tmp_path / "started").exists, 90, lambda: cluster.why(job))
         queued = cluster.submit("true", "--begin=now+1hour")
         assert cluster.job(queued)["JobState"] == "PENDING"
 
