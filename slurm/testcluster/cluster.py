@@ -132,7 +132,7 @@ class Cluster:
         """The small database server. Its temporary files are its own: in /tmp, a server that starts removes others'."""
         command = ["mariadbd", "--no-defaults", f"--user={self.settings.user}", f"--datadir={data}"]
         command += [f"--tmpdir={self.settings.directory}/run", "--skip-log-bin"]
-        return command + ["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-use-native-aio=0"]
+        return [*command, "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-use-native-aio=0"]
 
     def _create_database(self, data: Path) -> None:
         """What mariadb-install-db does, without the client packages that it needs. One SQL statement a line."""
