@@ -10,6 +10,8 @@ from pathlib import Path
 #: A cgroup v1 freezer lets Slurm fence a job's processes, as production clusters do; it needs root.
 FREEZER = Path("/sys/fs/cgroup/freezer")
 DEFAULT_PORT = 17000
+#: Longest name of a Unix socket on Linux. Slurm holds every job whose sockets it cannot name, without a word of why.
+SOCKET_NAME_LENGTH = 107
 
 
 class ClusterError(Exception):
@@ -79,6 +81,18 @@ class Settings:
         return f"n{number}" if self.first_port == DEFAULT_PORT else f"n{self.first_port}-{number}"
 
     @property
+    def spool_root(self) -> Path:
+        """Holds a folder for each node, where its slurmd keeps scripts and the sockets of its steps."""
+        return self.directory / "nodes"
+
+    @property
+    def directory_length(self) -> int:
+        """So many characters may the directory's name have: its steps' sockets have the longest names in it."""
+        name = self.node_name(self.nodes)
+        socket_name = self.spool_root / name / f"{name}_999999.{2**32 - 1}"  # job and step
+        return SOCKET_NAME_LENGTH - len(str(socket_name.relative_to(self.directory))) - 1
+
+    @property
     def user(self) -> str:
         """Whose daemons these are."""
         return pwd.getpwuid(os.getuid()).pw_name
@@ -102,7 +116,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     tracking = environment.get("TD3_HPC_CLUSTER_PROCTRACK", "cgroup" if can_freeze else "linuxproc")
     if tracking not in ("cgroup", "linuxproc"):
         raise ClusterError(f"TD3_HPC_CLUSTER_PROCTRACK={tracking}: set it to cgroup or linuxproc")
-    return Settings(
+    settings = Settings(
         directory=Path(environment.get("TD3_HPC_CLUSTER_DIR", "/tmp/td3-hpc-testcluster")).absolute(),
         first_port=number("PORT", DEFAULT_PORT, 1024),
         nodes=number("NODES", 3, 1),
@@ -115,3 +129,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         process_tracking=tracking,
         extra=tuple(line.strip() for line in environment.get("TD3_HPC_CLUSTER_EXTRA", "").split(";") if line.strip()),
     )
+    if len(str(settings.directory)) > settings.directory_length:
+        raise ClusterError(
+            f"TD3_HPC_CLUSTER_DIR={settings.directory}: use a shorter name, of at most {settings.directory_length} "
+            "characters: the sockets in it have names that Linux limits"
+        )
+    return settings

@@ -19,7 +19,7 @@ def write_files(settings: Settings) -> None:
     for name in ("state", "mysql"):
         (base / name).mkdir(mode=0o700, exist_ok=True)
     for number in settings.node_numbers:
-        (base / "nodes" / settings.node_name(number)).mkdir(exist_ok=True)
+        (settings.spool_root / settings.node_name(number)).mkdir(exist_ok=True)
     for number in range(settings.gpus):
         _fake_gpu(base / "gpu" / f"gpu{number}")
     key = base / "etc" / "munge.key"
@@ -60,7 +60,7 @@ def slurm_conf(settings: Settings) -> str:
         f"AuthInfo=socket={settings.munge_socket},cred_expire={CREDENTIAL_LIFETIME_S}",
         "CredType=cred/munge",
         f"StateSaveLocation={base}/state",
-        f"SlurmdSpoolDir={base}/nodes/%n",
+        f"SlurmdSpoolDir={settings.spool_root}/%n",
         f"SlurmctldPidFile={base}/run/slurmctld.own.pid",
         f"SlurmdPidFile={base}/run/slurmd-%n.own.pid",
         f"SlurmctldLogFile={base}/log/slurmctld.log",

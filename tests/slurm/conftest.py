@@ -36,6 +36,12 @@ def slurm(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         assert down.returncode == 0, down.stdout + down.stderr
 
 
+@pytest.fixture
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a cluster, not there yet; its name is short, since those of the sockets in it are limited."""
+    return tmp_path_factory.mktemp("slurm") / "c"
+
+
 @pytest.fixture(scope="session")
 def image(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A container image that this machine's programs are bound into."""

@@ -193,11 +193,10 @@ def test_the_jobs_of_a_chain_follow_each_other(site: Site) -> None:
 
 @pytest.mark.long
 def test_a_step_that_gets_one_cpu_is_told(
-    installable: None, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installable: None, image: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = tmp_path / "c"
     settings = {"NODES": "1", "CPUS": "2", "ACCOUNTING": "0", "EXTRA": "TaskPlugin=task/affinity"}
-    cluster = SlurmCluster(cluster_environment(directory, **settings), directory)
+    cluster = SlurmCluster(cluster_environment(place, **settings), place)
     site = Site(image, tmp_path)
     # A site's wrapper that does not know the option, on a Slurm that gives a step no more than it asks for.
     site.program("srun", f'exec {shutil.which("srun")} --exact "${{@/--cpus-per-task=*/--quiet}}"')

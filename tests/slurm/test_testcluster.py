@@ -1,5 +1,6 @@
 """The one-machine test cluster is a real Slurm: it runs, preempts and requeues jobs, and leaves nothing behind."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -77,11 +78,11 @@ def test_a_lost_node_is_noticed_and_comes_back(slurm: SlurmCluster) -> None:
 
 
 @pytest.mark.parametrize("accounting", ["1", pytest.param("0", marks=pytest.mark.long)])
-def test_down_leaves_nothing_behind(installable: None, tmp_path: Path, accounting: str) -> None:
-    directory = tmp_path / "c"
-    cluster = SlurmCluster(cluster_environment(directory, NODES="1", ACCOUNTING=accounting), directory)
+def test_down_leaves_nothing_behind(installable: None, place: Path, tmp_path: Path, accounting: str) -> None:
+    cluster = SlurmCluster(cluster_environment(place, NODES="1", ACCOUNTING=accounting), place)
     try:
-        assert cluster.manage("up").returncode == 0
+        up = cluster.manage("up")
+        assert up.returncode == 0, up.stderr
         stubborn = tmp_path / "stubborn.sh"
         stubborn.write_text("#!/bin/bash\ntrap '' TERM USR1\necho $$ > started\nwhile :; do sleep 1; done\n")
         job = cluster.submit(stubborn, f"--chdir={tmp_path}")
@@ -92,8 +93,8 @@ def test_down_leaves_nothing_behind(installable: None, tmp_path: Path, accountin
         down = cluster.manage("down")
 
         assert down.returncode == 0, down.stderr
-        assert not directory.exists()
-        wait_until(lambda: not processes_naming(str(directory)), 10, lambda: str(processes_naming(str(directory))))
+        assert not place.exists()
+        wait_until(lambda: not processes_naming(str(place)), 10, lambda: str(processes_naming(str(place))))
         assert not list(Path("/sys/fs/cgroup/freezer").glob(f"slurm_{cluster.node(1)}"))
         again = cluster.manage("down")
         assert again.returncode == 0, again.stderr
@@ -101,16 +102,48 @@ def test_down_leaves_nothing_behind(installable: None, tmp_path: Path, accountin
         cluster.manage("down")
 
 
-def test_a_taken_port_and_a_bad_setting_are_one_clear_line(
-    installable: None, tmp_path: Path, slurm: SlurmCluster
+def test_a_taken_port_and_bad_settings_are_one_clear_line_each(
+    installable: None, place: Path, slurm: SlurmCluster
 ) -> None:
-    other = {**slurm.environment, "TD3_HPC_CLUSTER_DIR": str(tmp_path / "c")}
+    def up(**settings: str) -> tuple[int, str]:
+        other = {f"TD3_HPC_CLUSTER_{name}": value for name, value in ({"DIR": str(place)} | settings).items()}
+        done = SlurmCluster({**slurm.environment, **other}, place).manage("up")
+        return done.returncode, done.stderr
 
-    taken = SlurmCluster(other, tmp_path / "c").manage("up")
-    bad = SlurmCluster({**other, "TD3_HPC_CLUSTER_NODES": "many"}, tmp_path / "c").manage("up")
+    status, taken = up()
+    assert status == 1
+    assert taken.startswith("testcluster: port ")
+    assert "set TD3_HPC_CLUSTER_PORT" in taken
+    assert up(NODES="many") == (1, "testcluster: TD3_HPC_CLUSTER_NODES=many: set it to a whole number from 1 up\n")
+    assert not place.exists()
 
-    assert (taken.returncode, bad.returncode) == (1, 1)
-    assert taken.stderr.startswith("testcluster: port ")
-    assert "set TD3_HPC_CLUSTER_PORT" in taken.stderr
-    assert bad.stderr == "testcluster: TD3_HPC_CLUSTER_NODES=many: set it to a whole number from 1 up\n"
-    assert not (tmp_path / "c").exists()
+
+def test_a_directory_whose_name_just_fits_runs_jobs_and_a_longer_one_is_refused(installable: None, place: Path) -> None:
+    """A socket's name has at most 107 characters on Linux; where that is too few, Slurm holds every job."""
+    environment = cluster_environment(place, NODES="1", ACCOUNTING="0", EXTRA="FirstJobId=999990")
+    room = re.search(r"at most (\d+) characters", refused(environment, place / ("x" * 100)))
+    assert room
+    longest = place.with_name("x" * (int(room[1]) - len(str(place.parent)) - 1))
+    refused(environment, Path(f"{longest}x"))
+    cluster = in_directory(environment, longest)
+    try:
+        up = cluster.manage("up")
+        assert up.returncode == 0, up.stderr
+        cluster.wait_for_state(cluster.submit("true"), "COMPLETED")
+    finally:
+        cluster.manage("down")
+
+
+def refused(environment: dict[str, str], directory: Path) -> str:
+    """What is said of a directory that cannot be; fails the test when it can."""
+    up = in_directory(environment, directory).manage("up")
+    assert up.returncode == 1
+    assert up.stderr.startswith(f"testcluster: TD3_HPC_CLUSTER_DIR={directory}: ")
+    assert not directory.exists()
+    return up.stderr
+
+
+def in_directory(environment: dict[str, str], directory: Path) -> SlurmCluster:
+    """A cluster of these settings in another directory."""
+    changes = {"TD3_HPC_CLUSTER_DIR": str(directory), "SLURM_CONF": str(directory / "etc" / "slurm.conf")}
+    return SlurmCluster({**environment, **changes}, directory)
