@@ -203,7 +203,11 @@ def _inverse_inertia(actor: Actor) -> float:
 
 
 def _shift(actor: Actor, dx: float, dy: float) -> None:
-    actor.pose = actor.pose._replace(x=actor.pose.x + dx, y=actor.pose.y + dy)
+    pose = actor.pose._replace(x=actor.pose.x + dx, y=actor.pose.y + dy)
+    if isinstance(actor, Vehicle):
+        actor.teleport(pose)  # onto ground not known yet
+    else:
+        actor.pose = pose
 
 
 def _contact_point(a: _Footprint, b: _Footprint) -> tuple[float, float]:

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgpack
 
-from td3_hpc.simulator.streams import Streams
+from td3_hpc.simulator.world import World
 
 REQUEST, RESPONSE, NOTIFY = 0, 1, 2
 MAX_MESSAGE_BYTES = 64 << 20
@@ -37,9 +37,10 @@ class _Call(NamedTuple):
 class RpcConnection(asyncio.Protocol):
     """Takes requests, calls `dispatch(name, arguments)` and answers; a malformed message ends this connection only."""
 
-    def __init__(self, dispatch: Dispatch, streams: Streams) -> None:
+    def __init__(self, dispatch: Dispatch, world: World) -> None:
         self._dispatch = dispatch
-        self._streams = streams
+        self._world = world
+        self._streams = world.streams
         self._unpacker = msgpack.Unpacker(
             raw=False, strict_map_key=False, max_buffer_size=MAX_MESSAGE_BYTES, max_array_len=MAX_ITEMS,
             max_map_len=MAX_ITEMS,
@@ -61,11 +62,15 @@ class RpcConnection(asyncio.Protocol):
             self._release_timer.cancel()
 
     def data_received(self, data: bytes) -> None:
+        for call in self._calls(data):
+            self._take(call)
+
+    def _calls(self, data: bytes) -> Iterator[_Call]:
         assert self._transport is not None
         try:
             self._unpacker.feed(data)
             for message in self._unpacker:
-                self._take(_call(message))
+                yield _call(message)
         except MALFORMED as error:
             print(f"closing a connection: malformed message ({error})", file=sys.stderr, flush=True)
             self._transport.abort()
@@ -103,6 +108,10 @@ class RpcConnection(asyncio.Protocol):
             self._answer(call)
 
     def _answer(self, call: _Call) -> None:
+        self._respond(call)
+        self._world.draw()  # before anything else is asked, but after the answer: who waits for it need not wait longer
+
+    def _respond(self, call: _Call) -> None:
         failure, result = None, None
         try:
             result = self._dispatch(call.name, call.arguments)

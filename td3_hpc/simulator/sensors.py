@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import carla
@@ -30,9 +31,10 @@ _BRAKE_LIGHT = 8  # VehicleLightState
 _ROUNDING_S = 1e-6
 
 
-def send_measurements(world: "World", contacts: list[Contact]) -> None:
-    """Let every sensor that is listened to and due measure, and send what it measured."""
-    picture = _Pictures(world)
+def send_measurements(world: "World", contacts: list[Contact]) -> list[Sensor]:
+    """Let every sensor that is listened to and due measure, and send what it measured; returns the cameras among them,
+    whose pictures are still to be sent."""
+    cameras = []
     for sensor in world.population.sensors:
         if not world.streams.has_subscribers(sensor.stream_id):
             continue
@@ -42,12 +44,20 @@ def send_measurements(world: "World", contacts: list[Contact]) -> None:
         elif _is_due(sensor, world.elapsed_s):
             if sensor.type_id in _CAMERAS:
                 if not world.settings.no_rendering_mode:
-                    _send(world, sensor, _CAMERAS[sensor.type_id][0], picture.of(sensor))
+                    cameras.append(sensor)
             else:
                 kind, measure = _MEASUREMENTS[sensor.type_id]
                 measured = measure(world, sensor)
                 if measured is not None:
                     _send(world, sensor, kind, measured)
+    return cameras
+
+
+def send_pictures(world: "World", cameras: list[Sensor]) -> None:
+    """Draw what each camera sees, and send it."""
+    picture = _Pictures(world)
+    for sensor in cameras:
+        _send(world, sensor, _CAMERAS[sensor.type_id][0], picture.of(sensor))
 
 
 def _is_due(sensor: Sensor, now_s: float) -> bool:
@@ -103,10 +113,16 @@ class _Pictures:
 
 
 def _box(actor: Actor) -> DynamicBox:
-    red, green, blue = (int(part) for part in actor.attributes.get("color", "120,120,120").split(","))
     braking = isinstance(actor, Vehicle) and (actor.control.brake > 0.05 or bool(actor.lights & _BRAKE_LIGHT))
     centre = actor.pose.ahead(*actor.centre)
-    return DynamicBox(actor.id, centre, *actor.extent, (blue, green, red), actor.tags[0], braking)
+    colour = _bgr(actor.attributes.get("color", "120,120,120"))
+    return DynamicBox(actor.id, centre, *actor.extent, colour, actor.tags[0], braking)
+
+
+@lru_cache(maxsize=1024)
+def _bgr(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(part) for part in colour.split(","))
+    return blue, green, red
 
 
 def _imu(world: "World", sensor: Sensor) -> bytes:

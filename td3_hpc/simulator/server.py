@@ -31,7 +31,7 @@ async def _serve(host: str, port: int, town: str, maps: Path | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        rpc = await loop.create_server(lambda: RpcConnection(table.answer, world.streams), host, port)
+        rpc = await loop.create_server(lambda: RpcConnection(table.answer, world), host, port)
         streams = await loop.create_server(lambda: StreamSession(world.streams), host, port + 1)
     except OSError as error:
         remedy = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
@@ -62,5 +62,6 @@ async def _clock(world: World, stop: asyncio.Event) -> None:
             await asyncio.sleep(due - loop.time())
             if not world.settings.synchronous_mode:
                 world.step()
+                world.draw()
     finally:
         stop.set()  # a server whose clock has failed must not seem alive

@@ -70,6 +70,10 @@ def _drive(vehicle: Vehicle, town: Town, dt: float) -> None:
         slip = _towards_zero(slip, GRIP * GRAVITY * dt)
         turn = steady_yaw_rate(vehicle, forward) - spin
         spin += max(-YAW_ACCELERATION * dt, min(YAW_ACCELERATION * dt, turn))
+        if forward == slip == spin == 0.0 and ground is vehicle.ground and pose.z == ground.z:
+            # It stands, and what was found out about its place holds.
+            vehicle.velocity, vehicle.yaw_rate = (0.0, 0.0, 0.0), 0.0
+            return
 
     middle, after = yaw + 0.5 * spin * dt, yaw + spin * dt
     ahead, right = forward * dt, slip * dt

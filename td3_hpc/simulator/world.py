@@ -13,7 +13,7 @@ from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.mounting import mounted
 from td3_hpc.simulator.population import Population
-from td3_hpc.simulator.sensors import send_measurements
+from td3_hpc.simulator.sensors import send_measurements, send_pictures
 from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.spawning import CLIENT_SIDE, make_actor, make_light, make_sign
 from td3_hpc.simulator.streams import Streams
@@ -44,6 +44,7 @@ class World:
         self.population = Population()
         self.town = town
         self._renderer: Renderer | None = None
+        self._cameras_due: list[Sensor] = []
         self.load(town)
 
     # ---- episodes -------------------------------------------------------------------------------------------------
@@ -112,7 +113,11 @@ class World:
 
     # ---- time -----------------------------------------------------------------------------------------------------
     def step(self) -> int:
-        """Advance the world by one step, and send everybody what has become of it. Returns the frame's number."""
+        """Advance the world by one step, and send everybody what has become of it. Returns the frame's number.
+
+        Pictures, which take longest, are left to `draw`: the client's Traffic Manager starts on the step meanwhile.
+        """
+        self.draw()
         dt = self.settings.step_seconds
         self.frame += 1
         self.ticks += 1
@@ -136,8 +141,14 @@ class World:
                 actor.velocity, actor.acceleration = actor.parent.velocity, actor.parent.acceleration
                 actor.yaw_rate = actor.parent.yaw_rate
         self.publish()
-        send_measurements(self, self._new_contacts(contacts))
+        self._cameras_due = send_measurements(self, self._new_contacts(contacts))
         return self.frame
+
+    def draw(self) -> None:
+        """Send the pictures of the last step that have not been sent. Nothing may change the world before it."""
+        due, self._cameras_due = self._cameras_due, []
+        if due:
+            send_pictures(self, due)
 
     def _walk(self, walker: Walker, dt: float) -> None:
         dx, dy, _ = walker.direction

@@ -1,6 +1,6 @@
 """Session, settings, map and episode."""
 
-from dataclasses import astuple
+from dataclasses import fields
 from typing import Any
 
 from td3_hpc import CARLA_VERSION
@@ -97,7 +97,8 @@ class SessionCalls:
         return self._service.describe(self._service.world.spectator)
 
     def get_weather_parameters(self) -> list[float]:
-        return list(astuple(self._service.world.weather))
+        weather = self._service.world.weather
+        return [getattr(weather, field.name) for field in fields(weather)]  # astuple() takes twenty times as long
 
     def set_weather_parameters(self, parameters: list[float]) -> None:
         self._service.world.weather = Weather(*finite(parameters, "weather parameters"))
