@@ -81,7 +81,8 @@ class ClusterConfig(Section):
     modules: list[str] = []
     """Environment modules to load first, for example apptainer."""
     scratch: FilePath = Path("/tmp")
-    """A folder on each node's own disk, for the container's /tmp and HOME; the job leaves nothing there."""
+    """A folder on each node's own disk, for the container's /tmp and HOME; the job leaves nothing there, and what a
+    job that Slurm had to kill left, the next one removes."""
     runs: FilePath = Path("checkpoints")
     """Where run directories live; on a file system that every node sees."""
     container: ContainerConfig | None = None

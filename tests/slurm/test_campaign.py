@@ -60,13 +60,13 @@ class Trial:
         return self.root / stage / f"seed-{seed}"
 
     def jobs(self, stage: str = "", seed: int | None = None) -> list[str]:
-        """Ids of the live jobs, of one stage where that is given."""
+        """Ids of the live jobs in the order of their submission, of one stage where that is given."""
         queue = read_queue()
         assert not queue.unknown, queue.unknown
         folder = self.root / "submission"
         return [
             job.id
-            for job in queue.jobs
+            for job in sorted(queue.jobs, key=lambda job: int(job.id.partition("_")[0]))
             if job.script.startswith(f"{folder}/")
             and (not stage or job.script == f"{folder}/{stage}.sbatch")
             and seed in (None, job.task)

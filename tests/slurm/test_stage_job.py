@@ -333,6 +333,24 @@ def test_a_chain_that_gets_nowhere_stops_with_a_reason(stage: Stage) -> None:
     assert "3 attempts got no further than step 0" in stage.log()
 
 
+def test_what_killed_jobs_left_on_the_node_is_removed_and_what_is_others_is_not(stage: Stage) -> None:
+    here, *elsewhere = (stage.slurm.node(number) for number in (1, 2, 3))
+    ended = stage.slurm.submit("true")
+    stage.slurm.wait_for_state(ended, "COMPLETED")
+    waiting = stage.slurm.submit("true", "--begin=now+1hour")
+    kept = {f"td3-hpc-{waiting}-{here}-0", f"td3-hpc-{ended}-{elsewhere[0]}-0", f"td3-hpc-local-{here}-0"}
+    for name in (f"td3-hpc-{ended}-{here}-3", *kept):
+        (stage.scratch / name).mkdir()
+
+    stage.submit(exclude=elsewhere)
+
+    stage.finish()
+    assert {path.name for path in stage.scratch.iterdir()} == kept
+    stage.slurm.run("scancel", waiting)
+    for name in kept:
+        (stage.scratch / name).rmdir()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("deaf_to", [[], ["SIGUSR1"]], ids=["warned", "killed at the limit"])
 def test_a_time_limit_loses_no_step(stage: Stage, deaf_to: list[str]) -> None:
