@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import carla
@@ -83,14 +83,23 @@ def test_two_jobs_on_one_node_have_simulators_of_their_own(make: Callable[..., T
     assert_same_bytes(both[0].run, both[1].run)
 
 
+@pytest.fixture(params=[0, 10, 30], ids="GraceTime={}".format)
+def grace_time(request: pytest.FixtureRequest, slurm: SlurmCluster) -> Iterator[None]:
+    """Gives the partition `grace` so many seconds."""
+    update = ["scontrol", "update", "partitionname=grace"]
+    slurm.run(*update, f"gracetime={request.param}")
+    yield
+    slurm.run(*update, f"gracetime={slurm.environment['TD3_HPC_CLUSTER_GRACE_S']}")
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("partition", ["low", "grace"])
+@pytest.mark.usefixtures("grace_time")
 def test_preempted_in_exploration_learning_and_evaluation_it_ends_with_the_same_bytes(
-    make: Callable[..., Training], uninterrupted: Callable[[int], Path], partition: str
+    make: Callable[..., Training], uninterrupted: Callable[[int], Path]
 ) -> None:
     reference = uninterrupted(240)
     training = make("run", interruptible(240))
-    training.submit(partition=partition)
+    training.submit(partition="grace")
     moments: list[Callable[[], bool]] = [
         lambda: 20 <= training.step() < 100,
         lambda: training.step() >= LEARNING_STARTS + 10,
