@@ -378,6 +378,7 @@ def test_a_lost_nodes_job_goes_on_elsewhere_from_its_last_checkpoint(stage: Stag
         stage.wait_for_starts(2, timeout_s=90)
         assert stage.slurm.job(stage.job)["NodeList"] != lost
         assert stage.events("started")[1]["step"] >= 5
+        assert (stage.run / "submission" / "outcome").read_text() == "75\n", "the lost attempt counts as the run's end"
         stage.slurm.wait_for_state(stage.job, "COMPLETED", timeout_s=120)
     finally:
         assert stage.slurm.manage("start-node", number).returncode == 0

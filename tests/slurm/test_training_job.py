@@ -162,6 +162,9 @@ def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends
     number = lost.rpartition("-")[2]
 
     assert training.slurm.manage("kill-node", number).returncode == 0
+    cut_off = training.step_clients()
+    for client in cut_off:  # that Slurm has given the node up does not reach it, as when the network is lost
+        client.suspend()
 
     try:
         training.wait_for(lambda: training.slurm.job(training.job)["Restarts"] == "1", 120)
@@ -171,9 +174,13 @@ def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends
         assert 0 < training.events("attempt")[1]["resumed_from"] < 600
         training.finish(240)
     finally:
+        for client in cut_off:
+            client.resume()
         assert training.slurm.manage("start-node", number).returncode == 0
         wait_until(lambda: training.slurm.run("sinfo", "-hn", lost, "-p", "low", "-o", "%T") == "idle", 60)
-    assert "has taken this run over" in training.log()
+    training.wait_for(lambda: "has taken this run over" in training.log())
+    training.wait_for(lambda: f"on {lost}: stopped by Slurm" in training.log())
+    assert (training.run / "submission" / "outcome").read_text() in ("0\n", "3\n"), "the old attempt had the last word"
     assert_same_bytes(training.run, reference)
 
 

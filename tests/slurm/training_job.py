@@ -67,6 +67,13 @@ class Training(StageJob):
         commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
         return sum(command[1:4] == ["-m", "td3_hpc", "train"] and str(self.run) in command for command in commands)
 
+    def step_clients(self) -> list[psutil.Process]:
+        """The `srun` processes of this run's attempts."""
+        found = psutil.process_iter(["cmdline"])
+        return [
+            one for one in found if (one.info["cmdline"] or [""])[0] == "srun" and str(self.run) in one.info["cmdline"]
+        ]
+
     def simulator(self) -> dict[str, Any]:
         """Where its training simulator says that it listens."""
         address: dict[str, Any] = json.loads((self.run / "simulators" / "simulator-training.json").read_text())
