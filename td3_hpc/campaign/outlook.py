@@ -55,7 +55,11 @@ def _risks(history: RunHistory, gates: dict[str, GateResult]) -> Iterator[Risk]:
         (("no_dimension_errors", "observations_normalised"), "Observations", "checked at every step"),
         (("evaluation_and_resume",), "Evaluation stops the run", "a simulator of its own, watched by its supervisor"),
         (("progress_dominance",), "One reward drowns the others", "look again after 100,000 steps; adjust its weight"),
-        (("action_saturation",), "The policy saturates", "lower the actor's learning rate"),
+        (
+            ("action_saturation",),
+            "The policy saturates",
+            "set agent.saturation_penalty, or lower the actor's learning rate",
+        ),
     ):
         judged = [gates[name] for name in names if name in gates]
         if judged:

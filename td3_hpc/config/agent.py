@@ -54,6 +54,9 @@ class AgentConfig(Section):
     """Bound of the target policy's smoothing noise."""
     exploration_noise: float = Field(0.1, ge=0)
     """Standard deviation of the Gaussian noise added to actions after `learning_starts`."""
+    saturation_penalty: float = Field(0.0, ge=0)
+    """Weight of the mean square of the policy's actions before their tanh, in the policy's loss. Keeps them away from
+    the ends of their range, where the gradient vanishes and a policy stays what it is. 0: the paper's TD3."""
     learning_rates: LearningRates = LearningRates()
     clip_norms: ClipNorms = ClipNorms()
     precision: Literal["float32", "bfloat16"] = "float32"

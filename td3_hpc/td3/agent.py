@@ -119,8 +119,11 @@ class TD3Agent:
         if self.updates % config.policy_freq == 0:
             with torch.no_grad():  # The critic's view of s does not depend on the action.
                 critic_state = self.critic.state(*s)
-            pi = self.actor(*s)
+            unbounded = self.actor.unbounded(*s)
+            pi = torch.tanh(unbounded)
             actor_loss = -self.critic.q1(torch.cat([critic_state, pi], 1)).mean()
+            if config.saturation_penalty > 0:
+                actor_loss = actor_loss + config.saturation_penalty * unbounded.square().mean()
             actor_before, actor_after = self._descend(self.actor_optimizer, actor_loss)
             self.actor_updates += 1
             before, after = before | actor_before, after | actor_after

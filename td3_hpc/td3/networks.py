@@ -85,7 +85,11 @@ class Actor(nn.Module):
 
     def forward(self, pixels: Tensor, vector: Tensor) -> Tensor:
         """Actions (B, 2) in [-1, 1]."""
-        return torch.tanh(self.head(torch.cat([self.cnn(pixels), vector], 1)))
+        return torch.tanh(self.unbounded(pixels, vector))
+
+    def unbounded(self, pixels: Tensor, vector: Tensor) -> Tensor:
+        """The actions (B, 2) before their tanh."""
+        return self.head(torch.cat([self.cnn(pixels), vector], 1))  # type: ignore[no-any-return]
 
 
 class TwinCritic(nn.Module):

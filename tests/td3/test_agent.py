@@ -23,10 +23,12 @@ def parameters(of: TD3Agent, network: str) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array) for name, array in of.state()[network].items()}
 
 
-def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clipping():
+@pytest.mark.parametrize("saturation_penalty", [0.0, 0.3])
+def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clipping(saturation_penalty):
     rates = LearningRates(actor=1e-3, critic=2e-3, actor_cnn=1e-4, critic_cnn=5e-4)
     clip = ClipNorms(actor=1e-3, critic=0.5, actor_cnn=1e-5, critic_cnn=0.2)
-    ours = agent(dtype=torch.float64, learning_rates=rates, clip_norms=clip, discount=0.9, tau=0.02, policy_noise=0.4)
+    values = {"discount": 0.9, "tau": 0.02, "policy_noise": 0.4, "saturation_penalty": saturation_penalty}
+    ours = agent(dtype=torch.float64, learning_rates=rates, clip_norms=clip, **values)
     actor, critic, actor_target, critic_target = (parameters(ours, name) for name in NETWORKS)
     actor_adam = reference.Adam({"cnn": (rates.actor_cnn, clip.actor_cnn), "head": (rates.actor, clip.actor)})
     critic_adam = reference.Adam({"cnn": (rates.critic_cnn, clip.critic_cnn), "q1 q2": (rates.critic, clip.critic)})
@@ -55,6 +57,7 @@ def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clip
             online = reference.with_gradients(actor)
             action = reference.policy(online, image, vector)
             loss = -reference.q(critic, "q1", image, vector, action).mean()
+            loss += saturation_penalty * (torch.atanh(action) ** 2).mean()
             actor_adam.step(actor, reference.gradients_of(loss, online))
             critic_target = reference.moved(critic_target, critic, 0.02)
             actor_target = reference.moved(actor_target, actor, 0.02)

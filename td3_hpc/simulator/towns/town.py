@@ -135,7 +135,7 @@ class Town:
         return f"Carla/Maps/{self.name}"
 
     def ground(self, x: float, y: float, z: float) -> Ground:
-        """The surface under a place; where roads cross above each other the one nearest to z. About 5 us."""
+        """The surface under a place; where roads cross above each other the one nearest to z. 10 to 35 us."""
         waypoint = self.map.get_waypoint(carla.Location(x, y, z), True, carla.LaneType.Any)
         transform = waypoint.transform
         place, rotation = transform.location, transform.rotation
