@@ -1,16 +1,38 @@
 """The growth monitor on the validation run's explosion, on noise, and on what healthy runs show."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from td3_hpc.config import GrowthConfig
-from td3_hpc.training.growth import Growth, GrowthMonitor, fit
+from td3_hpc.training.growth import NEAR, Growth, GrowthMonitor, fit
 
 LIMIT = 10_000.0
+HEALTHY = json.loads((Path(__file__).parent / "healthy_norms.json").read_text())
+"""By seed, the actor CNN's norms of the 1K run as shipped, on the embedded simulator, at updates 2, 4, ... 500."""
 SEEN = {100: 5_191.0, 200: 130_486.0, 300: 826_256.0, 400: 2_860_755.0, 500: 7_475_702.0}
 """The actor CNN's gradient norm in the 1K validation run that exploded, by update."""
+
+
+SEEN_IN_THE_DRILL = {
+    10: 4.76e-4,
+    20: 0.0383,
+    30: 1.85,
+    40: 26.3,
+    50: 234.0,
+    60: 532.0,
+    70: 2320.0,
+    80: 4990.0,
+    90: 11_600.0,
+    100: 36_300.0,
+    110: 59_100.0,
+}
+"""The same in the drill `gradient-explosion`."""
 
 
 def explosion(update: int) -> float:
@@ -20,10 +42,10 @@ def explosion(update: int) -> float:
     return SEEN[start] * (update / start) ** power
 
 
-def called_at(norms: dict[int, float], config: GrowthConfig | None = None) -> int | None:
+def called_at(norms: dict[int, float], limit: float = LIMIT) -> int | None:
     """The first update at which the growth is called."""
-    config = config or GrowthConfig()
-    monitor = GrowthMonitor(config, {"actor_cnn": LIMIT})
+    config = GrowthConfig()
+    monitor = GrowthMonitor(config, {"actor_cnn": limit})
     for update, norm in norms.items():
         trend = monitor.add(update, {"actor_cnn": norm}).get("actor_cnn")
         if trend is not None and trend.called(config):
@@ -60,18 +82,50 @@ def test_growth_that_is_far_from_the_limit_is_not_called_yet():
     assert called_at({update: 1e-3 * 5 ** (update / 100) for update in range(2, 2001, 2)}) in range(700, 1001)
 
 
+@pytest.mark.parametrize("seed", HEALTHY)
+def test_healthy_runs_are_not_called_even_with_a_limit_a_thousand_times_nearer(seed):
+    assert called_at({2 * number: norm for number, norm in enumerate(HEALTHY[seed], 1)}, LIMIT / 1000) is None
+
+
+@pytest.mark.parametrize("stretch", [2, 5, 10])
+@pytest.mark.parametrize("seed", HEALTHY)
+def test_nor_is_their_first_movement_however_slow_it_is(seed, stretch):
+    """The norms of an untrained network rise up to seventyfold within 50 updates."""
+    first = HEALTHY[seed][:30]
+    assert max(first) > 20 * first[0]
+    slow = {2 * number: first[(number - 1) // stretch] for number in range(1, stretch * len(first) + 1)}
+    assert called_at(slow, LIMIT / 1000) is None
+
+
 def test_an_untrained_networks_first_movement_is_not_called_however_steep():
     norms = {update: 1e-3 * 1000 ** (update / 100) for update in range(2, 71, 2)}
     assert called_at(norms) is None, "0.13 is nowhere near the limit"
 
 
-def test_the_explosion_drills_norms_are_called_before_the_policy_saturates():
-    seen = {10: 1.08e-4, 20: 5.55e-4, 30: 1.1e-3, 40: 2.92e-3, 50: 0.0152, 60: 0.105, 70: 0.594, 80: 0.783, 90: 0.0157}
+def test_the_explosion_drills_norms_are_called_well_before_the_limit():
+    seen = SEEN_IN_THE_DRILL
     logarithms = np.log(list(seen.values()))
-    norms = {update: math.exp(np.interp(update, list(seen), logarithms)) for update in range(2, 91, 2)}
+    norms = {update: math.exp(np.interp(update, list(seen), logarithms)) for update in range(2, 111, 2)}
+    crossed = next(update for update, norm in norms.items() if norm > LIMIT)
     called = called_at(norms)
     assert called is not None
-    assert called <= 82
+    assert called <= crossed - 30
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.floats(math.log(10), math.log(1e14)),
+    st.floats(math.log(1e-6), math.log(1e6)),
+    st.integers(52, 200),
+)
+def test_steady_growth_is_called_near_the_limit_and_before_it_whatever_the_unit(slope, unit, near):
+    """A rise of 10 to 1e14 per 100 updates, in any unit, that is within the two decades from some update on."""
+    limit = math.exp(unit)
+    crossed = near + 100 * math.log(NEAR) / slope
+    updates = range(2, math.ceil(crossed), 2)
+    called = called_at({update: limit / NEAR * math.exp(slope * (update - near) / 100) for update in updates}, limit)
+    assert called is not None
+    assert near - 1 <= called
 
 
 def test_slow_growth_is_not_called_however_near_the_limit():
