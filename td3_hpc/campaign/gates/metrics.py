@@ -162,14 +162,15 @@ def actor_cnn_growth(history: RunHistory, settings: LimitGate) -> Finding:
     achieved = f"{trend.factor:.3g}× over {len(readings)} readings"
     if not grows or ahead is None or ahead > horizon:
         return Finding(True, target, achieved, _pairs(updates, norms, settings.limit, below=True), (found,))
+    when = f"reaches the limit in about {ahead:,.0f} updates" if ahead else "is beyond the limit"
     return Finding(
         False,
         target,
-        f"{achieved}, limit in {ahead:,.0f} updates",
+        f"{achieved}, {when}",
         _pairs(updates, norms, settings.limit, below=False),
         (found,),
         cause=f"the actor CNN's gradient norm grows {trend.factor:.3g} times per 100 updates: exponential growth, "
-        f"which reaches the limit in about {ahead:,.0f} updates ({_loudest(history)})",
+        f"which {when} ({_loudest(history)})",
         change=remedies.calmer(history.config, ACTOR_CNN),
     )
 
