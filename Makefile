@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAGE  ?= configs/stages/1k.yaml
 RUN    ?= checkpoints/1k
 
-.PHONY: help setup run test test-all check lint format types bench cluster-up cluster-down clean
+.PHONY: help setup run learn test test-all check lint format types bench cluster-up cluster-down clean
 
 help:            ## what each target does
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -20,6 +20,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 run: setup       ## the main job: the 1K validation run on the embedded simulator
 	$(BIN)/td3-hpc train $(STAGE) --run-dir $(RUN)
+
+learn: setup     ## three seeds of a policy that learns to drive, hours; goes on where it was stopped
+	$(BIN)/td3-hpc campaign submit configs/campaigns/learn.yaml --cluster local
 
 test: setup      ## what CI runs: every test but the long ones
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
