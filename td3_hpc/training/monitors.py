@@ -86,8 +86,8 @@ def _behaviour(config: StageConfig) -> Iterator[Limit]:
         "policy_saturation",
         config.monitors.action_saturation,
         "warning",
-        "the policy's actions are saturated, so that its gradient vanishes; lower the actor's learning rates or the "
-        "reward's scale",
+        "the policy's actions are saturated, so that its gradient vanishes; set agent.saturation_penalty (0.05), or "
+        "lower the actor's learning rates or the reward's scale",
     )
     for name in COMPONENTS:
         yield Limit(

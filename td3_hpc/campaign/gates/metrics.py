@@ -283,7 +283,7 @@ def action_saturation(history: RunHistory, settings: LimitGate) -> Finding:
     if met:
         return Finding(met, target, f"{mean:.0%}", confidence, (found,))
     cause = f"{mean:.0%} of the policy's actions are at the end of their range: its gradient vanishes there"
-    change = remedies.calmer(history.config, "actor")
+    change = remedies.unsaturated(history.config)
     return Finding(met, target, f"{mean:.0%}", confidence, (found,), cause, change=change)
 
 

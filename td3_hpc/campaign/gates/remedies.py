@@ -24,6 +24,11 @@ def calmer(config: StageConfig, group: str) -> dict[str, Any]:
     return change
 
 
+def unsaturated(config: StageConfig) -> dict[str, Any]:
+    """Against actions at the ends of their range: a penalty on them, or a lower rate where there is one already."""
+    return calmer(config, "actor") if config.agent.saturation_penalty > 0 else {"agent.saturation_penalty": 0.05}
+
+
 def restored(config: StageConfig, component: str) -> dict[str, Any]:
     """A reward component that is switched off gets its default weight."""
     return {f"environment.reward.{component}": getattr(RewardConfig(), component)}
