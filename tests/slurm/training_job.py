@@ -11,7 +11,7 @@ import yaml
 
 from tests.slurm.cluster import SlurmCluster, wait_until
 from tests.slurm.stage_job import StageJob
-from tests.training.conftest import SMALL
+from tests.small_stage import SMALL
 
 LEARNING_STARTS = 160
 

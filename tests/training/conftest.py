@@ -13,23 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-SMALL = {
-    "name": "small",
-    "seed": 3,
-    "training": {"total_steps": 40, "learning_starts": 20, "threads": 1, "device": "cpu"},
-    "simulator": {"ready_timeout_s": 60, "hang_timeout_s": 5},
-    "environment": {
-        "town": "Hamlet",
-        "max_decisions": 15,
-        "route": {"min_length_m": 40, "max_length_m": 120},
-        "traffic": {"vehicles": 3, "port": 0, "evaluation_port": 0},
-    },
-    "agent": {"batch_size": 8},
-    "replay": {"capacity": 500},
-    "evaluation": {"every_steps": 20, "episodes": 1},
-    "checkpoint": {"every_steps": 10},
-    "logging": {"interval_steps": 10, "gradient_interval_updates": 10},
-}
+from tests.small_stage import SMALL, changed
 
 
 class Run:
@@ -103,15 +87,8 @@ def run_factory(directory: Path) -> Iterator[Callable[..., Run]]:
     runs = []
 
     def make(name: str = "run", **changes) -> Run:
-        data = json.loads(json.dumps(SMALL))
-        for key, value in changes.items():
-            section = data
-            *parents, last = key.split(".")
-            for parent in parents:
-                section = section.setdefault(parent, {})
-            section[last] = value
         config = directory / f"{name}.yaml"
-        config.write_text(yaml.safe_dump(data))
+        config.write_text(yaml.safe_dump(changed(SMALL, changes)))
         runs.append(Run(directory / name, config))
         return runs[-1]
 
