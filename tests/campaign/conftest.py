@@ -1,6 +1,5 @@
 """Real runs to judge: a healthy one, and ones that a bad setting, an interruption or altered code has spoilt."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,51 +12,22 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.small_stage import SMALL, changed
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-SMALL = {
-    "name": "small",
-    "seed": 3,
-    "training": {"total_steps": 40, "learning_starts": 20, "threads": 1, "device": "cpu"},
-    "simulator": {"ready_timeout_s": 60, "hang_timeout_s": 5},
-    "environment": {
-        "town": "Hamlet",
-        "max_decisions": 15,
-        "route": {"min_length_m": 40, "max_length_m": 120},
-        "traffic": {"vehicles": 0, "port": 0, "evaluation_port": 0},
-    },
-    "agent": {"batch_size": 8},
-    "replay": {"capacity": 500},
-    "evaluation": {"every_steps": 20, "episodes": 1},
-    "checkpoint": {"every_steps": 20},
-    "logging": {"interval_steps": 10, "gradient_interval_updates": 10, "tensorboard": False},
-    "monitors": {"mechanisms_every_updates": 4},
+JUDGED: dict[str, Any] = {
+    "environment.traffic.vehicles": 0,
+    "checkpoint.every_steps": 20,
+    "logging.tensorboard": False,
+    "monitors.mechanisms_every_updates": 4,
 }
+"""What the runs to judge change in the small stage: quicker, and checked more often."""
 
 RECORDS = Path(__file__).parent / "records"
 """Kept runs of the embedded simulator: config.yaml and record.jsonl, with the host's name and paths replaced. `1k`: the
 1K validation run, with its evaluations/. `diverging`, `broken`: as the fixtures of these names make them anew."""
 
 UNCLIPPED = dict.fromkeys(("actor", "critic", "actor_cnn", "critic_cnn"))
-DIVERGING = {
-    "training.learning_starts": 10,
-    "checkpoint.every_steps": 100,
-    "monitors.growth.window_updates": 20,
-    "logging.gradient_interval_updates": 2,
-    "agent.tau": 1.0,
-    "agent.clip_norms": UNCLIPPED,
-}
-
-
-def merged(changes: dict[str, Any]) -> dict[str, Any]:
-    """SMALL with dotted changes."""
-    data: dict[str, Any] = json.loads(json.dumps(SMALL))
-    for key, value in changes.items():
-        section = data
-        *parents, last = key.split(".")
-        for parent in parents:
-            section = section.setdefault(parent, {})
-        section[last] = value
-    return data
 
 
 @dataclass(frozen=True)
@@ -81,7 +51,7 @@ def train_run(tmp_path_factory: pytest.TempPathFactory) -> TrainRun:
 
     def run(changes: dict[str, Any], package: Path = REPOSITORY, file_limit_kb: int | None = None) -> Trained:
         folder = tmp_path_factory.mktemp("run")
-        (folder / "stage.yaml").write_text(yaml.safe_dump(merged(changes)))
+        (folder / "stage.yaml").write_text(yaml.safe_dump(changed(SMALL, {**JUDGED, **changes})))
         command = [sys.executable, "-m", "td3_hpc", "train", "stage.yaml", "--run-dir", "run"]
         if file_limit_kb is not None:
             command = ["bash", "-c", f'ulimit -f {file_limit_kb}; exec "$@"', "bash", *command]
@@ -106,11 +76,32 @@ def diverging_run(train_run: TrainRun) -> Trained:
     """Critics far too fast, a blind camera, one reward switched off and another one far too large."""
     return train_run(
         {
-            **DIVERGING,
+            "training.learning_starts": 10,
+            "checkpoint.every_steps": 100,
+            "logging.gradient_interval_updates": 2,
             "environment.reward": {"comfort": 0.0, "progress": 50.0},
             "environment.camera": {"pitch_deg": 90.0, "fov_deg": 2.0},
+            "agent.tau": 1.0,
+            "agent.clip_norms": UNCLIPPED,
             "agent.hidden": [256] * 5,
             "agent.learning_rates": {"actor_cnn": 1e-7, "critic_cnn": 1e-3, "critic": 0.2, "actor": 1e-7},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def exploding_run(train_run: TrainRun) -> Trained:
+    """The actor CNN's gradient explodes, within fewer updates than in the drill `gradient-explosion`."""
+    return train_run(
+        {
+            "training.total_steps": 80,
+            "evaluation.every_steps": 80,
+            "checkpoint.every_steps": 100,
+            "logging.gradient_interval_updates": 4,
+            "environment.reward.scale": 1e10,
+            "agent.hidden": [256] * 5,
+            "agent.learning_rates": {"actor_cnn": 1e-4, "critic": 3e-3},
+            "agent.clip_norms": UNCLIPPED,
         }
     )
 
