@@ -1,6 +1,5 @@
 """Real writer processes, real signals, a real full file system."""
 
-import contextlib
 import random
 import resource
 import signal
@@ -17,6 +16,7 @@ import pytest
 from td3_hpc.checkpoint import store as store_module
 from td3_hpc.errors import UserError
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
+from tests.disks import fill_up, small_disk
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,14 +153,9 @@ def test_a_superseded_writer_harms_nothing_and_is_refused(tmp_path, writer, monk
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    directory = tmp_path / "disk"
-    directory.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", directory], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("mounting a small tmpfs is not allowed here")
-    yield directory
-    subprocess.run(["umount", directory], check=True)
+def disk(tmp_path):
+    with small_disk(tmp_path / "disk", "4m") as disk:
+        yield disk
 
 
 def test_a_write_that_the_system_refuses_costs_one_checkpoint_and_nothing_else(tmp_path):
@@ -185,16 +180,10 @@ def test_a_write_that_the_system_refuses_costs_one_checkpoint_and_nothing_else(t
     again.close()
 
 
-def fill_up(path):
-    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
-        while file.write(bytes(1 << 14)):
-            pass
-
-
-def test_a_full_disk_costs_one_checkpoint_and_nothing_else(small_disk):
-    store = open_store(small_disk)
+def test_a_full_disk_costs_one_checkpoint_and_nothing_else(disk):
+    store = open_store(disk)
     store.save(1, tree(1), GrowingRows(10))
-    filler = small_disk / "filler"
+    filler = disk / "filler"
     fill_up(filler)
     big = tree(2) | {"big": np.random.default_rng(1).integers(0, 255, 1 << 20, np.uint8)}
     with pytest.raises(UserError, match=r"step 2 could not be written \(No space left on device\)"):
@@ -207,7 +196,7 @@ def test_a_full_disk_costs_one_checkpoint_and_nothing_else(small_disk):
     filler.unlink()
     store.save(4, big, GrowingRows(40))
     store.close()
-    again = open_store(small_disk)
+    again = open_store(disk)
     assert again.messages == []
     assert again.latest().manifest.step == 4
     assert same(loaded_rows(again.latest())[1], content(0, 40))
