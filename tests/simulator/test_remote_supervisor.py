@@ -1,10 +1,8 @@
 """A supervisor on another node: here another process, which shares only the run directory with its learner."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -17,8 +15,8 @@ from td3_hpc.simulator import remote_supervisor_handle
 from td3_hpc.simulator.remote_supervisor_handle import RemoteSupervisorHandle
 from td3_hpc.simulator.supervisor_handle import SimulatorFailed
 from tests.processes import descendants, wait_until_gone
+from tests.simulator.supervised import READY_S, ready
 
-READY_S = 30
 #: Loopback's second address: who listens there is not reached at the first.
 OTHER_NODE = "127.0.0.2"
 
@@ -57,7 +55,7 @@ class OtherNode:
 
 
 @pytest.fixture
-def other_node(tmp_path):
+def other_node(tmp_path, nothing_left):
     """Factory of other nodes; whatever runs there is gone after the test."""
     nodes = []
 
@@ -65,22 +63,10 @@ def other_node(tmp_path):
         nodes.append(OtherNode(tmp_path, **simulator))
         return nodes[-1]
 
-    before = set(descendants(os.getpid()))
     yield make
     for step in (step for node in nodes for step in node.steps):
         step.stdin.close()
         step.wait(READY_S)
-    assert wait_until_gone([process for process in descendants(os.getpid()) if process not in before]) == []
-
-
-def ready(handle, after=0):
-    """The address of a generation later than `after`."""
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        address = handle.address(timeout_s=0.2)
-        if address is not None and address.generation > after:
-            return address
-    pytest.fail(f"not ready: {handle.events()}")
 
 
 def test_a_learner_waits_for_a_simulator_elsewhere_and_has_it_replaced(other_node):

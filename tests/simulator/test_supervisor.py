@@ -17,9 +17,9 @@ from td3_hpc.errors import BadInput
 from td3_hpc.simulator.supervisor_handle import SimulatorFailed, SupervisorHandle
 from tests.processes import descendants, wait_until_gone
 from tests.simulator.programs import carla_installation, installation_of_version
+from tests.simulator.supervised import READY_S, ready
 
 TOWN = "Hamlet"
-READY_S = 30
 
 
 def config(**changes):
@@ -31,7 +31,7 @@ def carla_config(root, **changes):
 
 
 @pytest.fixture
-def supervise(tmp_path):
+def supervise(tmp_path, nothing_left):
     """Factory of started handles; whatever they started is gone after the test."""
     handles = []
 
@@ -41,21 +41,9 @@ def supervise(tmp_path):
         handle.start()
         return handle
 
-    before = set(descendants(os.getpid()))
     yield start
     for handle in handles:
         handle.close()
-    assert wait_until_gone([process for process in descendants(os.getpid()) if process not in before]) == []
-
-
-def ready(handle, after=0):
-    """The address of a generation later than `after`."""
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        address = handle.address(timeout_s=0.2)
-        if address is not None and address.generation > after:
-            return address
-    pytest.fail(f"not ready: {handle.events()}")
 
 
 def published(tmp_path, purpose="training"):
