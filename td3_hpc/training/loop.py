@@ -268,7 +268,7 @@ class TrainingLoop:
     def restore(self, checkpoint: Checkpoint, tree: dict[str, Any]) -> None:
         """Continue from a checkpoint. Episodes in progress are rebuilt in their simulators, or truncated."""
         parts, saved = self._parts, tree["counters"]
-        parts.telemetry.check_agent(tree["agent"], f"checkpoint {checkpoint.manifest.name}")
+        parts.telemetry.check_agent(tree["agent"], checkpoint.manifest.name)
         try:
             parts.agent.load_state(tree["agent"])
             parts.replay.restore(checkpoint.first_row, checkpoint.rows())
