@@ -85,9 +85,9 @@ def test_what_was_not_caught_is_said(tmp_path, error, status):
 def test_the_table_is_markdown(tmp_path):
     result = run_drill(Drill("d", "a | b", "c", lambda _: Caught("d", "1 s")), tmp_path)
     assert markdown([result]).splitlines() == [
-        "| failure | how it was caused | what caught it | how soon |",
-        "| --- | --- | --- | --- |",
-        "| a \\| b | c | d | 1 s |",
+        "| drill | failure | how it was caused | what caught it | how soon |",
+        "| --- | --- | --- | --- | --- |",
+        "| `d` | a \\| b | c | d | 1 s |",
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from td3_hpc.campaign.drills.drill import Caught, NotCaught, drill
 from td3_hpc.campaign.drills.training_run import LEARNING_STARTS, TrainingRun, seconds_since, training_run
+from td3_hpc.campaign.words import plural
 from td3_hpc.checkpoint import CheckpointStore, open_checkpoint
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import ExitCode
@@ -39,7 +40,7 @@ def nan_in_training(workspace: Path) -> Caught:
         kept = int(tree["counters"]["step"])
     return Caught(
         f"{reason.partition('. ')[0]}; exit code 1, the checkpoint of step {kept} is kept and finite",
-        f"{updates} updates after the first, {seconds_since(started)}",
+        f"{plural(updates, 'update')} after the first, {seconds_since(started)}",
     )
 
 

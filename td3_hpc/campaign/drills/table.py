@@ -56,6 +56,7 @@ def run_drill(drill: Drill, workspace: Path) -> Result:
 
 
 def markdown(results: Iterable[Result]) -> str:
-    """The table in Markdown."""
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *(result.row for result in results)]
+    """The table in Markdown, with the drills' names."""
+    headings = ("drill", *HEADINGS)
+    rows = [headings, ("---",) * len(headings), *((f"`{result.drill.name}`", *result.row) for result in results)]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows) + "\n"
