@@ -22,7 +22,7 @@ from td3_hpc.campaign.history import RunHistory, read_history
 from td3_hpc.campaign.plan import Campaign
 from td3_hpc.campaign.rendering import to_html, to_markdown
 from td3_hpc.campaign.verdict import Verdict, read_verdict
-from td3_hpc.campaign.words import duration, sentence, when
+from td3_hpc.campaign.words import duration, plural, sentence, when
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, UserError
 
@@ -114,7 +114,8 @@ def _document(directory: CampaignDirectory) -> Document:
     went = sum(run.verdict is not None and run.verdict.verdict == "GO" for run in runs)
     return Document(
         title=f"Campaign {campaign.name}",
-        subtitle=f"{len(campaign.stages)} stages, {len(campaign.seeds)} seeds, td3-hpc {__version__}",
+        subtitle=f"{plural(len(campaign.stages), 'stage')}, {plural(len(campaign.seeds), 'seed')}, "
+        f"td3-hpc {__version__}",
         verdict=verdict,
         reason=reason,
         tiles=[
@@ -190,6 +191,8 @@ def _action(same: list[tuple[_Run, GateResult]]) -> Action:
 def _ledger(directory: CampaignDirectory) -> list[Block]:
     rows: list[list[Cell]] = []
     for event in directory.events():
-        rest = ", ".join(f"{key} {value}" for key, value in event.items() if key not in ("event", "time"))
+        rest = ", ".join(
+            f"{key} {event[key]}" for key in event if key not in ("event", "time") and event[key] is not None
+        )
         rows.append([when(event), str(event["event"]), rest])
     return [Table(["When (UTC)", "What", "Details"], rows)] if rows else [Text("Nothing is noted yet.")]
