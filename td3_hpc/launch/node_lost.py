@@ -70,7 +70,7 @@ def _job(run: TrainingRun) -> Iterator[str]:
 @contextmanager
 def _without(node: str) -> Iterator[None]:
     """Lose a node of the test cluster; it comes back in the end."""
-    number = node.rpartition("-")[2]
+    number = number_of(node)
     _manage("kill-node", number)
     try:
         yield
@@ -78,10 +78,15 @@ def _without(node: str) -> Iterator[None]:
         _manage("start-node", number)
 
 
+def number_of(node: str) -> str:
+    """The number of the test cluster's node: 2 of `n2`, and of `n18400-2` on other ports than the default's."""
+    return node.removeprefix("n").rpartition("-")[2]
+
+
 def _manage(command: str, number: str) -> None:
     done = subprocess.run([sys.executable, str(_LAUNCHER), command, number], capture_output=True, text=True)
     if done.returncode:
-        raise NotHere(f"testcluster {command} {number}: {done.stderr.strip()}")
+        raise NotCaught(f"testcluster {command} {number}: {done.stderr.strip()}")
 
 
 def _wait(condition: Callable[[], bool], what: str, job: str) -> None:
