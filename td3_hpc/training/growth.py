@@ -23,7 +23,7 @@ SIGNIFICANT = 4.0
 """Standard deviations of the Mann-Kendall statistic: chance makes such a trend once in 30,000 independent windows."""
 NEAR = 100.0
 """A limit more than this many times the norm is far: however steep a rise is, it is believed to go on for two decades
-at most. A healthy run's first gradients rise by three, from nearly nothing to a hundredth, within 50 updates; only how
+at most. A healthy run's first gradients rise seventyfold, from nearly nothing, within 50 updates; only how
 far the norm is from its limit tells them from an explosion. That is a ratio: the reward's unit does not enter."""
 
 
