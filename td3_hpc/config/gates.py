@@ -71,7 +71,7 @@ class GatesConfig(Section):
     """Every checkpoint that was due was written."""
     progress_dominance: LimitGate | Off = _gate("optional", 0.7)
     """Share of the progress reward in the magnitude of all five components."""
-    action_saturation: LimitGate | Off = _gate("optional", 0.9)
+    action_saturation: LimitGate | Off = _gate("recommended", 0.9)
     """Share of the policy's actions beyond 0.99 of their range, in the last quarter of the run."""
     steps_per_second: LimitGate | Off = _gate("optional", 1.0)
     """Slowest acceptable median speed of training, in steps per second."""
