@@ -50,8 +50,9 @@ class Film(Sensor):
         inset = picture[8 : 8 + FRAME_SIZE, WIDTH - 8 - FRAME_SIZE : WIDTH - 8]
         inset[...] = seen[:, :, None]
         cv2.rectangle(picture, (WIDTH - 9 - FRAME_SIZE, 7), (WIDTH - 8, 8 + FRAME_SIZE), _WHITE, 1)
-        for colour, thickness in (((0, 0, 0), 3), (_WHITE, 1)):
-            cv2.putText(picture, caption, (10, HEIGHT - 12), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness)
+        for colour, shift in (((0, 0, 0), 1), (_WHITE, 0)):  # its shadow first
+            place = (10 + shift, HEIGHT - 12 + shift)
+            cv2.putText(picture, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1)
         self._pictures.append(picture)
 
     def write(self) -> None:
