@@ -49,6 +49,10 @@ class Actor:
         """Horizontal speed, m/s."""
         return math.hypot(self.velocity[0], self.velocity[1])
 
+    def teleport(self, pose: Pose) -> None:
+        """Move it at once; it keeps its velocity."""
+        self.pose = pose
+
     def state(self) -> bytes:
         """Its 119 bytes of a snapshot."""
         return wire.ACTOR.pack(*self._motion())
@@ -137,7 +141,7 @@ class Vehicle(Actor):
         )  # fmt: skip
 
     def teleport(self, pose: Pose) -> None:
-        """Move it at once; it keeps its velocity."""
+        """Move it at once, onto ground not known yet; it keeps its velocity."""
         self.pose, self.ground = pose, None
 
 

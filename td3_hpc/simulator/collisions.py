@@ -203,11 +203,7 @@ def _inverse_inertia(actor: Actor) -> float:
 
 
 def _shift(actor: Actor, dx: float, dy: float) -> None:
-    pose = actor.pose._replace(x=actor.pose.x + dx, y=actor.pose.y + dy)
-    if isinstance(actor, Vehicle):
-        actor.teleport(pose)  # onto ground not known yet
-    else:
-        actor.pose = pose
+    actor.teleport(actor.pose._replace(x=actor.pose.x + dx, y=actor.pose.y + dy))
 
 
 def _contact_point(a: _Footprint, b: _Footprint) -> tuple[float, float]:

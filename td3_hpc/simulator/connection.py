@@ -40,7 +40,6 @@ class RpcConnection(asyncio.Protocol):
     def __init__(self, dispatch: Dispatch, world: World) -> None:
         self._dispatch = dispatch
         self._world = world
-        self._streams = world.streams
         self._unpacker = msgpack.Unpacker(
             raw=False, strict_map_key=False, max_buffer_size=MAX_MESSAGE_BYTES, max_array_len=MAX_ITEMS,
             max_map_len=MAX_ITEMS,
@@ -78,7 +77,7 @@ class RpcConnection(asyncio.Protocol):
     def _take(self, call: _Call) -> None:
         if self._held is None and self._must_wait(call.name):
             self._held = call
-            self._streams.when_complete.append(self._proceed)
+            self._world.streams.when_complete.append(self._proceed)
             self._release_in(_LONGEST_HOLD_S)
             return
         self._answer(call)
@@ -88,7 +87,7 @@ class RpcConnection(asyncio.Protocol):
     def _must_wait(self, name: str) -> bool:
         if name not in _HELD_BACK:
             return False
-        return self._traffic_manager.is_running or (name == "tick_cue" and self._streams.awaits_subscriber)
+        return self._traffic_manager.is_running or (name == "tick_cue" and self._world.streams.awaits_subscriber)
 
     def _proceed(self) -> None:
         """Answer the call that is held back, if nothing is in its way any more."""
@@ -103,7 +102,7 @@ class RpcConnection(asyncio.Protocol):
     def _release(self) -> None:
         call, self._held = self._held, None
         self._traffic_manager.is_running = False
-        self._streams.stop_awaiting()
+        self._world.streams.stop_awaiting()
         if call is not None:
             self._answer(call)
 

@@ -9,7 +9,7 @@ and clients bring about, are rubbed off by the tyres.
 import itertools
 import math
 
-from td3_hpc.simulator.actors import Vehicle, VehicleControl
+from td3_hpc.simulator.actors import AT_REST, Vehicle, VehicleControl
 from td3_hpc.simulator.blueprints import VehicleModel
 from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.towns.town import Ground, Town
@@ -72,7 +72,7 @@ def _drive(vehicle: Vehicle, town: Town, dt: float) -> None:
         spin += max(-YAW_ACCELERATION * dt, min(YAW_ACCELERATION * dt, turn))
         if forward == slip == spin == 0.0 and ground is vehicle.ground and pose.z == ground.z:
             # It stands, and what was found out about its place holds.
-            vehicle.velocity, vehicle.yaw_rate = (0.0, 0.0, 0.0), 0.0
+            vehicle.velocity, vehicle.yaw_rate = AT_REST, 0.0
             return
 
     middle, after = yaw + 0.5 * spin * dt, yaw + spin * dt

@@ -112,10 +112,8 @@ class ActorCalls:
     def _move(self, actor: Actor, pose: Any) -> None:
         if actor.parent is not None:
             actor.mount = pose
-        elif isinstance(actor, Vehicle):
-            actor.teleport(pose)
         else:
-            actor.pose = pose
+            actor.teleport(pose)
 
     def _accelerate(self, actor_id: int, momentum: list[float], seconds: float) -> None:
         """Momentum in N s, or a force in N for one step."""
