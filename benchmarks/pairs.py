@@ -5,11 +5,14 @@ all alike: so every peer lives in a process that waits for a word to do one unit
 """
 
 import multiprocessing
+import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from types import MappingProxyType
+from unittest import mock
 
 import psutil
 import torch
@@ -42,15 +45,23 @@ class Measurement:
 
 
 def measure(
-    setups: dict[str, Setup], threads: int, rounds: int = ROUNDS, warm_up: int = WARM_UP
+    setups: dict[str, Setup],
+    threads: int,
+    rounds: int = ROUNDS,
+    warm_up: int = WARM_UP,
+    environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> dict[str, Measurement]:
-    """Every peer's measurement, `rounds` of them interleaved, each process with `threads` PyTorch threads."""
+    """Every peer's measurement, `rounds` of them interleaved, each process with `threads` PyTorch threads.
+
+    `environments`: variables that a peer's process starts with, besides this one's.
+    """
     context = multiprocessing.get_context("spawn")
     processes, pipes, facts = [], {}, {}
     for name, setup in setups.items():
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, setup, threads, warm_up), daemon=True)
-        process.start()
+        with mock.patch.dict(os.environ, environments.get(name, {})):
+            process.start()
         theirs.close()
         processes.append(process)
         pipes[name] = ours
