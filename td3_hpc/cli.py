@@ -108,26 +108,31 @@ def report(
 
 @app.command()
 def evaluate(
-    run: Annotated[
-        Path,
+    runs: Annotated[
+        list[Path],
         typer.Argument(
-            help="A run directory, or a state/checkpoint-*.json file; a stage's YAML file for the other policies.",
+            help="Run directories, or state/checkpoint-*.json files; a stage's YAML file for the other policies.",
             show_default=False,
+            metavar="RUN...",
         ),
     ],
     policy: Annotated[
         Literal["checkpoint", "untrained", "random", "pure-pursuit", "traffic-manager"],
         typer.Option(help="Who drives. The last three show what the figures are worth."),
     ] = "checkpoint",
+    best: Annotated[
+        bool, typer.Option("--best", help="The run's best checkpoint by evaluation return, not the newest one.")
+    ] = False,
     episodes: Annotated[
-        int | None, typer.Option(min=1, help="Whole episodes to drive.", show_default="each held-out route once")
+        int | None, typer.Option(min=1, help="Whole episodes of each run.", show_default="each held-out route once")
     ] = None,
     first_route: Annotated[int, typer.Option(min=0, help="The held-out route to begin with.")] = 0,
     without: Annotated[
         Literal["image", "vector"] | None, typer.Option(help="Hide this half of the observation from the policy.")
     ] = None,
     video: Annotated[
-        Path | None, typer.Option(help="Film the first episode into this .gif or .mp4 file.", show_default=False)
+        Path | None,
+        typer.Option(help="Film the first run's first episode into this .gif or .mp4 file.", show_default=False),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write figures and episodes here, too.", show_default=False)
@@ -141,14 +146,31 @@ def evaluate(
 
     Example: td3-hpc evaluate checkpoints/1k --episodes 3 --video drive.gif
 
+    Several seeds, each one's best checkpoint: td3-hpc evaluate checkpoints/learn/learn/seed-* --best
+
     Another town: td3-hpc evaluate checkpoints/1k -o environment.town=Town01 -o simulator.maps=MAPS
 
     For scale: td3-hpc evaluate configs/stages/1k.yaml --policy random
     """
-    from td3_hpc.training.evaluate_report import print_drive
+    from td3_hpc.checkpoint.retention import best_checkpoint
+    from td3_hpc.training.evaluate_report import print_drives
     from td3_hpc.training.evaluate_run import Drive
 
-    print_drive(Drive(run, policy, without, episodes, first_route, video, override or []), json_file)
+    if best and policy != "checkpoint":
+        raise BadInput(f"--best: a {policy} policy has no checkpoint")
+    drives = [
+        Drive(
+            best_checkpoint(run) if best else run,
+            policy,
+            without,
+            episodes,
+            first_route,
+            None if number else video,
+            override or [],
+        )
+        for number, run in enumerate(runs)
+    ]
+    print_drives(drives, json_file)
 
 
 def _mount() -> None:

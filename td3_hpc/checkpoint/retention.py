@@ -8,6 +8,7 @@ from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.lineage import superseded_manifest_paths, valid_manifest_paths
 from td3_hpc.checkpoint.manifest import REPLAY_DIR, STATE_DIR, Manifest, read_manifest, save_of
 from td3_hpc.config import CheckpointConfig
+from td3_hpc.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,9 @@ def kept_manifests(manifests: list[Manifest], config: CheckpointConfig) -> list[
     """Those that a rule keeps; both lists newest first."""
     kept = set(range(min(config.keep_last, len(manifests))))
     if config.keep_best:
-        returns = [manifest.tags.get("evaluation_return") for manifest in manifests]
-        scored = [(r, i) for i, r in enumerate(returns) if isinstance(r, int | float) and math.isfinite(r)]
-        if scored:
-            kept.add(max(scored)[1])
+        best = best_of(manifests)
+        if best is not None:
+            kept.add(manifests.index(best))
     kept |= {i for i, manifest in enumerate(manifests) if manifest.tags.get("stage_end")}
     if config.keep_every_steps:
         reached = -1
@@ -87,6 +87,24 @@ def kept_manifests(manifests: list[Manifest], config: CheckpointConfig) -> list[
         while len(chosen) > 2 and _size(chosen) > config.disk_budget_gib * 2**30:
             chosen.pop()
     return chosen
+
+
+def best_of(manifests: list[Manifest]) -> Manifest | None:
+    """The one with the highest evaluation return, of equal ones the oldest; None where no evaluation was saved."""
+    scored = [
+        (value, -manifest.step, manifest)
+        for manifest in manifests
+        if isinstance(value := manifest.tags.get("evaluation_return"), int | float) and math.isfinite(value)
+    ]
+    return max(scored, key=lambda entry: entry[:2])[2] if scored else None
+
+
+def best_checkpoint(run_dir: Path) -> Path:
+    """The manifest of a run's best checkpoint by evaluation. Raises BadInput where there is none."""
+    best = best_of(_manifests(run_dir)[0])
+    if best is None:
+        raise BadInput(f"{run_dir}: no checkpoint with an evaluation; leave --best out for the newest one")
+    return run_dir / STATE_DIR / best.name
 
 
 def _size(manifests: list[Manifest]) -> int:

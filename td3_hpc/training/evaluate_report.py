@@ -1,8 +1,9 @@
 """What `td3-hpc evaluate` prints."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -10,35 +11,44 @@ from rich.table import Table
 
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import UserError
-from td3_hpc.training.evaluate_run import Drive, Driven, evaluate_run
-from td3_hpc.training.measures import MEASURES
+from td3_hpc.training.evaluate_run import Drive, Driven, evaluate_run, figures
+from td3_hpc.training.measures import MEASURES, Estimate
 from td3_hpc.training.signals import StopRequested
 
 
-def print_drive(drive: Drive, json_file: Path | None) -> None:
-    """Drive, with a progress bar in a terminal, and print the episodes and the figures."""
+def print_drives(drives: Sequence[Drive], json_file: Path | None) -> None:
+    """Drive each, with a progress bar in a terminal; print the episodes, and the figures over all of them."""
     console = Console()
+    done: list[Driven] = []
+    for drive in drives:
+        done.append(_driven(drive, console))
+        console.print(_episodes(drive, done[-1]))
+    over_all = figures(done)
+    console.print(_figures(done, over_all))
+    if json_file is not None:
+        fields = {
+            "figures": {name: asdict(figure) for name, figure in over_all.items()},
+            "runs": [driven.as_fields(drive) for drive, driven in zip(drives, done)],
+        }
+        replace_file(json_file, json.dumps(fields, indent=1).encode())
+
+
+def _driven(drive: Drive, console: Console) -> Driven:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("driving", total=drive.episodes)
-
-        def count(summary: dict[str, Any]) -> None:
-            progress.advance(bar)
-
+        bar = progress.add_task(f"driving {drive.path.name}", total=drive.episodes)
         try:
-            driven = evaluate_run(drive, count)
+            return evaluate_run(drive, lambda summary: progress.advance(bar))
         except StopRequested:
             raise UserError("evaluate: stopped before the last episode; nothing is written") from None
-    console.print(_episodes(drive, driven))
-    console.print(_figures(driven))
-    if json_file is not None:
-        replace_file(json_file, json.dumps(driven.as_fields(drive), indent=1).encode())
 
 
 def _episodes(drive: Drive, driven: Driven) -> Table:
     who = f"{drive.policy}, step {driven.step}" if driven.step is not None else drive.policy
     without = f", without its {drive.without}" if drive.without else ""
+    where = f"{driven.config.name}, seed {driven.config.seed}"
+    title = f"{where}: {who}{without}, in {driven.config.environment.town}"
     headings = ("route", "m", "completion", "return", "decisions", "km/h", "collisions", "lines", "end")
-    table = Table(*headings, title=f"{driven.config.name}: {who}{without}, in {driven.config.environment.town}")
+    table = Table(*headings, title=title)
     for episode in driven.result.episodes:
         table.add_row(
             str(episode["route"]),
@@ -54,8 +64,10 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
     return table
 
 
-def _figures(driven: Driven) -> Table:
-    table = Table("measure", "unit", "value (95 % interval)", title=f"{len(driven.result.episodes)} episodes")
+def _figures(drives: Sequence[Driven], over_all: dict[str, Estimate]) -> Table:
+    runs = f"{len(drives)} runs of " if len(drives) > 1 else ""
+    title = f"{runs}{len(drives[0].result.episodes)} episodes"
+    table = Table("measure", "unit", "value (95 % interval)", title=title)
     for measure in MEASURES:
-        table.add_row(measure.name, measure.unit, str(driven.figures[measure.name]))
+        table.add_row(measure.name, measure.unit, str(over_all[measure.name]))
     return table

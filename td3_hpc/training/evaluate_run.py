@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from td3_hpc.config import StageConfig, load_stage
 from td3_hpc.driving.film import check_format
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.training.evaluation import EvaluationResult, evaluate
-from td3_hpc.training.measures import Estimate, estimates
+from td3_hpc.training.measures import Estimate, estimates_over_runs
 from td3_hpc.training.policies import Blank, PolicyName, blinded, make_policy
 from td3_hpc.training.record import CONFIG_FILE, RunRecord
 from td3_hpc.training.signals import StopFlag
@@ -47,7 +47,6 @@ class Driven:
     step: int | None
     """Of the checkpoint; None for other policies."""
     result: EvaluationResult
-    figures: dict[str, Estimate]
 
     def as_fields(self, drive: Drive) -> dict[str, Any]:
         """For a JSON file."""
@@ -58,7 +57,6 @@ class Driven:
             "policy": drive.policy,
             "without": drive.without,
             "step": self.step,
-            "figures": {name: asdict(figure) for name, figure in self.figures.items()},
             "episodes": self.result.episodes,
         }
 
@@ -100,9 +98,14 @@ def evaluate_run(drive: Drive, on_episode: Callable[[dict[str, Any]], None] = la
             record.close()
     if drive.film is not None and not drive.film.exists():
         raise UserError(f"{drive.film}: not filmed, since the simulator was lost in that episode; try again")
-    environment = config.environment
+    return Driven(config, step, result)
+
+
+def figures(drives: Sequence[Driven]) -> dict[str, Estimate]:
+    """Every measure over all drives, which had the same number of episodes on the same routes."""
+    environment = drives[0].config.environment
     decision_s = environment.ticks_per_action * environment.fixed_delta_seconds
-    return Driven(config, step, result, estimates(result.episodes, decision_s))
+    return estimates_over_runs([driven.result.episodes for driven in drives], decision_s)
 
 
 @contextlib.contextmanager

@@ -74,14 +74,28 @@ def estimates(episodes: Sequence[Mapping[str, Any]], decision_s: float) -> dict[
     The resampling is seeded: the same episodes give the same interval. With no distance driven, a figure per
     kilometre is NaN.
     """
-    table = columns(episodes, decision_s)
+    return estimates_over_runs([episodes], decision_s)
+
+
+def estimates_over_runs(runs: Sequence[Sequence[Mapping[str, Any]]], decision_s: float) -> dict[str, Estimate]:
+    """The same over several seeds' runs, which drove the same routes: episode i of each is in the same situation.
+
+    Runs and routes are both drawn anew, each for itself (the bootstrap of crossed factors, Owen 2007): the interval
+    holds for other seeds and other routes. Every run must have the same number of episodes.
+    """
+    count = len(runs[0])
+    if any(len(episodes) != count for episodes in runs):
+        raise ValueError(f"runs of {[len(episodes) for episodes in runs]} episodes: they must be equally many")
+    table = columns([episode for episodes in runs for episode in episodes], decision_s)
     generator = np.random.default_rng(0)
-    picks = generator.integers(len(episodes), size=(_RESAMPLES, len(episodes)))
+    routes = generator.integers(count, size=(_RESAMPLES, 1, count))
+    seeds = generator.integers(len(runs), size=(_RESAMPLES, len(runs), 1))
+    picks = (seeds * count + routes).reshape(_RESAMPLES, -1)
     result = {}
     with np.errstate(invalid="ignore", divide="ignore"):
         for measure in MEASURES:
             top = table[measure.numerator]
-            bottom = table[measure.denominator] if measure.denominator else np.ones(len(episodes))
+            bottom = table[measure.denominator] if measure.denominator else np.ones(len(top))
             drawn = top[picks].sum(axis=1) / bottom[picks].sum(axis=1)
             drawn = drawn[np.isfinite(drawn)]
             tails = (100 * (1 - _LEVEL) / 2, 100 * (1 + _LEVEL) / 2)

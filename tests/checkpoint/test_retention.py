@@ -1,8 +1,9 @@
 import pytest
 
 from td3_hpc.checkpoint.manifest import Manifest, Segment, StoredFile, manifest_paths
-from td3_hpc.checkpoint.retention import kept_manifests, prune
+from td3_hpc.checkpoint.retention import best_checkpoint, kept_manifests, prune
 from td3_hpc.config import CheckpointConfig
+from td3_hpc.errors import BadInput
 from tests.checkpoint.rows import GrowingRows, open_store
 
 
@@ -28,6 +29,17 @@ def test_the_best_by_evaluation_is_kept():
     ]
     assert kept_steps(manifests, keep_last=2) == [7, 6, 2]
     assert kept_steps(manifests, keep_last=2, keep_best=False) == [7, 6]
+
+
+def test_the_best_checkpoint_is_found_and_its_absence_told(tmp_path):
+    store = open_store(tmp_path, keep_last=5)
+    store.save(1, {"x": 1}, GrowingRows(10))
+    with pytest.raises(BadInput, match="no checkpoint with an evaluation"):
+        best_checkpoint(tmp_path)
+    for step, value in ((2, 3.0), (3, 7.5), (4, 7.0)):
+        store.save(step, {"x": step}, GrowingRows(10 * step), tags={"evaluation_return": value})
+    store.close()
+    assert "s000000003" in best_checkpoint(tmp_path).name
 
 
 def test_the_end_of_a_stage_is_kept():

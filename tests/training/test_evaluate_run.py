@@ -23,11 +23,12 @@ def test_who_drives_makes_a_difference_and_the_drive_is_filmed(make_run, tmp_pat
         assert "route completion" in done.stdout
         driven = json.loads(figures.read_text())
         completion[policy] = driven["figures"]["route completion"]["value"]
-        assert [item["route"] for item in driven["episodes"]] == [0, 1]
+        (episodes,) = [run["episodes"] for run in driven["runs"]]
+        assert [item["route"] for item in episodes] == [0, 1]
         with Image.open(film) as pictures:
             assert pictures.size == (480, 270)
             # every other decision, and of equal pictures one
-            assert pictures.n_frames >= driven["episodes"][0]["length"] // 4
+            assert pictures.n_frames >= episodes[0]["length"] // 4
     assert min(completion["pure-pursuit"], completion["traffic-manager"]) > completion["random"]
 
 
@@ -39,15 +40,29 @@ def test_a_checkpoint_drives_the_same_again_and_otherwise_when_blinded(make_run,
         figures = tmp_path / f"{name}.json"
         done = evaluate(run.directory, "--episodes", 1, "--json", figures, *options)
         assert done.returncode == 0, done.stderr
-        episodes[name] = json.loads(figures.read_text())["episodes"]
+        episodes[name] = json.loads(figures.read_text())["runs"][0]["episodes"]
     assert episodes["one"] == episodes["two"]
     assert episodes["one"] != episodes["blind"]
     assert run.events("evaluation")[0]["episodes"] == episodes["one"], "another situation than during the run"
 
 
+def test_several_runs_are_figured_together_each_by_its_best_checkpoint(make_run, tmp_path):
+    run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 8})
+    assert run.train()[0] == 0
+    returns = {event["step"]: event["means"]["return"] for event in run.events("evaluation")}
+    figures = tmp_path / "figures.json"
+    done = evaluate(run.directory, run.directory, "--best", "--episodes", 1, "--json", figures)
+    assert done.returncode == 0, done.stderr
+    driven = json.loads(figures.read_text())
+    best = max(returns, key=returns.get)
+    assert [one["step"] for one in driven["runs"]] == [best, best]
+    assert "2 runs of 1 episodes" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--policy", "random", "--best"), "has no checkpoint"),
         (("--video", "drive.avi"), "a film is written as .gif or .mp4"),
         (("--policy", "random", "--first-route", "10"), "there are 10 held-out routes"),
         ((), "no checkpoint"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td3_hpc.training.measures import MEASURES, estimates
+from td3_hpc.training.measures import MEASURES, estimates, estimates_over_runs
 
 DECISION_S = 0.1
 
@@ -75,3 +75,20 @@ def test_a_car_that_never_moved_has_no_figure_per_kilometre():
     figures = estimates([episode(0.0, "stuck", metres=0.0)], DECISION_S)
     assert np.isnan(figures["collisions"].value)
     assert figures["mean speed"].value == 0
+
+
+def test_over_runs_the_interval_is_as_wide_as_seeds_or_routes_make_it():
+    hard_and_easy = [episode(0.0), episode(1.0)] * 5
+    alike = estimates_over_runs([hard_and_easy] * 3, DECISION_S)["return"]
+    alone = estimates(hard_and_easy, DECISION_S)["return"]
+    assert (alike.value, alike.low, alike.high) == (alone.value, alone.low, alone.high), (
+        "seeds that are the same add none"
+    )
+    bad, good = [episode(0.1)] * 10, [episode(0.9)] * 10
+    apart = estimates_over_runs([bad, good, good], DECISION_S)["return"]
+    assert (apart.low, apart.high) == pytest.approx((10, 90)), "one of the draws takes a seed three times"
+
+
+def test_runs_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match="equally many"):
+        estimates_over_runs([[episode()], [episode(), episode()]], DECISION_S)
