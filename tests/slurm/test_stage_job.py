@@ -18,6 +18,7 @@ import yaml
 
 from td3_hpc.config import load_stage
 from td3_hpc.errors import BadInput
+from td3_hpc.launch.node_lost import number_of
 from td3_hpc.launch.submission import Route
 from tests.slurm.cluster import ROOT, SlurmCluster, host_image, wait_until
 from tests.slurm.stage_job import StageJob
@@ -370,7 +371,7 @@ def test_a_lost_nodes_job_goes_on_elsewhere_from_its_last_checkpoint(stage: Stag
     stage.wait_for_starts(1)
     lost = stage.slurm.job(stage.job)["NodeList"]
     wait_until(lambda: (stage.run / "state" / "checkpoint-e0001-s000000005-0001.json").exists(), 20)
-    number = lost.rpartition("-")[2]
+    number = number_of(lost)
 
     assert stage.slurm.manage("kill-node", number).returncode == 0
 

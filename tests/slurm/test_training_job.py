@@ -9,6 +9,7 @@ import carla
 import pytest
 
 from td3_hpc.launch.images import build
+from td3_hpc.launch.node_lost import number_of
 from td3_hpc.launch.submission import Route
 from td3_hpc.simulator.launch_command import CARLA_BINARY
 from tests.slurm.cluster import SlurmCluster, host_binds, wait_until
@@ -159,7 +160,7 @@ def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends
     training.submit()
     training.wait_for(lambda: training.step() >= 20)
     lost = training.node
-    number = lost.rpartition("-")[2]
+    number = number_of(lost)
 
     assert training.slurm.manage("kill-node", number).returncode == 0
     cut_off = training.step_clients()
