@@ -123,7 +123,10 @@ def validate(schema: type[SectionType], data: dict[str, Any], source: str) -> Se
 
 def load_stage(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
     """The stage in a YAML file, with overrides; raises BadInput listing every mistake."""
-    return validate(StageConfig, apply_overrides(read_yaml(path), overrides), str(path))
+    values = read_yaml(path)
+    if "stages" in values:
+        raise BadInput(f"{path}: is a campaign, not a stage; give one of its stages' files, or use `td3-hpc campaign`")
+    return validate(StageConfig, apply_overrides(values, overrides), str(path))
 
 
 def dump_yaml(config: Section) -> str:

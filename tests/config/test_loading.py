@@ -193,6 +193,11 @@ def test_an_unknown_key_is_refused_in_every_section(section, write):
     assert mistakes(put(MINIMAL, key, 1), write) == [f"{write(MINIMAL)}: {key}: unknown key; remove it"]
 
 
+def test_a_campaign_is_not_taken_for_a_stage(write):
+    (line,) = mistakes({"name": "all", "seeds": [1], "stages": [{"config": "1k.yaml"}]}, write)
+    assert line.endswith("is a campaign, not a stage; give one of its stages' files, or use `td3-hpc campaign`")
+
+
 @pytest.mark.parametrize("section", [path for path in SECTIONS if path])
 def test_a_value_in_place_of_a_section_is_refused(section, write):
     (line,) = mistakes(put(MINIMAL, section, 5), write)
