@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import UserError
@@ -22,7 +22,7 @@ def print_drives(drives: Sequence[Drive], json_file: Path | None) -> None:
     done: list[Driven] = []
     for drive in drives:
         done.append(_driven(drive, console))
-        console.print(_episodes(drive, done[-1]))
+        console.print(_episodes(drive, done[-1]), "")
     over_all = figures(done)
     console.print(_figures(done, over_all))
     if json_file is not None:
@@ -47,8 +47,11 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
     without = f", without its {drive.without}" if drive.without else ""
     where = f"{driven.config.name}, seed {driven.config.seed}"
     title = f"{where}: {who}{without}, in {driven.config.environment.town}"
-    headings = ("route", "m", "completion", "return", "decisions", "km/h", "collisions", "lines", "end")
-    table = Table(*headings, title=title)
+    headings = ("route", "m", "completion", "return", "decisions", "km/h", "collisions", "lines")
+    columns = [Column(heading, justify="right", no_wrap=True) for heading in headings]
+    table = Table(
+        *columns, Column("end", no_wrap=True), title=title, title_justify="left", box=None, padding=(0, 1, 0, 0)
+    )
     for episode in driven.result.episodes:
         table.add_row(
             str(episode["route"]),
@@ -67,7 +70,9 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
 def _figures(drives: Sequence[Driven], over_all: dict[str, Estimate]) -> Table:
     runs = f"{len(drives)} runs of " if len(drives) > 1 else ""
     title = f"{runs}{len(drives[0].result.episodes)} episodes"
-    table = Table("measure", "unit", "value (95 % interval)", title=title)
+    table = Table(
+        "measure", "unit", "value (95 % interval)", title=title, title_justify="left", box=None, padding=(0, 2, 0, 0)
+    )
     for measure in MEASURES:
         table.add_row(measure.name, measure.unit, str(over_all[measure.name]))
     return table

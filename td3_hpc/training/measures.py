@@ -42,7 +42,7 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 
 def columns(episodes: Sequence[Mapping[str, Any]], decision_s: float) -> dict[str, np.ndarray]:
