@@ -1,8 +1,9 @@
-"""Draw learning curves of runs and of the peer on one figure, by steps and by wall time.
+"""Draw learning curves of groups of runs on one figure, by steps and by wall time.
 
-    python -m benchmarks.learning.curves --ours RUN RUN RUN --peer PEER.jsonl PEER.jsonl --output curves.png
+    python -m benchmarks.learning.curves --runs "this package" RUN RUN RUN --runs peer PEER.jsonl --output curves.png
 
-A RUN is a run directory or its record.jsonl. The line is the mean over seeds, the band its 95 % bootstrap interval.
+A RUN is a run directory, its record.jsonl, or the output of the peer's benchmark. The line is the mean over a group's
+seeds, the band its 95 % bootstrap interval.
 """
 
 import argparse
@@ -74,19 +75,20 @@ def _band(axes: Axes, name: str, curves: list[Curve], x: str) -> None:
     values = np.stack([np.interp(grid, w, curve.percent) for w, curve in zip(where, curves)])
     picks = np.random.default_rng(0).integers(len(values), size=(1000, len(values)))
     low, high = np.percentile(values[picks].mean(axis=1), (2.5, 97.5), axis=0)
-    (line,) = axes.plot(grid, values.mean(axis=0), label=f"{name}, {len(curves)} seeds")
+    seeds = f"{len(curves)} seeds" if len(curves) > 1 else "one seed"
+    (line,) = axes.plot(grid, values.mean(axis=0), label=f"{name}, {seeds}")
     axes.fill_between(grid, low, high, alpha=0.2, color=line.get_color())
 
 
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--ours", type=Path, nargs="+", default=[], metavar="RUN")
-    parser.add_argument("--peer", type=Path, nargs="+", default=[], metavar="FILE")
+    parser.add_argument(
+        "--runs", action="append", nargs="+", required=True, metavar=("NAME", "RUN"), help="a group; repeatable"
+    )
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    groups = {"this package": arguments.ours, "Stable-Baselines3": arguments.peer}
-    draw({name: [read_curve(path) for path in paths] for name, paths in groups.items() if paths}, arguments.output)
+    draw({name: [read_curve(Path(path)) for path in paths] for name, *paths in arguments.runs}, arguments.output)
 
 
 if __name__ == "__main__":
