@@ -162,7 +162,8 @@ def _state(directory: CampaignDirectory, campaign: Campaign, runs: list[_Run]) -
             ), f"Cancelled at stage {stage.name}; `td3-hpc campaign submit` continues it."
         standing = "under way" if any(run.begun for run in own) else "to begin"
         return Chip("watch", "NOT COMPLETE"), f"Stage {stage.name} is {standing}; the stages before it are GO."
-    return Chip("pass", "GO"), f"All {len(campaign.stages)} stages are GO."
+    only = f"Stage {campaign.stages[0].name} is GO."
+    return Chip("pass", "GO"), f"All {len(campaign.stages)} stages are GO." if len(campaign.stages) > 1 else only
 
 
 def _open_items(runs: list[_Run]) -> list[Block]:

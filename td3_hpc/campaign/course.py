@@ -101,19 +101,19 @@ def evaluation(history: RunHistory, figures: dict[str, Drawn]) -> Section:
     for event in _picked(cycles, lambda event: event["means"]["return"]):
         figure = estimates(event["episodes"], decision_s(history))
         cells = [f"{figure[m.name].value:.3g} ({figure[m.name].low:.3g} to {figure[m.name].high:.3g})" for m in SHOWN]
-        rows.append(
-            [linked(str(event["cycle"]), "evaluation"), f"{event['step']:,}", str(len(event["episodes"])), *cells]
-        )
+        rows.append([linked(str(event["cycle"]), "evaluation"), f"{event['step']:,}", *cells])
     names = [
         f"{measure.name[:1].upper()}{measure.name[1:]}" + (f" ({measure.unit})" if measure.unit else "")
         for measure in SHOWN
     ]
-    table = Table(["Cycle", "Step", "Episodes", *names], rows, frozenset(range(len(SHOWN) + 3)))
-    note = "The deterministic policy on held-out routes; in brackets the 95 % bootstrap interval over episodes."
-    if len(cycles[-1]["episodes"]) < 10:
-        note += (
-            f" With {len(cycles[-1]['episodes'])} episodes a cycle it is wide: `evaluation.episodes` sets the number."
-        )
+    table = Table(["Cycle", "Step", *names], rows, frozenset(range(len(SHOWN) + 2)))
+    count = len(cycles[-1]["episodes"])
+    note = (
+        f"The deterministic policy on held-out routes, {plural(count, 'episode')} a cycle; in brackets the 95 % "
+        "bootstrap interval over episodes."
+    )
+    if count < 10:
+        note += " With so few it is wide: `evaluation.episodes` sets the number."
     strips: list[Block] = []
     for event in dict.fromkeys((cycles[0]["step"], cycles[-1]["step"])):
         path = trace_path(history.run_dir, event).with_suffix(".png")
