@@ -69,7 +69,8 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
 
 def _figures(drives: Sequence[Driven], over_all: dict[str, Estimate]) -> Table:
     runs = f"{len(drives)} runs of " if len(drives) > 1 else ""
-    title = f"{runs}{len(drives[0].result.episodes)} episodes"
+    count = len(drives[0].result.episodes)
+    title = f"{runs}{count} episode{'s' if count > 1 else ''}"
     table = Table(
         "measure", "unit", "value (95 % interval)", title=title, title_justify="left", box=None, padding=(0, 2, 0, 0)
     )

@@ -56,7 +56,7 @@ def test_several_runs_are_figured_together_each_by_its_best_checkpoint(make_run,
     driven = json.loads(figures.read_text())
     best = max(returns, key=returns.get)
     assert [one["step"] for one in driven["runs"]] == [best, best]
-    assert "2 runs of 1 episodes" in done.stdout
+    assert "2 runs of 1 episode" in done.stdout
 
 
 @pytest.mark.parametrize(
