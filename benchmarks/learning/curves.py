@@ -51,7 +51,7 @@ def read_curve(path: Path) -> Curve:
 def _training_seconds(events: Sequence[dict[str, Any]], step: int) -> float:
     """Seconds that the intervals up to a step took."""
     intervals = [event for event in events if event["event"] == "interval" and event["last_step"] <= step]
-    return sum((event["last_step"] - event["first_step"] + 1) / event["steps_per_second"] for event in intervals)
+    return float(sum((event["last_step"] - event["first_step"] + 1) / event["steps_per_second"] for event in intervals))
 
 
 def draw(groups: dict[str, list[Curve]], output: Path) -> None:
@@ -64,7 +64,7 @@ def draw(groups: dict[str, list[Curve]], output: Path) -> None:
     right.set(xlabel="minutes of training (evaluation left out)")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-        axes.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=len(groups), frameon=False)
     figure.savefig(output, dpi=110)
 
 
