@@ -61,7 +61,8 @@ def freeze(
         replace_file(directory.submission / "cluster.yaml", dump_yaml(frozen.profile).encode())
         for stage in campaign.stages:
             profile = frozen.profile.for_simulators(stage.config.simulators)
-            script = render(stage.name, profile, directory.root, frozen.image, campaign=campaign.name)
+            last = stage.name == campaign.stages[-1].name
+            script = render(stage.name, profile, directory.root, frozen.image, campaign=campaign.name, last=last)
             replace_file(directory.script(stage.name), script.encode())
         for name, seed in runs:
             _freeze_run(directory.run(name, seed), campaign, name, seed, frozen)

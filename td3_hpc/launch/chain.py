@@ -182,23 +182,26 @@ def _queue(here: Place) -> list[tuple[str, list[str]]]:
                 except BadInput:
                     scancel([job for _, jobs in queued for job in jobs])
                     raise
-            behind = [job.id for job in there] + jobs[-1:] or behind
+            behind = [job.id for job in there] + jobs or behind
     return queued
 
 
 def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str]) -> None:
-    """Queue a stage for some seeds; adds the ids of its job arrays, each behind the one before, to `jobs`."""
+    """Queue a stage for some seeds; adds the ids of its job arrays to `jobs`: one for all seeds, and where a job is to
+    have others behind it, some for each seed."""
+    script, links = here.directory.script(stage), here.profile.chain_length if here.profile.requeue == "chain" else 1
+    if stage == here.campaign.stages[-1].name:
+        links = max(links, 2)  # nobody comes after it to submit it again
     for seed in seeds:
         begin_anew(here.directory.run(stage, seed))
-    for _ in range(here.profile.chain_length if here.profile.requeue == "chain" else 1):
-        after = jobs[-1:] or behind
-        options = [
-            f"--array={','.join(map(str, seeds))}",
-            *([f"--dependency=afterany:{':'.join(after)}"] if after else []),
-        ]
-        jobs.append(slurm.sbatch(here.directory.script(stage), *options))
+    after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
+    jobs.append(slurm.sbatch(script, f"--array={','.join(map(str, seeds))}", *after))
     for seed in seeds:
-        note_jobs(here.directory.run(stage, seed), [f"{job}_{seed}" for job in jobs])
+        row = [f"{jobs[0]}_{seed}"]
+        for _ in range(links - 1):
+            jobs.append(slurm.sbatch(script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
+            row.append(f"{jobs[-1]}_{seed}")
+        note_jobs(here.directory.run(stage, seed), row)
 
 
 def _run_here(here: Place, say: Say) -> ExitCode:

@@ -3,7 +3,7 @@
 import getpass
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,19 +78,34 @@ def _queued(line: str) -> Job:
     )
 
 
-def ended_jobs(ids: Iterable[str]) -> tuple[dict[str, Job], list[str]]:
-    """How jobs ended, by id, and what could not be learnt. Accounting that is off leaves the controller's memory."""
-    wanted = list(ids)
-    if not wanted or shutil.which("sacct") is None:
-        return {}, []
+def ended_jobs(rows: Sequence[Sequence[str]]) -> tuple[list[Job | None], list[str]]:
+    """How runs' jobs ended, and what could not be learnt. Accounting that is off leaves the controller's memory.
+
+    A row holds the ids of one run's jobs, the oldest first. Of each row comes the latest that ran, since one that only
+    waited behind it tells nothing; the latest of all where none did; None where none is known.
+    """
+    if not rows or shutil.which("sacct") is None:
+        return [None] * len(rows), []
     columns = "JobID,State,ExitCode,NodeList,Elapsed"
-    lines, error = _ask("sacct", "-n", "-X", "-P", "-o", columns, "-j", ",".join(wanted))
-    if not error:
-        found = [line.split("|") for line in lines]
-        jobs = {job: Job(job, state.split()[0], f"exit {code}", node, took) for job, state, code, node, took in found}
-        return {job: jobs[job] for job in wanted if job in jobs}, []
-    known = {job: remembered for job in wanted if (remembered := _remembered(job))}
-    return known, [f"sacct: {error}; how jobs ended is known for some minutes only"] if len(known) < len(wanted) else []
+    lines, error = _ask("sacct", "-n", "-X", "-P", "-o", columns, "-j", ",".join(job for row in rows for job in row))
+    accounted = {job.id: job for job in map(_accounted, lines)}
+    ended = [_latest(row, _remembered if error else accounted.get) for row in rows]
+    return ended, [f"sacct: {error}; how jobs ended is known for some minutes only"] if error and None in ended else []
+
+
+def _accounted(line: str) -> Job:
+    job, state, code, node, took = line.split("|")
+    return Job(job, state.split()[0], f"exit {code}", "" if node == "None assigned" else node, took)
+
+
+def _latest(row: Sequence[str], look_up: Callable[[str], Job | None]) -> Job | None:
+    latest = None
+    for number in reversed(row):
+        job = look_up(number)
+        if job is not None and job.node:
+            return job
+        latest = latest or job
+    return latest
 
 
 def _remembered(job: str) -> Job | None:

@@ -62,8 +62,9 @@ def read_status(paths: Sequence[Path]) -> Status:
     on_slurm = any(profile.scheduler == "slurm" for profile in profiles)
     queue = read_queue() if on_slurm else Queue()
     newest = {run: _live(run, queue) for run in run_dirs}
-    gone = {run: noted_jobs(run)[-1] for run, job in newest.items() if job is None and noted_jobs(run)}
-    ended, unknown = ended_jobs(gone.values()) if on_slurm else ({}, [])
+    gone = {run: ids for run, job in newest.items() if job is None and on_slurm and (ids := noted_jobs(run))}
+    jobs, unknown = ended_jobs(list(gone.values()))
+    ended = dict(zip(gone, jobs))
     campaigns: dict[str, str] = {}
     statuses: list[RunStatus] = []
     for root, runs in places:
@@ -71,7 +72,7 @@ def read_status(paths: Sequence[Path]) -> Status:
         if admissions is not None:
             campaigns[root.name] = _campaign_state(CampaignDirectory(root), admissions)
         for run in runs:
-            job = newest[run] or ended.get(gone.get(run, ""))
+            job = newest[run] or ended.get(run)
             statuses.append(_run_status(root, run, job, admissions))
     return Status(tuple(statuses), campaigns, (*queue.unknown, *unknown))
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from td3_hpc.launch.job_states import Job, Queue, ended_jobs, read_queue
+from td3_hpc.launch.job_states import _accounted as accounted
+from td3_hpc.launch.job_states import _latest as latest
 from td3_hpc.launch.job_states import _queued as queued
 
 
@@ -33,8 +35,18 @@ def test_an_ended_job_is_not_live(state: str) -> None:
     assert not Job("1", state).live
 
 
+def test_of_a_runs_jobs_the_latest_that_ran_tells_how_it_ended() -> None:
+    """As sacct prints them for JobID,State,ExitCode,NodeList,Elapsed: 13_1 waited behind 12_1, and was not needed."""
+    lines = ["12_1|COMPLETED|0:0|n1|00:10:00", "13_1|CANCELLED by 1000|0:0|None assigned|00:00:00"]
+    jobs = {job.id: job for job in map(accounted, lines)}
+
+    assert latest(["12_1", "13_1"], jobs.get) == Job("12_1", "COMPLETED", "exit 0:0", "n1", "00:10:00")
+    assert latest(["11_1", "13_1"], jobs.get) == Job("13_1", "CANCELLED", "exit 0:0", "", "00:00:00")
+    assert latest(["10_1"], jobs.get) is None
+
+
 def test_without_slurm_nothing_is_known_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert read_queue() == Queue(unknown=("no Slurm on this machine: jobs are not looked up",))
-    assert ended_jobs(["1"]) == ({}, [])
+    assert ended_jobs([["1"]]) == ([None], [])

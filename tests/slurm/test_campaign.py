@@ -115,10 +115,10 @@ def trial(
 def test_the_chain_heals_where_a_job_was_cancelled_and_runs_every_stage_once(trial: Trial) -> None:
     """Two seeds, three stages; the middle stage's job of one seed is cancelled while it waits."""
     assert trial.submit({}, {}, {}, seeds=[1, 2], plan={"step_s": 0.2}) == ExitCode.DONE
-    assert len(trial.jobs()) == 6, "not all stages of all seeds were queued at once"
+    assert len(trial.jobs()) == 8, "not all stages of all seeds, and one more of the last, were queued at once"
     assert trial.submit({}, {}, {}, seeds=[1, 2]) == ExitCode.DONE
     assert "submitted already; its jobs:" in trial.said[-1]
-    assert len(trial.jobs()) == 6, "submitting twice queued something twice"
+    assert len(trial.jobs()) == 8, "submitting twice queued something twice"
     trial.slurm.run("scancel", *trial.jobs("b", 2))
 
     trial.wait_for_end()
@@ -175,6 +175,47 @@ def test_scancel_of_the_middle_job_at_work_loses_no_step(trial: Trial) -> None:
     assert trial.verdicts("a", "b", "c") == ["GO", "GO", "GO"]
     assert trial.starts("b") == 2
     assert trial.steps("b") == list(range(1, 11))
+
+
+@pytest.mark.long
+def test_the_last_stage_has_a_job_behind_itself_until_it_is_over(trial: Trial) -> None:
+    """Its job is cancelled before it begins, and twice while it runs: each time the one behind goes on.
+
+    Seed 2 has lost the job behind it when it is over, and must not cancel what else its user has in the queue.
+    """
+    other = trial.slurm.submit("true", "--partition=low", "--hold")
+    trial.submit({}, {}, seeds=[1, 2], plan={"step_s": SLOW})
+    trial.slurm.run("scancel", trial.jobs("b", 1)[0])
+    for attempt, steps in ((1, 2), (2, 5)):
+        trial.wait_for_steps("b", steps)
+        wait_until(lambda: len(trial.jobs("b", 1)) == 2, 30, trial.log)
+        trial.slurm.run("scancel", trial.jobs("b", 1)[0])
+        wait_until(lambda attempt=attempt: trial.starts("b") > attempt, 60, trial.log)
+
+        if behind := trial.jobs("b", 2)[1:]:
+            trial.slurm.run("scancel", *behind)
+    assert len(trial.jobs("b", 2)) < 2
+
+    trial.wait_for_end()
+
+    assert trial.slurm.job(other)["JobState"] == "PENDING"
+    trial.slurm.run("scancel", other)
+    for seed in (1, 2):
+        assert trial.verdicts("a", "b", seed=seed) == ["GO", "GO"]
+        assert trial.steps("b", seed) == list(range(1, 11))
+    assert (trial.starts("b", 1), trial.starts("b", 2)) == (3, 1)
+    assert len(list((trial.run("b", 2) / "logs").glob("slurm-*"))) == 1, "a job started though the stage was over"
+
+
+@pytest.mark.long
+def test_a_last_stage_that_gets_nowhere_is_given_up(trial: Trial) -> None:
+    trial.submit({}, {}, plan={"stuck": {"b": 4}})
+
+    trial.wait_for_end()
+
+    assert trial.starts("b") == 4, "from step 0 and then three times from step 4"
+    assert "gives up: 3 jobs got no further than step 4" in trial.log("b")
+    assert "stuck: stage b, seed 1: 3 jobs got no further" in read_status([trial.root]).campaigns["trial"]
 
 
 @pytest.mark.long
@@ -238,9 +279,6 @@ def test_where_requeueing_is_forbidden_each_stage_has_a_chain_of_its_own(trial: 
         wait_until(lambda stage=stage, count=count: trial.starts(stage) > (1 if count == 5 else 0), 60, trial.log)
 
     trial.wait_for_end()
-    if trial.verdicts("b") == [None]:  # its chain was used up, and no stage comes after the last one
-        assert trial.submit({}, {}) == ExitCode.DONE
-        trial.wait_for_end()
     assert trial.verdicts("a", "b") == ["GO", "GO"]
     for stage in "ab":
         assert trial.steps(stage) == list(range(1, 11))
