@@ -109,7 +109,8 @@ def _document(directory: CampaignDirectory) -> Document:
     ]
     columns = ["Verdict", "Run", "Step", "Attempts", "Took", *COLUMNS.values()]
     table = Table(columns, [run.row(directory.root) for run in runs], frozenset({2, 3, 4}))
-    note = f"A stage starts where {campaign.seeds_required} of {len(campaign.seeds)} seeds are GO on the stage before."
+    count, needed = len(campaign.seeds), campaign.seeds_required
+    note = "A stage starts where the one before is GO" + (f" for {needed} of {count} seeds." if count > 1 else ".")
     verdict, reason = _state(directory, campaign, runs)
     went = sum(run.verdict is not None and run.verdict.verdict == "GO" for run in runs)
     return Document(
@@ -161,9 +162,18 @@ def _state(directory: CampaignDirectory, campaign: Campaign, runs: list[_Run]) -
                 "watch", "CANCELLED"
             ), f"Cancelled at stage {stage.name}; `td3-hpc campaign submit` continues it."
         standing = "under way" if any(run.begun for run in own) else "to begin"
-        return Chip("watch", "NOT COMPLETE"), f"Stage {stage.name} is {standing}; the stages before it are GO."
+        before = "" if stage is campaign.stages[0] else "; the stages before it are GO"
+        return Chip("watch", "NOT COMPLETE"), f"Stage {stage.name} is {standing}{before}. {_as_of(runs)}"
     only = f"Stage {campaign.stages[0].name} is GO."
     return Chip("pass", "GO"), f"All {len(campaign.stages)} stages are GO." if len(campaign.stages) > 1 else only
+
+
+def _as_of(runs: list[_Run]) -> str:
+    """Until when the page tells, and how to have it tell more: it is written when a stage ends."""
+    events = [event for run in runs if run.history for event in run.history.events]
+    newest = max((event for event in events if isinstance(event.get("time"), float)), key=when, default=None)
+    until = f"Written with what was recorded until {when(newest)} UTC; " if newest else ""
+    return sentence(f"{until}`td3-hpc report` with this directory writes it anew")
 
 
 def _open_items(runs: list[_Run]) -> list[Block]:

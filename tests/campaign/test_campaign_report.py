@@ -82,7 +82,13 @@ def test_a_stage_under_way(campaign):
         (campaign / "second" / "seed-1" / path).unlink()
     text, _ = page(campaign)
     assert text.startswith("# Campaign long-way: NOT COMPLETE")
-    assert "Stage second is under way" in text
+    assert "Stage second is under way; the stages before it are GO. Written with what was recorded until 20" in text
+    assert "`td3-hpc report` with this directory writes it anew." in text
+
+
+def test_the_first_stage_has_none_before_it(campaign):
+    shutil.rmtree(campaign / "first")
+    assert "Stage first is to begin. " in page(campaign)[0]
 
 
 def test_a_damaged_run_costs_only_its_own_line(campaign):
