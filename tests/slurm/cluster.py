@@ -31,6 +31,10 @@ class SlurmCluster:
         """The name of a node, counted from 1."""
         return f"n{self.environment['TD3_HPC_CLUSTER_PORT']}-{number}"
 
+    def node_state(self, node: str) -> str:
+        """A node's state as the controller holds it; what sinfo shows may be older."""
+        return self._show("node", node)["State"]
+
     def run(self, *command: str) -> str:
         """A Slurm command's standard output; fails the test when it exits non-zero."""
         result = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
@@ -44,7 +48,10 @@ class SlurmCluster:
 
     def job(self, job: str) -> dict[str, str]:
         """What the controller says of a job."""
-        words = self.run("scontrol", "show", "job", "-o", job).split()
+        return self._show("job", job)
+
+    def _show(self, kind: str, name: str) -> dict[str, str]:
+        words = self.run("scontrol", "show", kind, "-o", name).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
     def why(self, job: str) -> str:

@@ -71,10 +71,10 @@ def test_accounting_remembers_how_a_job_ended(slurm: SlurmCluster) -> None:
 def test_a_lost_node_is_noticed_and_comes_back(slurm: SlurmCluster) -> None:
     assert slurm.manage("kill-node", "3").returncode == 0
 
-    wait_until(lambda: slurm.run("sinfo", "-hn", slurm.node(3), "-p", "low", "-o", "%T").startswith("down"), 90)
+    wait_until(lambda: slurm.node_state(slurm.node(3)).startswith("DOWN"), 90)
     assert slurm.manage("start-node", "3").returncode == 0
 
-    wait_until(lambda: slurm.run("sinfo", "-hn", slurm.node(3), "-p", "low", "-o", "%T") == "idle", 60)
+    wait_until(lambda: slurm.node_state(slurm.node(3)) == "IDLE", 60)
 
 
 @pytest.mark.parametrize("accounting", ["1", pytest.param("0", marks=pytest.mark.long)])
