@@ -35,9 +35,9 @@ def print_drives(drives: Sequence[Drive], json_file: Path | None) -> None:
 
 def _driven(drive: Drive, console: Console) -> Driven:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(f"driving {drive.path.name}", total=drive.episodes)
+        bar = progress.add_task(f"driving {drive.path.name}", total=None)
         try:
-            return evaluate_run(drive, lambda summary: progress.advance(bar))
+            return evaluate_run(drive, lambda driven, of: progress.update(bar, completed=driven, total=of))
         except StopRequested:
             raise UserError("evaluate: stopped before the last episode; nothing is written") from None
 

@@ -1,6 +1,7 @@
 """`td3-hpc evaluate`: somebody drives the held-out routes, and what came of it in the field's measures."""
 
 import contextlib
+import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -61,8 +62,8 @@ class Driven:
         }
 
 
-def evaluate_run(drive: Drive, on_episode: Callable[[dict[str, Any]], None] = lambda summary: None) -> Driven:
-    """Drive whole episodes on the held-out routes; `on_episode` is called with each one's summary.
+def evaluate_run(drive: Drive, on_progress: Callable[[int, int], None] = lambda driven, of: None) -> Driven:
+    """Drive whole episodes on the held-out routes; `on_progress` is told how many are driven, and of how many.
 
     Nothing is written into a run directory. Raises BadInput where something is missing, StopRequested on a stop signal.
     """
@@ -75,6 +76,8 @@ def evaluate_run(drive: Drive, on_episode: Callable[[dict[str, Any]], None] = la
     routes = config.environment.route.evaluation_routes
     if drive.first_route >= routes:
         raise BadInput(f"route {drive.first_route}: there are {routes} held-out routes, from 0")
+    episodes, driven = drive.episodes or routes, itertools.count(1)
+    on_progress(0, episodes)
     with _workspace() as directory, StopFlag() as stop:
         record = RunRecord(directory)
         record.open()
@@ -85,13 +88,13 @@ def evaluate_run(drive: Drive, on_episode: Callable[[dict[str, Any]], None] = la
                 policy,
                 simulation,
                 cycle=1,
-                episodes=drive.episodes or routes,
+                episodes=episodes,
                 first=drive.first_route,
                 routes=routes,
                 stop=stop,
                 film=drive.film,
                 autopilot=drive.policy == "traffic-manager",
-                on_episode=on_episode,
+                on_episode=lambda summary: on_progress(next(driven), episodes),
             )
         finally:
             simulation.close()
