@@ -100,7 +100,7 @@ def check_whole(directory: CampaignDirectory, runs: Iterable[tuple[str, int]]) -
 
 
 @contextmanager
-def only_one_queues(directory: CampaignDirectory, patience_s: float = 30.0) -> Iterator[None]:
+def only_one_queues(directory: CampaignDirectory, patience_s: float = 60.0) -> Iterator[None]:
     """Entered by one at a time: by commands here, and by jobs (their script does the same) that heal the chain.
 
     A lock that is older than anybody needs it was left by a killed process, and is taken over.
@@ -128,7 +128,8 @@ def local_lock(directory: CampaignDirectory) -> Path:
 
 def begin_anew(run: Path) -> None:
     """Forget what ended a run's earlier jobs, before it is queued again by its user."""
-    for name in (JOBS_FILE, GAVE_UP_FILE, CANCELLED_FILE, "submission/outcome", "submission/attempts"):
+    of_scripts = ("submission/outcome", "submission/attempts", "submission/bad_nodes")
+    for name in (JOBS_FILE, GAVE_UP_FILE, CANCELLED_FILE, *of_scripts):
         (run / name).unlink(missing_ok=True)
 
 

@@ -67,6 +67,11 @@ def submit(here: Place, say: Say, package: Path = PACKAGE) -> ExitCode:
         return start(here, say)
     _refuse_changes(here)
     live = live_jobs(here)
+    if live and directory.cancelled:
+        raise BadInput(
+            f"{directory.root}: was cancelled, and still has jobs ({', '.join(job.id for job in live)}); submit it "
+            "again when they are gone"
+        )
     if live:
         say(f"{directory.root}: submitted already; its jobs: {', '.join(f'{job.id} {job.state}' for job in live)}")
         if here.profile.scheduler == "slurm":
@@ -121,7 +126,9 @@ def live_jobs(here: Place) -> list[Job]:
     queue = read_queue()
     if queue.unknown:
         raise BadInput(f"{queue.unknown[0]}; nothing was queued, try again")
-    return [job for stage in here.campaign.stages for job in queue.of(here.directory.script(stage.name))]
+    frozen = here.directory.campaign().stages if here.directory.exists else ()  # before a correction
+    names = dict.fromkeys(stage.name for stage in (*here.campaign.stages, *frozen))
+    return [job for name in names for job in queue.of(here.directory.script(name))]
 
 
 def require_slurm(here: Place) -> None:
@@ -189,9 +196,9 @@ def _queue(here: Place) -> list[tuple[str, list[str]]]:
 def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str]) -> None:
     """Queue a stage for some seeds; adds the ids of its job arrays to `jobs`: one for all seeds, and where a job is to
     have others behind it, some for each seed."""
-    script, links = here.directory.script(stage), here.profile.chain_length if here.profile.requeue == "chain" else 1
-    if stage == here.campaign.stages[-1].name:
-        links = max(links, 2)  # nobody comes after it to submit it again
+    script = here.directory.script(stage)
+    last, chained = stage == here.campaign.stages[-1].name, here.profile.requeue == "chain"
+    links = here.profile.chain_length if chained else 2 if last else 1  # nobody comes after the last to submit it again
     for seed in seeds:
         begin_anew(here.directory.run(stage, seed))
     after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
@@ -199,7 +206,12 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
     for seed in seeds:
         row = [f"{jobs[0]}_{seed}"]
         for _ in range(links - 1):
-            jobs.append(slurm.sbatch(script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
+            try:
+                jobs.append(slurm.sbatch(script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
+            except BadInput:  # its user may have no more jobs in the queue
+                if chained:
+                    raise
+                break  # the job itself tries again when it starts
             row.append(f"{jobs[-1]}_{seed}")
         note_jobs(here.directory.run(stage, seed), row)
 

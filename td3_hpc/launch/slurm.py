@@ -37,10 +37,12 @@ def sbatch(script: Path, *options: str) -> str:
 
 
 def live_jobs(jobs: list[str]) -> dict[str, str]:
-    """Which of the jobs are queued or running, with their states."""
+    """Which of the jobs are queued or running, with their states; raises UserError where Slurm does not answer."""
     if not jobs or shutil.which("squeue") is None:
         return {}
     result = run("squeue", "-h", "-o", "%i %T", "--jobs", ",".join(jobs))
+    if result.returncode != 0 and "Invalid job id" not in result.stderr:  # that one it has forgotten
+        raise UserError(f"squeue: {reason(result.stderr)}; try again")
     lines = [line.split() for line in result.stdout.splitlines()]
     return {job: state for job, state in lines if state not in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.campaign.verdict import read_verdict
 from td3_hpc.config.cluster import ClusterConfig
@@ -215,6 +216,9 @@ def test_a_running_campaign_is_not_started_twice(trial: Trial) -> None:
             trial.resume({}, {})
         with pytest.raises(BadInput, match="stop it there with Ctrl-C"):
             cancel(trial.root, 1, trial.said.append)
+        CampaignDirectory(trial.root).note("cancelled")
+        with pytest.raises(BadInput, match="was cancelled, and still has jobs"):
+            trial.submit({}, BAD)
     assert trial.starts("b") == 1
 
 

@@ -285,6 +285,19 @@ def test_where_requeueing_is_forbidden_each_stage_has_a_chain_of_its_own(trial: 
 
 
 @pytest.mark.long
+def test_a_chain_that_waits_for_an_unfinished_stage_is_not_used_up(trial: Trial) -> None:
+    """Its links start one after another while the stage before is submitted again, more of them than may fail."""
+    trial.profile = trial.profile.model_copy(update={"requeue": "chain", "chain_length": 5})
+    trial.submit({}, {}, {}, plan={"step_s": SLOW})
+    trial.slurm.run("scancel", *trial.jobs("a"))
+
+    trial.wait_for_end()
+
+    assert trial.verdicts("a", "b", "c") == ["GO", "GO", "GO"]
+    assert [trial.starts(stage) for stage in "abc"] == [1, 1, 1]
+
+
+@pytest.mark.long
 def test_cancel_saves_and_submitting_again_continues(trial: Trial) -> None:
     trial.submit({}, {}, {}, plan={"step_s": SLOW})
     trial.wait_for_steps("b", 2)

@@ -251,6 +251,26 @@ def test_a_node_whose_simulator_never_came_up_is_kept_out_of_the_next_attempt(st
     assert f"the simulator never came up on {bad}, " in stage.log()
 
 
+@pytest.mark.long
+def test_a_node_that_lacks_what_another_one_had_is_kept_out_of_the_next_attempt(stage: Stage, tmp_path: Path) -> None:
+    stage.image = host_image(tmp_path)
+    stage.plan(step_s=0.2)
+    stage.submit()
+    stage.wait_for_starts(1)
+    stage.image.rename(tmp_path / "away.sif")
+    stage.slurm.run("scancel", "--signal=USR1", stage.job)
+    stage.hurry()
+    wait_until(lambda: "no such image on this node" in stage.log(), 40, stage.log)
+    (tmp_path / "away.sif").rename(stage.image)
+
+    stage.hurry()
+
+    stage.finish()
+    bad = re.findall(r"attempt 1 on (\S+): \S+: no such image", stage.log())
+    job = stage.slurm.job(stage.job)
+    assert [job["ExcNodeList"]] == bad != [job["NodeList"]]
+
+
 def test_where_there_is_no_other_node_a_simulator_that_never_comes_up_fails_the_job(stage: Stage) -> None:
     stage.plan(simulator_from=1)
     others = [stage.slurm.node(number) for number in (1, 2)]
@@ -322,6 +342,17 @@ def test_a_chain_of_jobs_goes_on_where_requeueing_is_forbidden(stage: Stage) -> 
     assert stage.slurm.job(stage.job)["ExitCode"] == "75:0"
     assert len(stage.events("started")) == 2
     assert "the stage ended already" in stage.log()
+
+
+@pytest.mark.long
+def test_a_chain_outlives_a_job_that_fails(stage: Stage) -> None:
+    stage.plan(status=1)
+    submission = stage.submit(requeue="chain", chain_length=3)
+    stage.slurm.wait_for_state(submission.jobs[0], "FAILED")
+    stage.plan()
+
+    stage.slurm.wait_for_state(submission.jobs[2], "COMPLETED")
+    assert stage.slurm.job(submission.jobs[1])["JobState"] in ("FAILED", "COMPLETED")
 
 
 def test_a_chain_that_gets_nowhere_stops_with_a_reason(stage: Stage) -> None:
