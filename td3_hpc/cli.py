@@ -197,14 +197,16 @@ def _mount() -> None:
 
 def main() -> None:
     """Entry point of `td3-hpc`: runs a command; an error of the user's is one line on standard error."""
-    _mount()
     try:
+        _mount()
         app()
     except UserError as error:
         if "--debug" in sys.argv:
             raise
         typer.echo(f"td3-hpc: {error}", err=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:  # before a command was far enough to have its own answer
+        sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as in `td3-hpc ... | head`
         sys.stderr.close()
         sys.exit(ExitCode.FAILED)

@@ -5,10 +5,7 @@ import shutil
 from pathlib import Path
 
 from td3_hpc.config import StageConfig
-from td3_hpc.config.changes import CHANGEABLE, changes
-
-#: Keys that may change from a stage to one that continues it. The rest decides what the checkpoint's numbers mean.
-CONTINUABLE = (*CHANGEABLE, "name", "seed", "evaluation", "replay.capacity")
+from td3_hpc.config.changes import CONTINUABLE, changes
 
 
 def obstacles(before: StageConfig, after: StageConfig) -> list[str]:

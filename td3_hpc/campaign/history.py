@@ -82,7 +82,13 @@ class RunHistory:
     @property
     def can_go_on(self) -> bool:
         """Steps are left, and the run has not failed: it is under way, or was stopped or killed."""
-        return not self.finished and self.events[-1:] != self.of("failed")[-1:]
+        return not self.finished and self.last_word.get("event") != "failed"
+
+    @property
+    def last_word(self) -> Event:
+        """How the run itself stands, whatever its simulators said after that; empty where it has not begun."""
+        words = [event for event in self.events if event["event"] in ("attempt", "stopped", "failed", "finished")]
+        return words[-1] if words else {}
 
     @property
     def first_step(self) -> int:

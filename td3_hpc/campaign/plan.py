@@ -57,7 +57,10 @@ class Campaign:
 
 def load_campaign(path: Path) -> Campaign:
     """The campaign in a YAML file; raises BadInput that lists every mistake of every stage."""
-    file = validate(CampaignConfig, read_yaml(path), str(path))
+    values = read_yaml(path)
+    if "training" in values and "stages" not in values:
+        raise BadInput(f"{path}: is a stage, not a campaign; use `td3-hpc submit`, or name it in a campaign's `stages`")
+    file = validate(CampaignConfig, values, str(path))
     problems: list[str] = []
     stages: list[Stage] = []
     data: dict[str, Any] | None = None

@@ -13,6 +13,7 @@ from td3_hpc.campaign.rendering import to_html, to_markdown
 from td3_hpc.campaign.verdict import Verdict, judge_history
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE
 
 #: What a damaged or half-written record may do to code that reads it.
 DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
@@ -22,10 +23,12 @@ def write_report(run_dir: Path, compare_with: Path | None = None) -> Path:
     """Write report.md, report.html and figures/ in the run directory; returns the Markdown file's path.
 
     `compare_with` is the run before this one. What is missing or damaged is said in the report, which shows the rest.
-    Raises BadInput where there is no such directory, or the run to compare with has no configuration, UserError where
+    Raises BadInput where this is no run's directory, or the run to compare with has no configuration, UserError where
     the report cannot be written.
     """
     history = read_history(run_dir)
+    if not any((run_dir / name).exists() for name in (CONFIG_FILE, RECORD_FILE)):
+        raise BadInput(f"{run_dir}: not a run's directory (no {CONFIG_FILE}, no {RECORD_FILE}), nor a campaign's")
     try:
         document = make_document(history, compare_with)
         replace_file(run_dir / "report.md", to_markdown(document).encode())
@@ -71,7 +74,7 @@ def make_document(history: RunHistory, compare_with: Path | None = None) -> Docu
         title=history.stage.name if history.stage else history.run_dir.resolve().name,
         subtitle=_subtitle(history),
         verdict=_banner(history, verdict),
-        reason=_reason(history, verdict),
+        reason=_reason(history, verdict, warnings),
         tiles=_tiles(verdict) if verdict else (),
         sections=made,
         run_dir=history.run_dir,
@@ -113,17 +116,17 @@ def _banner(history: RunHistory, verdict: Verdict | None) -> Chip:
     return Chip("pass" if verdict.verdict == "GO" else "fail", verdict.verdict)
 
 
-def _reason(history: RunHistory, verdict: Verdict | None) -> str:
+def _reason(history: RunHistory, verdict: Verdict | None, warnings: list[str]) -> str:
     if verdict is None or not history.events:
-        return "The run cannot be judged: " + ("; ".join(history.problems) or "nothing is recorded yet") + "."
+        return "The run cannot be judged: " + ("; ".join(warnings) or "nothing is recorded yet") + "."
     if history.finished:
         return verdict.reason
     total = history.config.training.total_steps
-    last = history.events[-1]
+    last = history.last_word
     if not history.can_go_on:
         reason = str(last.get("reason")).split(". ")[0]
         return f"The run failed at step {history.step:,} of {total:,}: {reason}."
-    stopped = f"was stopped by {last.get('signal')}" if last["event"] == "stopped" else "is running, or was killed"
+    stopped = f"was stopped by {last.get('signal')}" if last.get("event") == "stopped" else "is running, or was killed"
     return f"The run stands at step {history.step:,} of {total:,} and {stopped}; `td3-hpc train` continues it."
 
 

@@ -122,16 +122,21 @@ def read_verdict(run_dir: Path) -> Verdict | None:
 def final_verdict(run_dir: Path) -> Verdict:
     """The verdict of a run whose steps are all done: the one in the directory, where it is of this very run.
 
-    A missing or damaged one, or one from before the run was made longer, is written anew.
+    A missing or damaged one, or one from before the run was made longer or its gates were changed, is written anew.
     """
     try:
         verdict = read_verdict(run_dir)
     except BadInput:
         verdict = None
-    history = read_history(run_dir)
-    if verdict is None or verdict.step != history.step or verdict.bound_to.config_sha256 != _config_digest(run_dir):
-        return write_verdict(run_dir)
-    return verdict
+    if verdict is not None and _subject(verdict) == _subject(judge(run_dir)):
+        return verdict
+    return write_verdict(run_dir)
+
+
+def _subject(verdict: Verdict) -> tuple[object, ...]:
+    """What was judged, and by what."""
+    asked = [(gate.name, gate.severity, gate.target) for gate in verdict.gates]
+    return verdict.step, verdict.bound_to.config_sha256, asked
 
 
 def read_gates(run_dir: Path) -> GatesConfig:

@@ -119,7 +119,7 @@ def prune(
 
 
 def _manifest_paths(path: Path) -> list[Path]:
-    found = manifest_paths(path) if path.is_dir() else [path] if path.is_file() else []
+    found = manifest_paths(path) if path.is_dir() else [path] if path.is_file() and path.suffix == ".json" else []
     if not found:
         raise BadInput(f"{path}: no checkpoint here; give a run directory or a state/checkpoint-*.json file")
     return found

@@ -17,6 +17,8 @@ CHANGEABLE = (
     "logging",
     "monitors",
 )
+#: Keys that may change from a run to one that continues from its checkpoint. The rest decides what the numbers mean.
+CONTINUABLE = (*CHANGEABLE, "name", "seed", "evaluation", "replay.capacity")
 
 
 def changes(old: StageConfig, new: StageConfig, allowed: Sequence[str] = ()) -> list[str]:

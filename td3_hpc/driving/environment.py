@@ -84,7 +84,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self.observation_space = observation_space()  # type: ignore[assignment]  # Gymnasium types its values as Any
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
         self._config, self._purpose, self._timeout_s = config, purpose, timeout_s
-        self._weathers = [_weather(name) for name in config.weather]
+        self._weathers = [weather_preset(name) for name in config.weather]
         self._decision_s = config.ticks_per_action * config.fixed_delta_seconds
         self._vehicles: list[tuple[Any, float, float]] = []
         self._actors: list[Any] = []
@@ -343,7 +343,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         return {"image": self._stack.image, "vector": vector}
 
 
-def _weather(name: str) -> Any:
+def weather_preset(name: str) -> Any:
+    """CARLA's weather of that name; raises BadInput where it has none."""
     presets = sorted(
         key for key, value in vars(carla.WeatherParameters).items() if isinstance(value, carla.WeatherParameters)
     )

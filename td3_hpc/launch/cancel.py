@@ -6,16 +6,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from td3_hpc.campaign.directory import CampaignDirectory, place_of
+from td3_hpc.checkpoint.manifest import STATE_DIR
+from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.launch import slurm
 from td3_hpc.launch.campaign_files import CANCELLED_FILE, local_lock, noted_jobs
 from td3_hpc.launch.foreground import is_held
 from td3_hpc.launch.job_states import Job, read_queue
+from td3_hpc.launch.submission import submitted_profile
 
 POLL_S = 1.0
 
 
 def cancel(path: Path, wait_s: float, say: Callable[[str], None]) -> None:
-    """Cancel the jobs of a run or a campaign; running ones are first told to save. Raises BadInput, UserError."""
+    """Cancel the jobs of a run or a campaign; running ones are first told to save.
+
+    Raises BadInput or UserError, nothing changed: no such run, one that a process works on without Slurm, or Slurm
+    does not answer.
+    """
     if not path.is_dir():
         raise BadInput(f"{path}: no such run or campaign")
     path = path.absolute()
@@ -30,6 +38,14 @@ def cancel(path: Path, wait_s: float, say: Callable[[str], None]) -> None:
         runs = [run for stage in stages for run in sorted((directory.root / stage).glob("seed-*"))]
     else:
         scripts, runs = [path / "submission" / "stage.sbatch"], [path]
+    profile = submitted_profile(path)
+    if profile is None or profile.scheduler == "local":
+        for state in (run / STATE_DIR for run in runs):
+            if state.is_dir():
+                Ownership(state).refuse_live_holder()  # says which process, and to stop it
+        say("nothing to cancel: it was not submitted to Slurm, and no process works on it")
+        return
+    slurm.use_configuration(profile.slurm_conf)
     _live(scripts, runs)  # where Slurm does not answer, nothing is changed
     if directory.exists:
         directory.note("cancelled")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from td3_hpc.errors import ExitCode
+from td3_hpc.errors import BadInput, ExitCode
 
 
 def drill(
@@ -33,6 +33,10 @@ def drill(
     from td3_hpc.durable import replace_file
     from td3_hpc.launch.drill_list import load_drills
 
+    if markdown_file is not None and not markdown_file.parent.is_dir():
+        raise BadInput(f"{markdown_file}: there is no folder {markdown_file.parent}")
+    if workspace is not None and workspace.exists() and not workspace.is_dir():
+        raise BadInput(f"{workspace}: not a folder; give --workspace another one")
     load_drills()
     console = Console(soft_wrap=False)
     drills = chosen(names or [])

@@ -21,8 +21,12 @@ def show_log(run: Path, lines: int, follow: bool, goes_on: Callable[[], bool] = 
     if CampaignDirectory(run).exists:
         runs = ", ".join(str(path) for path in sorted(run.glob("*/seed-*")))
         raise BadInput(f"{run}: a campaign; give one of its runs: {runs}")
+    if not run.is_dir():
+        raise BadInput(f"{run}: no such run directory")
     log = newest_log(run)
-    if log is None and not follow:
+    if log is None and follow:
+        _say(f"{run}: no job of it has written a log yet; waiting for one\n")
+    elif log is None:
         raise BadInput(f"{run}: no job of it has written a log yet; a run without Slurm prints where it was started")
     place = 0
     if log is not None:

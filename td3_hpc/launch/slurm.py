@@ -16,6 +16,15 @@ def use_configuration(slurm_conf: Path | None) -> None:
         os.environ.setdefault("SLURM_CONF", str(slurm_conf))
 
 
+def usable() -> bool:
+    """Whether this machine has Slurm's commands, and the slurm.conf that they are to use."""
+    try:
+        require()
+    except BadInput:
+        return False
+    return True
+
+
 def require() -> None:
     """Raise BadInput where this machine has no Slurm commands, or not the slurm.conf that they are to use."""
     if shutil.which("sbatch") is None:

@@ -8,13 +8,12 @@ from typing import Any
 from td3_hpc.campaign.admission import Admissions
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.progress import Progress, read_progress
-from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.launch import slurm
 from td3_hpc.launch.campaign_files import local_lock, noted_jobs
 from td3_hpc.launch.foreground import is_held
 from td3_hpc.launch.job_states import Job, Queue, ended_jobs, read_queue
-from td3_hpc.launch.submission import load_cluster
+from td3_hpc.launch.submission import submitted_profile
 
 RUN_FILES = ("config.yaml", "record.jsonl", "submission/stage.yaml")
 
@@ -56,7 +55,8 @@ def read_status(paths: Sequence[Path]) -> Status:
     """The status of run and campaign directories. Raises BadInput for another path."""
     places = [_place(path) for path in paths]
     run_dirs = [run for _, runs in places for run in runs]
-    profiles = [profile for root, runs in places for folder in (root, *runs) if (profile := _profile(folder))]
+    folders = [folder for root, runs in places for folder in (root, *runs)]
+    profiles = [profile for folder in folders if (profile := submitted_profile(folder))]
     for profile in profiles:
         slurm.use_configuration(profile.slurm_conf)
     on_slurm = any(profile.scheduler == "slurm" for profile in profiles)
@@ -101,15 +101,6 @@ def _place(path: Path) -> tuple[Path, list[Path]]:
 
 def _is_run(path: Path) -> bool:
     return any((path / name).is_file() for name in RUN_FILES)
-
-
-def _profile(directory: Path) -> ClusterConfig | None:
-    """The profile that a run, or the campaign that it belongs to, was submitted with."""
-    for folder in (directory, directory.parent.parent):
-        path = folder / "submission" / "cluster.yaml"
-        if path.is_file():
-            return load_cluster(str(path))
-    return None
 
 
 def _live(run: Path, queue: Queue) -> Job | None:

@@ -44,6 +44,15 @@ def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
     return validate(ClusterConfig, apply_overrides(read_yaml(path), overrides), str(path))
 
 
+def submitted_profile(directory: Path) -> ClusterConfig | None:
+    """The profile that a campaign or a run (or its campaign) was submitted with; None where it was not."""
+    for folder in (directory, directory.parent.parent):
+        path = folder / "submission" / "cluster.yaml"
+        if path.is_file():
+            return load_cluster(str(path))
+    return None
+
+
 def show(
     stage_path: Path,
     profile: ClusterConfig,

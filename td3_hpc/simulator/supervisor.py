@@ -174,8 +174,8 @@ class Supervisor:
         found, wanted = self._version_call.version, self._config.version
         if found != wanted:
             raise BadInput(
-                f"the simulator on {self._config.host}:{self._port} has version {found}, not {wanted}: "
-                f"use CARLA {wanted}, since the client speaks no other"
+                f"the simulator on {self._config.host}:{self._port} has version {found}, where simulator.version "
+                f"asks for {wanted}: correct it, or start CARLA {wanted}"
             )
 
     def _check_listener(self) -> None:

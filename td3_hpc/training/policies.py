@@ -9,6 +9,7 @@ import numpy as np
 from td3_hpc.checkpoint import open_checkpoint
 from td3_hpc.config import StageConfig
 from td3_hpc.driving.pure_pursuit import pure_pursuit
+from td3_hpc.errors import BadInput
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.device import choose_device
 from td3_hpc.training.evaluation import Policy
@@ -39,7 +40,12 @@ def blinded(policy: Policy, blank: Blank) -> Policy:
 
 def _trained(config: StageConfig, path: Path) -> Policy:
     agent = _agent(config)
-    agent.load_state(open_checkpoint(path).state()["agent"])
+    try:
+        agent.load_state(open_checkpoint(path).state()["agent"])
+    except ValueError as error:
+        raise BadInput(
+            f"{path}: its networks are not the configuration's ({error}); leave agent.hidden as it was"
+        ) from None
     return agent.act
 
 

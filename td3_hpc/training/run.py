@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from td3_hpc.checkpoint import Checkpoint, CheckpointStore
-from td3_hpc.config import StageConfig, dump_yaml, load_stage
-from td3_hpc.config.changes import CHANGEABLE, changes
+import yaml
+
+from td3_hpc.checkpoint import Checkpoint, CheckpointStore, has_checkpoint
+from td3_hpc.checkpoint.manifest import STATE_DIR
+from td3_hpc.config import StageConfig, dump_yaml, load_stage, validate
+from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.replay import ReplayBuffer
@@ -60,6 +63,8 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
     """One attempt at the run, from the newest checkpoint where there is one."""
     checkpoint = store.latest()
     tree = checkpoint.state() if checkpoint else None
+    if checkpoint is not None and tree is not None:
+        _check_whose(checkpoint, tree, config)
     first_step = int(tree["counters"]["step"]) if tree else 0
     record = RunRecord(run_dir)
     record.step = first_step
@@ -158,11 +163,14 @@ def _prepare_directory(run_dir: Path, config: StageConfig) -> None:
 
 
 def check_unchanged(run_dir: Path, config: StageConfig) -> None:
-    """Refuse a configuration that would make the run in this directory another run."""
+    """Refuse a configuration that would make the run in this directory another run; one that has done nothing may
+    become another."""
     path = run_dir / CONFIG_FILE
     if not path.exists():
         return
     old = load_stage(path)
+    if not has_checkpoint(run_dir) and not _is_complete(run_dir, old):
+        return
     changed = changes(old, config, CHANGEABLE)
     if changed:
         raise BadInput(
@@ -173,6 +181,17 @@ def check_unchanged(run_dir: Path, config: StageConfig) -> None:
         raise BadInput(
             f"{run_dir}: training.total_steps may grow on resume, not shrink "
             f"({old.training.total_steps} -> {config.training.total_steps})"
+        )
+
+
+def _check_whose(checkpoint: Checkpoint, tree: dict[str, Any], config: StageConfig) -> None:
+    """Refuse a checkpoint of another run, which somebody has put here."""
+    path = checkpoint.run_dir / STATE_DIR / checkpoint.manifest.name
+    old = validate(StageConfig, yaml.safe_load(tree["config"]), str(path))
+    changed = changes(old, config, CONTINUABLE if "adopted_from" in checkpoint.manifest.tags else CHANGEABLE)
+    if changed:
+        raise BadInput(
+            f"{path}: a checkpoint of another run: {', '.join(changed)}. Take it away, or give another --run-dir"
         )
 
 

@@ -93,6 +93,11 @@ def test_gates_of_a_stage_change_those_of_the_campaign(tmp_path: Path) -> None:
     assert first.gates.finite is False
 
 
+def test_a_stages_file_is_no_campaign() -> None:
+    with pytest.raises(BadInput, match="is a stage, not a campaign"):
+        load_campaign(ROOT / "configs" / "stages" / "1k.yaml")
+
+
 def test_every_mistake_of_every_stage_is_told_at_once(tmp_path: Path) -> None:
     path = write(
         tmp_path,

@@ -197,11 +197,35 @@ def test_no_directory_is_bad_input(tmp_path):
         write_report(tmp_path / "none")
 
 
-def test_an_empty_directory(tmp_path):
-    text, _ = report(tmp_path)
+def test_a_directory_that_is_no_runs_is_left_as_it_is(tmp_path):
+    (tmp_path / "report.md").write_text("another page")
+    with pytest.raises(BadInput, match="not a run's directory"):
+        write_report(tmp_path)
+    assert (tmp_path / "report.md").read_text() == "another page"
+
+
+def test_a_run_that_has_lost_all_but_its_configuration(healthy_run):
+    (healthy_run / "record.jsonl").unlink()
+    text, _ = report(healthy_run)
     assert "NO VERDICT" in text
-    assert "config.yaml: no such file" in text
     assert "record.jsonl: no such file" in text
+
+
+def test_gates_that_cannot_be_read_are_the_reason(healthy_run):
+    (healthy_run / "gates.yaml").write_text("q_magnitud: off")
+    text, _ = report(healthy_run)
+    assert "The run cannot be judged: " in text
+    assert "did you mean q_magnitude?" in text
+
+
+def test_a_failed_run_stays_failed_whatever_its_simulators_say_after_it(healthy_run):
+    path = healthy_run / "record.jsonl"
+    lines = [line for line in path.read_text().splitlines() if json.loads(line)["event"] != "finished"]
+    ends = [{"event": "failed", "reason": "NaN in update 2. More"}, {"event": "simulator", "state": "ended"}]
+    path.write_text("\n".join([*lines, *(json.dumps({"step": 500, "time": 1e9, **end}) for end in ends)]) + "\n")
+    text, _ = report(healthy_run)
+    assert "FAILED" in text.splitlines()[0]
+    assert "NaN in update 2" in text
 
 
 def test_a_run_that_has_just_started(healthy_run):

@@ -91,6 +91,12 @@ def test_a_verdict_from_before_the_run_grew_is_replaced(healthy_run):
     assert final_verdict(healthy_run).verdict == "NO-GO"
 
 
+def test_a_verdict_from_before_its_gates_were_changed_is_replaced(healthy_run):
+    write_verdict(healthy_run)
+    (healthy_run / "gates.yaml").write_text("route_completion: {limit: 99.9, severity: blocking}")
+    assert final_verdict(healthy_run).verdict == "NO-GO"
+
+
 def test_no_verdict_is_none(tmp_path):
     assert read_verdict(tmp_path) is None
 

@@ -1,12 +1,16 @@
 """Cancelling where there is nothing to cancel; tests/slurm cancels real jobs."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
+from td3_hpc.checkpoint.ownership import Ownership
+from td3_hpc.config import dump_yaml
+from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch.cancel import cancel
 from tests.campaign_stand_in import write_campaign
@@ -18,6 +22,8 @@ def campaign(tmp_path: Path) -> CampaignDirectory:
     (directory.root / "a" / "seed-1" / "submission").mkdir(parents=True)
     plan = load_campaign(write_campaign(tmp_path / "trial.yaml", {}))
     (directory.root / "campaign.yaml").write_text(plan.to_yaml())
+    directory.submission.mkdir()
+    (directory.submission / "cluster.yaml").write_text(dump_yaml(ClusterConfig(scheduler="slurm")))
     return directory
 
 
@@ -36,6 +42,21 @@ def test_without_slurm_nothing_is_changed(
 def test_a_run_of_a_campaign_is_cancelled_with_it(campaign: CampaignDirectory) -> None:
     with pytest.raises(BadInput, match="the campaign would start it again; cancel the campaign"):
         cancel(campaign.run("a", 1), 1, print)
+
+
+def test_a_run_without_slurm_has_no_job_to_cancel(tmp_path: Path) -> None:
+    said: list[str] = []
+    state = tmp_path / "run" / "state"
+    state.mkdir(parents=True)
+
+    cancel(tmp_path / "run", 1, said.append)
+    assert "it was not submitted to Slurm" in said[0]
+
+    held = Ownership(state)
+    held.claim(None)
+    with pytest.raises(UserError, match=f"in use by attempt 1, process {os.getpid()}"):
+        cancel(tmp_path / "run", 1, said.append)
+    held.release()
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:

@@ -18,6 +18,11 @@ def write(run: Path, job: int, text: str, time: float) -> Path:
     return path
 
 
+def test_a_run_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such run directory"):
+        show_log(tmp_path / "none", lines=2, follow=True)
+
+
 def test_the_newest_log_is_the_one_that_was_written_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, 9, "old\n", 100)
     newest = write(tmp_path, 8, "one\ntwo\nthree\n", 200)

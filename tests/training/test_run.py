@@ -104,6 +104,16 @@ def test_another_configuration_is_refused_and_names_the_keys(make_run):
     assert "seed (3 -> 4)" in output
 
 
+def test_a_checkpoint_of_another_run_is_refused_by_the_keys(make_run):
+    run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 24})
+    assert run.train()[0] == 0
+    (run.directory / "config.yaml").unlink()
+    (run.directory / "record.jsonl").unlink()
+    code, output = run.train("-o", "training.total_steps=28", "-o", "agent.tau=0.01")
+    assert code == 2, output
+    assert "a checkpoint of another run: agent.tau (0.005 -> 0.01)" in output
+
+
 def test_a_finished_run_can_be_made_longer(make_run):
     run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 24})
     assert run.train()[0] == 0
@@ -116,6 +126,7 @@ def test_a_finished_run_can_be_made_longer(make_run):
     ("option", "message"),
     [
         ("environment.town=Atlantis", "Atlantis"),
+        ("environment.weather=[Sunny]", "ClearNoon"),
         ("training.learning_starts=40", "learning would never start"),
         ("agent.tua=1", "did you mean tau"),
         ("training.device=cuda", "CUDA"),

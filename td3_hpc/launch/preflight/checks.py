@@ -1,6 +1,5 @@
 """Every check of preflight, by the name that its line in the table has. To add one: a function, and a line here."""
 
-import shutil
 from collections.abc import Callable
 
 from td3_hpc.launch import slurm
@@ -35,6 +34,7 @@ EVERYWHERE: Checks = {
     "signal lead time": walltime.check_signal_lead,
     "versions": simulator.check_version,
     "town": simulator.check_town,
+    "weather and vehicle": simulator.check_weather_and_vehicle,
     "CARLA": simulator.check_carla_machine,
     "ports": simulator.check_ports,
 }
@@ -87,6 +87,6 @@ def checks_for(plan: Plan) -> Checks:
     if plan.profile.container:
         chosen |= IN_A_CONTAINER
     if plan.profile.scheduler == "slurm":
-        chosen |= ON_SLURM if shutil.which("sbatch") else {"Slurm": no_slurm}
+        chosen |= ON_SLURM if slurm.usable() else {"Slurm": no_slurm}
     measured: Checks = {"doctor": nodes.check_doctor, **MEASURED}
     return chosen | (measured if plan.doctor_result else {"doctor": never_measured})

@@ -3,6 +3,7 @@
 import platform
 import socket
 import time
+from difflib import get_close_matches
 from pathlib import Path
 
 import td3_hpc
@@ -90,6 +91,24 @@ def check_town(plan: Plan) -> str:
     maps = stage.simulator.maps
     load_town(town, _visible(plan, maps, "simulator.maps") if maps else None)
     return f"{town}, of the embedded simulator" + (f" with {maps}" if maps else "")
+
+
+def check_weather_and_vehicle(plan: Plan) -> str:
+    """The client knows the weather; the embedded simulator has the vehicle (others are asked when the run starts)."""
+    from td3_hpc.driving.environment import weather_preset  # loads the client library
+    from td3_hpc.simulator.blueprints import library
+
+    environment = plan.stage.environment
+    for name in environment.weather:
+        weather_preset(name)
+    vehicles = [name for name in library() if name.startswith("vehicle.")]
+    if plan.stage.simulator.kind == "embedded" and environment.vehicle not in vehicles:
+        near = ", ".join(get_close_matches(environment.vehicle, vehicles, cutoff=0))
+        raise Mistake(
+            f"{environment.vehicle}: not a vehicle of the embedded simulator; the nearest: {near}",
+            "correct environment.vehicle",
+        )
+    return f"{', '.join(environment.weather)}; {environment.vehicle}"
 
 
 def _town_file(plan: Plan, path: Path) -> str:

@@ -90,8 +90,11 @@ def check_walltime(plan: Plan) -> str:
     attempts = max(1, math.ceil(seconds / usable))
     found = (
         f"{steps - steps_done(plan.run_dir)} steps at {rate.learning:.1f}/s ({rate.source}) and evaluation: about "
-        f"{_duration(seconds)}, {attempts} attempt{'s' if attempts > 1 else ''} of {profile.walltime_minutes} minutes"
+        f"{_duration(seconds)}"
     )
+    if profile.scheduler == "local":
+        return found
+    found += f", {attempts} attempt{'s' if attempts > 1 else ''} of {profile.walltime_minutes} minutes"
     if profile.requeue == "chain" and attempts > profile.chain_length:
         raise Mistake(
             f"{found}, but the chain has {profile.chain_length} jobs",

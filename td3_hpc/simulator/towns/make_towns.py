@@ -7,9 +7,9 @@ All are grids of junctions. A node of the grid with four arms is a junction with
 junction with a stop or yield sign, one with two a bend. The same seed gives the same bytes.
 """
 
+import argparse
 import math
 import random
-import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -359,9 +359,14 @@ def _add_sidewalks(road: ET.Element) -> None:
 
 def main(directory: Path, seeds: list[int]) -> None:
     """Write our own towns, or those of the seeds."""
+    directory.mkdir(parents=True, exist_ok=True)
     for grid in map(draw_grid, seeds) if seeds else (HAMLET, BROOKFIELD):
         (directory / f"{grid.name}.xodr").write_text(build(grid), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [int(seed) for seed in sys.argv[2:]])
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("directory", type=Path, help="where the .xodr files go")
+    parser.add_argument("seeds", type=int, nargs="*", help="a town for each; none: the package's own towns")
+    arguments = parser.parse_args()
+    main(arguments.directory, arguments.seeds)

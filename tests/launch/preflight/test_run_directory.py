@@ -57,6 +57,9 @@ def test_a_run_of_another_configuration_is_refused_by_the_key(tmp_path: Path) ->
     run.mkdir()
     assert check_same_run(plan(run)) == "a new run"
     (run / "config.yaml").write_text(dump_yaml(stage()))
+    check_same_run(plan(run, "seed=2"))  # it has done nothing yet
+    (run / "state").mkdir()
+    (run / "state" / "checkpoint-e0001-s000000005-0001.json").touch()
 
     assert check_same_run(plan(run)) == "continues the run that is there"
     with pytest.raises(BadInput, match=r"holds a run of another configuration: seed \(1 -> 2\)"):

@@ -7,7 +7,13 @@ import pytest
 
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
-from td3_hpc.launch.preflight.simulator import check_carla_machine, check_ports, check_town, check_version
+from td3_hpc.launch.preflight.simulator import (
+    check_carla_machine,
+    check_ports,
+    check_town,
+    check_version,
+    check_weather_and_vehicle,
+)
 from tests.conftest import REPOSITORY, SimulatorServer
 from tests.launch.preflight.plans import plan
 
@@ -70,6 +76,14 @@ def test_a_town_that_there_is_not_is_refused_with_those_there_are(tmp_path: Path
     with pytest.raises(Mistake, match=r"Town02: not one of .*: Town01, Town10HD_Opt"):
         check_town(plan(tmp_path / "run", *carla(carla_root, "environment.town=Town02")))
     assert "Town01" in check_town(plan(tmp_path / "run", *carla(carla_root)))
+
+
+def test_weather_and_vehicle_that_there_are_not_are_refused_with_those_there_are(tmp_path: Path) -> None:
+    assert "ClearNoon; vehicle.tesla.model3" in check_weather_and_vehicle(plan(tmp_path / "run"))
+    with pytest.raises(BadInput, match=r"environment\.weather Sunny: CARLA knows ClearNight, ClearNoon"):
+        check_weather_and_vehicle(plan(tmp_path / "run", "environment.weather=[Sunny]"))
+    with pytest.raises(Mistake, match=r"the nearest: vehicle\.tesla\.model3"):
+        check_weather_and_vehicle(plan(tmp_path / "run", "environment.vehicle=vehicle.tesla.model4"))
 
 
 def test_files_that_the_job_would_not_find_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def record(run_dir: Path, *events: dict) -> None:
 
 def test_attempts_are_counted_from_the_stated_rate(tmp_path: Path) -> None:
     # 1e6 / 10 + 100 cycles of 3 episodes of 1000 decisions / 10 = 130,000 s, in attempts of 600 - 3 - 0.5 minutes.
-    found = check_walltime(plan(tmp_path / "run", *MILLION, rate=10, walltime_minutes=600))
+    found = check_walltime(plan(tmp_path / "run", *MILLION, rate=10, walltime_minutes=600, scheduler="slurm"))
 
     assert found.startswith("1000000 steps at 10.0/s (stated) and evaluation: about 36.1 hours, 4 attempts of 600")
 

@@ -24,9 +24,9 @@ def test_our_own_towns_are_what_the_program_makes(grid: Grid):
 
 
 def test_the_same_seed_gives_the_same_file_in_any_process(tmp_path: Path):
-    command = [sys.executable, "-m", "td3_hpc.simulator.towns.make_towns", str(tmp_path), "7"]
+    command = [sys.executable, "-m", "td3_hpc.simulator.towns.make_towns", str(tmp_path / "towns"), "7"]
     subprocess.run(command, check=True, timeout=120, cwd=REPOSITORY, env={**os.environ, "PYTHONHASHSEED": "1"})
-    assert build(draw_grid(7)) == (tmp_path / "Seed7.xodr").read_text(encoding="utf-8")
+    assert build(draw_grid(7)) == (tmp_path / "towns" / "Seed7.xodr").read_text(encoding="utf-8")
     assert draw_grid(1) != draw_grid(2)
 
 
