@@ -190,7 +190,7 @@ def test_another_version_is_refused_at_once(supervise, tmp_path):
     handle = supervise(carla_config(installation_of_version(tmp_path / "carla", "0.9.15")))
     error = failure(handle)
     assert isinstance(error, BadInput)
-    assert "version 0.9.15, not 0.9.16" in str(error)
+    assert "has version 0.9.15, where simulator.version asks for 0.9.16" in str(error)
     assert published(tmp_path)["status"] == "failed"
 
 
