@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from td3_hpc.errors import BadInput
+
 
 def sync_directory(directory: Path) -> None:
     """Make the directory's entries durable (a rename is not, until its directory is synced)."""
@@ -11,6 +13,13 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_folder(path: Path) -> None:
+    """Raise BadInput where a file that a user has named lies in no folder."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise BadInput(f"{path}: there is no folder {folder}")
 
 
 def replace_file(path: Path, content: bytes) -> None:

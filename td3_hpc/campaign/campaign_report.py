@@ -1,5 +1,6 @@
 """The page of a campaign: its stages and seeds, their verdicts, and the way to each run's report."""
 
+from operator import itemgetter
 from pathlib import Path
 
 from td3_hpc import __version__
@@ -171,7 +172,8 @@ def _state(directory: CampaignDirectory, campaign: Campaign, runs: list[_Run]) -
 def _as_of(runs: list[_Run]) -> str:
     """Until when the page tells, and how to have it tell more: it is written when a stage ends."""
     events = [event for run in runs if run.history for event in run.history.events]
-    newest = max((event for event in events if isinstance(event.get("time"), float)), key=when, default=None)
+    timed = [event for event in events if isinstance(event.get("time"), float)]
+    newest = max(timed, key=itemgetter("time"), default=None)
     until = f"Written with what was recorded until {when(newest)} UTC; " if newest else ""
     return sentence(f"{until}`td3-hpc report` with this directory writes it anew")
 

@@ -38,6 +38,12 @@ class Evidence:
         return f"{self.count:,} × `{self.event}` ({self.fields}), {steps}, {lines}"
 
 
+def last_word(events: Iterable[Event]) -> Event:
+    """The last event that tells how a run itself stands; empty where there is none."""
+    words = [event for event in events if event["event"] in ("attempt", "stopped", "failed", "finished")]
+    return words[-1] if words else {}
+
+
 @dataclass
 class RunHistory:
     """The events of one run by kind, in order, as far as they can be read."""
@@ -87,8 +93,7 @@ class RunHistory:
     @property
     def last_word(self) -> Event:
         """How the run itself stands, whatever its simulators said after that; empty where it has not begun."""
-        words = [event for event in self.events if event["event"] in ("attempt", "stopped", "failed", "finished")]
-        return words[-1] if words else {}
+        return last_word(self.events)
 
     @property
     def first_step(self) -> int:

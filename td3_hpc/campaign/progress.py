@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from td3_hpc.campaign.admission import step_of
+from td3_hpc.campaign.history import last_word
 from td3_hpc.campaign.verdict import read_verdict
 from td3_hpc.config import load_stage
 from td3_hpc.errors import BadInput
@@ -89,11 +90,11 @@ def _state(run_dir: Path, events: list[dict[str, Any]]) -> tuple[str, str]:
         return "finished", str(error)
     if verdict is not None:
         return verdict.verdict, verdict.reason if verdict.verdict == "NO-GO" else ""
-    last = [event for event in events if event["event"] in ("attempt", "stopped", "failed", "finished")][-1:]
+    last = last_word(events)
     if not last:  # or longer ago than what was read
         return ("started" if events else "not started"), ""
-    kind = last[0]["event"]
-    reason = str(last[0].get("reason", "")).splitlines() if kind == "failed" else []
+    kind = last["event"]
+    reason = str(last.get("reason", "")).splitlines() if kind == "failed" else []
     return ("started" if kind == "attempt" else kind), reason[0] if reason else ""
 
 

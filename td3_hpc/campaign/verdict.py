@@ -96,7 +96,10 @@ def judge_history(history: RunHistory) -> Verdict:
 
 def write_verdict(run_dir: Path) -> Verdict:
     """Judge a run and write verdict.json atomically. Raises UserError where it cannot be written."""
-    verdict = judge(run_dir)
+    return _write(run_dir, judge(run_dir))
+
+
+def _write(run_dir: Path, verdict: Verdict) -> Verdict:
     try:
         replace_file(run_dir / VERDICT_FILE, _ADAPTER.dump_json(verdict, indent=1))
     except OSError as error:
@@ -128,9 +131,8 @@ def final_verdict(run_dir: Path) -> Verdict:
         verdict = read_verdict(run_dir)
     except BadInput:
         verdict = None
-    if verdict is not None and _subject(verdict) == _subject(judge(run_dir)):
-        return verdict
-    return write_verdict(run_dir)
+    now = judge(run_dir)
+    return verdict if verdict is not None and _subject(verdict) == _subject(now) else _write(run_dir, now)
 
 
 def _subject(verdict: Verdict) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from td3_hpc.config.environment import (
     RouteConfig,
     TrafficConfig,
 )
-from td3_hpc.config.loading import apply_overrides, dump_yaml, load_stage, read_yaml, validate
+from td3_hpc.config.loading import apply_overrides, dump_yaml, load_stage, parse_stage, read_yaml, validate
 from td3_hpc.config.monitors import AlertConfig, GradientLimits, GrowthConfig, MonitorsConfig
 from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.config.stage import StageConfig
@@ -37,6 +37,7 @@ __all__ = [
     "apply_overrides",
     "dump_yaml",
     "load_stage",
+    "parse_stage",
     "read_yaml",
     "validate",
 ]

@@ -80,13 +80,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: no such file{_near_miss(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read ({error})") from None
+    return _mapping(text, str(path))
+
+
+def _mapping(text: str, source: str) -> dict[str, Any]:
     try:
         data = _parse(text)
     except _NotYaml as error:
-        raise BadInput(f"{path}: not valid YAML: {error}") from None
+        raise BadInput(f"{source}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
         found = type(data).__name__ if text.strip() else "an empty file"
-        raise BadInput(f"{path}: expected `key: value` lines, found {found}")
+        raise BadInput(f"{source}: expected `key: value` lines, found {found}")
     return data
 
 
@@ -127,6 +131,11 @@ def load_stage(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
     if "stages" in values:
         raise BadInput(f"{path}: is a campaign, not a stage; give one of its stages' files, or use `td3-hpc campaign`")
     return validate(StageConfig, apply_overrides(values, overrides), str(path))
+
+
+def parse_stage(text: str, source: str) -> StageConfig:
+    """The stage in a text that `dump_yaml` made; raises BadInput, `source` naming where it stands."""
+    return validate(StageConfig, _mapping(text, source), source)
 
 
 def dump_yaml(config: Section) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from td3_hpc.driving.observation import FRAME_SIZE, Frame
 from td3_hpc.driving.sensors import Sensor, picture_of
+from td3_hpc.durable import require_folder
 from td3_hpc.errors import BadInput
 
 WIDTH, HEIGHT = 480, 270
@@ -25,8 +26,7 @@ def check_format(path: Path) -> None:
     """Raises BadInput for a file name that is no film's, or lies in no folder."""
     if path.suffix.lower() not in FORMATS:
         raise BadInput(f"{path}: a film is written as {' or '.join(FORMATS)}")
-    if not path.absolute().parent.is_dir():
-        raise BadInput(f"{path}: there is no folder {path.absolute().parent}")
+    require_folder(path)
 
 
 class Film(Sensor):

@@ -30,11 +30,11 @@ def drill(
     from rich.table import Table
 
     from td3_hpc.campaign.drills.table import HEADINGS, chosen, markdown, run_drill
-    from td3_hpc.durable import replace_file
+    from td3_hpc.durable import replace_file, require_folder
     from td3_hpc.launch.drill_list import load_drills
 
-    if markdown_file is not None and not markdown_file.parent.is_dir():
-        raise BadInput(f"{markdown_file}: there is no folder {markdown_file.parent}")
+    if markdown_file is not None:
+        require_folder(markdown_file)
     if workspace is not None and workspace.exists() and not workspace.is_dir():
         raise BadInput(f"{workspace}: not a folder; give --workspace another one")
     load_drills()

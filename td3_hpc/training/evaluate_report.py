@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
-from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput, UserError
+from td3_hpc.durable import replace_file, require_folder
+from td3_hpc.errors import UserError
 from td3_hpc.training.evaluate_run import Drive, Driven, evaluate_run, figures
 from td3_hpc.training.measures import MEASURES, Estimate
 from td3_hpc.training.signals import StopRequested
@@ -18,8 +18,8 @@ from td3_hpc.training.signals import StopRequested
 
 def print_drives(drives: Sequence[Drive], json_file: Path | None) -> None:
     """Drive each, with a progress bar in a terminal; print the episodes, and the figures over all of them."""
-    if json_file is not None and not json_file.parent.is_dir():
-        raise BadInput(f"{json_file}: there is no folder {json_file.parent}")
+    if json_file is not None:
+        require_folder(json_file)
     console = Console()
     done: list[Driven] = []
     for drive in drives:

@@ -127,14 +127,15 @@ def _workspace() -> Iterator[Path]:
 
 def _read(drive: Drive) -> tuple[StageConfig, int | None]:
     """The configuration, and the checkpoint's step where there is one to drive."""
+    is_stage = drive.path.suffix in (".yaml", ".yml")
     if drive.policy == "checkpoint":
-        if drive.path.suffix in (".yaml", ".yml"):
+        if is_stage:
             raise BadInput(
                 f"{drive.path}: a stage has no checkpoint to drive; give a run directory, or another --policy"
             )
         checkpoint = open_checkpoint(drive.path)
         return load_stage(_config_file(checkpoint.run_dir), drive.overrides), checkpoint.manifest.step
-    path = drive.path if drive.path.suffix in (".yaml", ".yml") else _config_file(drive.path)
+    path = drive.path if is_stage else _config_file(drive.path)
     return load_stage(path, drive.overrides), None
 
 

@@ -39,9 +39,9 @@ def blinded(policy: Policy, blank: Blank) -> Policy:
 
 
 def _trained(config: StageConfig, path: Path) -> Policy:
-    agent = _agent(config)
+    agent, saved = _agent(config), open_checkpoint(path).state()["agent"]
     try:
-        agent.load_state(open_checkpoint(path).state()["agent"])
+        agent.load_state(saved)
     except ValueError as error:
         raise BadInput(
             f"{path}: its networks are not the configuration's ({error}); leave agent.hidden as it was"

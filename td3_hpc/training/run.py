@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from td3_hpc.checkpoint import Checkpoint, CheckpointStore, has_checkpoint
 from td3_hpc.checkpoint.manifest import STATE_DIR
-from td3_hpc.config import StageConfig, dump_yaml, load_stage, validate
+from td3_hpc.config import StageConfig, dump_yaml, load_stage, parse_stage
 from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
@@ -187,7 +185,7 @@ def check_unchanged(run_dir: Path, config: StageConfig) -> None:
 def _check_whose(checkpoint: Checkpoint, tree: dict[str, Any], config: StageConfig) -> None:
     """Refuse a checkpoint of another run, which somebody has put here."""
     path = checkpoint.run_dir / STATE_DIR / checkpoint.manifest.name
-    old = validate(StageConfig, yaml.safe_load(tree["config"]), str(path))
+    old = parse_stage(tree["config"], str(path))
     changed = changes(old, config, CONTINUABLE if "adopted_from" in checkpoint.manifest.tags else CHANGEABLE)
     if changed:
         raise BadInput(
