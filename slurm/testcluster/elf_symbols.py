@@ -29,6 +29,11 @@ class NeededVersion:
     library: str
     record: int
 
+    @property
+    def is_libc(self) -> bool:
+        """Whether it is the C library's, whatever the number of its interface."""
+        return self.library.partition(".")[0] == "libc"
+
 
 def is_elf(path: Path) -> bool:
     """Whether the file is a 64-bit little-endian ELF file."""
@@ -48,7 +53,7 @@ def retarget(path: Path, glibc: tuple[int, int]) -> int:
     too_new = {index for index, version in needed.items() if _newer(version.name, glibc)}
     if not too_new:
         return 0
-    oldest = next(i for i, version in needed.items() if version.name == OLDEST and version.library == "libc.so.6")
+    oldest = next(i for i, version in needed.items() if version.name == OLDEST and version.is_libc)
     changed = 0
     for number in range(symbols["size"] // 24):
         symbol, version_at = symbols["offset"] + 24 * number, versions["offset"] + 2 * number
