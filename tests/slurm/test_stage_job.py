@@ -352,7 +352,7 @@ def test_a_chain_outlives_a_job_that_fails(stage: Stage) -> None:
     stage.plan()
 
     stage.slurm.wait_for_state(submission.jobs[2], "COMPLETED")
-    assert stage.slurm.job(submission.jobs[1])["JobState"] in ("FAILED", "COMPLETED")
+    assert len(stage.events("started")) > 1, "no later job of the chain went on"
 
 
 def test_a_chain_that_gets_nowhere_stops_with_a_reason(stage: Stage) -> None:
