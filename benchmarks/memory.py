@@ -18,8 +18,8 @@ import psutil
 STEPS, LEARNING_STARTS = 40, 20
 BATCHES = (64, 512)
 ROLES = {
-    "td3_hpc.simulator.supervisor": "supervisor",
-    "td3_hpc.simulator.readiness": "readiness probe",
+    "td3_hpc.supervision.supervisor": "supervisor",
+    "td3_hpc.supervision.readiness": "readiness probe",
     "td3_hpc.driving.worker": "worker",
     "td3_hpc.simulator": "simulator",
     "td3_hpc": "learner",

@@ -27,12 +27,12 @@ from td3_hpc.config import StageConfig
 from td3_hpc.driving.worker_handle import StepResult
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
-from td3_hpc.training.console import RunConsole
 from td3_hpc.training.loop import Parts, TrainingLoop
 from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag
-from td3_hpc.training.telemetry import Telemetry
-from td3_hpc.training.tensorboard import TensorBoard
+from td3_hpc.training.telemetry.console import RunConsole
+from td3_hpc.training.telemetry.telemetry import Telemetry
+from td3_hpc.training.telemetry.tensorboard import TensorBoard
 
 ROUNDS = 15
 FACTORS = (0.5, 1.0, 2.0)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import carla
 
 from td3_hpc.driving.parked import ParkedWait, thread_ids
-from td3_hpc.simulator.ports import reserve
+from td3_hpc.supervision.ports import reserve
 
 TOWN, VEHICLES, WARM_UP, ROUNDS, TICKS = "Brookfield", 10, 200, 5, 600
 PROMISED = 300

@@ -19,7 +19,7 @@ import numpy as np
 
 from td3_hpc.config.environment import CameraConfig
 from td3_hpc.driving.observation import FRAME_SIZE
-from td3_hpc.simulator.ports import reserve
+from td3_hpc.supervision.ports import reserve
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH, HEIGHT, GAP = 256, 192, 4

@@ -56,10 +56,10 @@ def train(
 
     Example: td3-hpc train configs/stages/1k.yaml --run-dir checkpoints/try -o seed=2 -o agent.tau=0.01
     """
-    from td3_hpc.campaign.campaign_report import write_campaign_report
     from td3_hpc.campaign.directory import place_of
-    from td3_hpc.campaign.report import write_report
-    from td3_hpc.campaign.verdict import final_verdict, read_gates
+    from td3_hpc.gates.verdict import final_verdict, read_gates
+    from td3_hpc.report.campaign_report import write_campaign_report
+    from td3_hpc.report.run_report import write_report
     from td3_hpc.training.record import RECORD_FILE
     from td3_hpc.training.run import default_run_dir, train
 
@@ -97,8 +97,8 @@ def report(
 
     Examples: td3-hpc report checkpoints/1k, td3-hpc report checkpoints/second --compare checkpoints/first
     """
-    from td3_hpc.campaign.campaign_report import is_campaign, write_campaign_report
-    from td3_hpc.campaign.report import write_report
+    from td3_hpc.report.campaign_report import is_campaign, write_campaign_report
+    from td3_hpc.report.run_report import write_report
 
     if compare is not None and is_campaign(run):
         raise BadInput(f"{run} is a campaign: --compare is for runs, such as {run}/<stage>/seed-<n>")
@@ -153,8 +153,8 @@ def evaluate(
     For scale: td3-hpc evaluate configs/stages/1k.yaml --policy random
     """
     from td3_hpc.checkpoint.retention import best_checkpoint
-    from td3_hpc.training.evaluate_report import print_drives
-    from td3_hpc.training.evaluate_run import Drive
+    from td3_hpc.training.evaluation.command import Drive
+    from td3_hpc.training.evaluation.printout import print_drives
 
     if best and policy != "checkpoint":
         raise BadInput(f"--best: a {policy} policy has no checkpoint")
@@ -176,11 +176,11 @@ def evaluate(
 def _mount() -> None:
     """Add the commands that live in their own rooms; importing them is quick, none loads PyTorch or the client."""
     from td3_hpc.checkpoint.cli import app as checkpoint
-    from td3_hpc.launch.campaign_cli import app as campaign
-    from td3_hpc.launch.checks_cli import doctor, preflight
-    from td3_hpc.launch.cli import container, submit
-    from td3_hpc.launch.drill_cli import drill
-    from td3_hpc.launch.runs_cli import cancel, logs, status
+    from td3_hpc.drills.cli import drill
+    from td3_hpc.launch.commands.campaign import app as campaign
+    from td3_hpc.launch.commands.checks import doctor, preflight
+    from td3_hpc.launch.commands.runs import cancel, logs, status
+    from td3_hpc.launch.commands.submit import container, submit
     from td3_hpc.simulator.__main__ import simulator
 
     app.add_typer(checkpoint, name="checkpoint")

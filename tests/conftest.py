@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from td3_hpc.simulator.ports import PortBlock, reserve
+from td3_hpc.supervision.ports import PortBlock, reserve
+
+pytest_plugins = ["tests.judged_runs"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

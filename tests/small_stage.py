@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from td3_hpc.campaign.drills.training_run import STAGE
 from td3_hpc.config import apply_overrides
+from td3_hpc.drills.training_run import STAGE
 
 
 def changed(stage: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

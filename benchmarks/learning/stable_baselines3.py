@@ -22,8 +22,8 @@ from stable_baselines3.common.noise import NormalActionNoise
 
 from td3_hpc.config import StageConfig, load_stage
 from td3_hpc.driving.environment import DrivingEnv
-from td3_hpc.simulator.supervisor_handle import Address, SupervisorHandle
-from td3_hpc.training.evaluation import evaluate
+from td3_hpc.supervision.supervisor_handle import Address, SupervisorHandle
+from td3_hpc.training.evaluation.cycle import evaluate
 from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation

@@ -1,1 +1,8 @@
-"""What a run is judged by: its report, made from its record alone."""
+"""Stages in a row, each of which must earn the next.
+
+plan.py        every stage's whole configuration, from the campaign's file
+directory.py   a campaign's directory: what was submitted, the ledger of what was decided, its runs
+admission.py   may a stage begin? Read from the verdicts of the stages before it
+carry_over.py  a stage that continues the one before
+progress.py    how far a run has come
+"""

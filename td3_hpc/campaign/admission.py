@@ -10,9 +10,9 @@ from typing import Any, Literal
 from td3_hpc.campaign.carry_over import carry_over
 from td3_hpc.campaign.directory import CampaignDirectory, place_of
 from td3_hpc.campaign.plan import Campaign
-from td3_hpc.campaign.verdict import SUBMISSION_FILE, VERDICT_FILE, Verdict, read_verdict
 from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.errors import BadInput
+from td3_hpc.gates.verdict import SUBMISSION_FILE, VERDICT_FILE, Verdict, read_verdict
 
 #: Reasons of the host's, in words, why a run's jobs are not submitted any more.
 GAVE_UP_FILE = "submission/gave_up"

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from td3_hpc.campaign.admission import step_of
-from td3_hpc.campaign.history import last_word
-from td3_hpc.campaign.verdict import read_verdict
 from td3_hpc.config import load_stage
 from td3_hpc.errors import BadInput
+from td3_hpc.gates.history import last_word
+from td3_hpc.gates.verdict import read_verdict
 from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE
 
 #: The record's end that is read: enough for the last intervals and alerts of a long run.

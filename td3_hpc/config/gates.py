@@ -1,6 +1,6 @@
 """Which gates a stage must pass, and their limits. A campaign file's `gates` sections hold only what differs.
 
-Each field is a gate: the function of the same name in td3_hpc/campaign/gates judges it. docs/gates.md has them all.
+Each field is a gate: the function of the same name in td3_hpc/gates judges it. docs/gates.md has them all.
 """
 
 from typing import Any, Literal

@@ -13,7 +13,7 @@ from typing import Literal
 
 from td3_hpc.code import PACKAGE
 from td3_hpc.errors import BadInput, UserError
-from td3_hpc.launch.freeze import NOT_CODE, FrozenImage, freeze_image
+from td3_hpc.launch.jobs.freeze import NOT_CODE, FrozenImage, freeze_image
 
 Kind = Literal["embedded", "carla"]
 CHECKOUT = PACKAGE.parent

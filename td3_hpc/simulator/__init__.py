@@ -11,5 +11,4 @@ traffic_lights.py  whose turn it is;  sensors.py what is measured after each ste
 blueprints.py      what can be spawned
 towns/             roads, signals, spawn points of an OpenDRIVE file; which towns there are;  own_towns/ ours
 drawing/           the camera's picture: what stands, what moves, weather
-supervisor.py      beside any simulator, CARLA too: starts it, watches it, restarts it
 """

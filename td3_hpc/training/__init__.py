@@ -1,12 +1,13 @@
-"""The training program: the loop, evaluation, telemetry and what survives an interruption.
+"""The training program: the loop, and what survives an interruption.
 
-run.py         one stage from its configuration to its exit code
-loop.py        the steps: act, update while the simulator ticks, collect
-evaluation.py  the deterministic policy on held-out routes
-simulation.py  an environment worker and its simulator, replaced when lost
-telemetry.py   what is measured, at which rate, and where it goes
-record.py      the append-only record of the run
-state.py       the run as a checkpoint's tree, and back
-monitors.py    limits whose crossing is an alert
-signals.py     one flag for every way of being asked to stop
+run.py          one stage from its configuration to its exit code
+loop.py         the steps: act, update while the simulator ticks, collect;  rollout.py  one environment of them
+simulation.py   an environment worker and its simulator, replaced when lost
+state.py        the run as a checkpoint's tree, and back;  descriptions.py  what its entries are
+record.py       the append-only record of the run
+signals.py      one flag for every way of being asked to stop
+seeding.py, device.py
+evaluation/     the deterministic policy on held-out routes, and `td3-hpc evaluate`
+monitors/       limits whose crossing is an alert, and who is told
+telemetry/      what is measured, at which rate, and where it goes
 """

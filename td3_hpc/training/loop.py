@@ -15,16 +15,16 @@ from td3_hpc.errors import BadInput, UserError
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
-from td3_hpc.training.evaluation import evaluate
+from td3_hpc.training.evaluation.cycle import evaluate
+from td3_hpc.training.evaluation.trace import CycleTrace, trace_path
 from td3_hpc.training.record import RunRecord
 from td3_hpc.training.rollout import Rollout, side_by_side
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import EpisodeLost, Observation, Simulation
 from td3_hpc.training.state import load_rollout, rollout_tree
-from td3_hpc.training.telemetry import Telemetry
-from td3_hpc.training.tensorboard import TensorBoard
-from td3_hpc.training.trace import CycleTrace, trace_path
+from td3_hpc.training.telemetry.telemetry import Telemetry
+from td3_hpc.training.telemetry.tensorboard import TensorBoard
 
 
 @dataclass

@@ -15,9 +15,8 @@ from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.replay import ReplayBuffer
-from td3_hpc.simulator.remote_supervisor_handle import remote_simulators
+from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.td3 import TD3Agent
-from td3_hpc.training.console import RunConsole
 from td3_hpc.training.device import choose_device
 from td3_hpc.training.loop import Parts, TrainingLoop
 from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE, RunRecord, read_record
@@ -25,8 +24,9 @@ from td3_hpc.training.seeding import derived_seed, generator
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import Simulation
 from td3_hpc.training.state import differences, provenance
-from td3_hpc.training.telemetry import Telemetry
-from td3_hpc.training.tensorboard import TensorBoard
+from td3_hpc.training.telemetry.console import RunConsole
+from td3_hpc.training.telemetry.telemetry import Telemetry
+from td3_hpc.training.telemetry.tensorboard import TensorBoard
 
 
 def default_run_dir(config_path: Path, overrides: Sequence[str] = ()) -> Path:

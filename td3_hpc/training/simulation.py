@@ -10,8 +10,8 @@ from td3_hpc.config import StageConfig
 from td3_hpc.config.environment import TrafficConfig
 from td3_hpc.driving.worker_handle import EnvironmentWorker, EpisodeLog, StepResult, WorkerLost
 from td3_hpc.errors import UserError
-from td3_hpc.simulator.remote_supervisor_handle import RemoteSupervisorHandle
-from td3_hpc.simulator.supervisor_handle import Address, Purpose, SupervisorHandle, simulator_name
+from td3_hpc.supervision.remote_supervisor_handle import RemoteSupervisorHandle
+from td3_hpc.supervision.supervisor_handle import Address, Purpose, SupervisorHandle, simulator_name
 from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag, StopRequested
 

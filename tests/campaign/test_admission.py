@@ -10,8 +10,8 @@ import pytest
 from td3_hpc.campaign.admission import GAVE_UP_FILE, Admissions, admit, config_digest, verdict_digest
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
-from td3_hpc.campaign.verdict import SUBMISSION_FILE, VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
 from td3_hpc.errors import BadInput
+from td3_hpc.gates.verdict import SUBMISSION_FILE, VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
 from tests.campaign_stand_in import write_campaign
 
 CODE, IMAGE = "c" * 64, "d" * 64

@@ -11,7 +11,7 @@ from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.code import PACKAGE
 from td3_hpc.config.cluster import ClusterConfig
-from td3_hpc.launch.chain import Place
+from td3_hpc.launch.campaigns.chain import Place
 
 STAGE = {
     "training": {"total_steps": 10, "learning_starts": 2},

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from td3_hpc.campaign.gates import findings, registry
-from td3_hpc.campaign.history import evidence, read_history
 from td3_hpc.config import validate
 from td3_hpc.config.gates import GatesConfig, LimitGate
 from td3_hpc.errors import BadInput
+from td3_hpc.gates import findings, registry
+from td3_hpc.gates.history import evidence, read_history
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "gates.md"
 
@@ -81,7 +81,7 @@ def test_the_document_s_example_is_a_gate():
     finally:
         registry.GATES.clear()
         registry.GATES.update(registered)
-    record = Path(__file__).parents[1] / "campaign" / "records" / "1k"
+    record = Path(__file__).parents[1] / "records" / "1k"
     history = read_history(record)
     lengths = [event["length"] for event in history.of("episode")]
     finding = judged(history, LimitGate(severity="optional", limit=max(lengths) + 1.0))

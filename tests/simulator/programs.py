@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from td3_hpc.simulator.launch_command import CARLA_BINARY
+from td3_hpc.supervision.launch_command import CARLA_BINARY
 
 #: Answers CARLA's `version` call with its first argument, on the port that the supervisor chose.
 _OTHER_VERSION = """

@@ -6,7 +6,7 @@ from typing import Any
 
 from td3_hpc.code import PACKAGE
 from td3_hpc.config.cluster import ClusterConfig
-from td3_hpc.launch.submission import Route, Submission, submit
+from td3_hpc.launch.jobs.submission import Route, Submission, submit
 from tests.slurm.cluster import SlurmCluster, host_binds, wait_until
 
 

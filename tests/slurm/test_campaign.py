@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from td3_hpc.campaign.verdict import read_verdict
 from td3_hpc.config import dump_yaml
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.launch import chain
-from td3_hpc.launch.cancel import cancel
-from td3_hpc.launch.job_states import read_queue
-from td3_hpc.launch.resume import resume
-from td3_hpc.launch.status import read_status
+from td3_hpc.gates.verdict import read_verdict
+from td3_hpc.launch.campaigns import chain
+from td3_hpc.launch.campaigns.resume import resume
+from td3_hpc.launch.jobs.job_states import read_queue
+from td3_hpc.launch.runs.cancel import cancel
+from td3_hpc.launch.runs.status import read_status
 from tests.campaign_stand_in import events, make_package, place, write_campaign
 from tests.slurm.cluster import ROOT, SlurmCluster, host_binds, wait_until
 
@@ -103,7 +103,7 @@ def trial(
     """A campaign to submit; afterwards nothing of it may be left on the nodes."""
     monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
     monkeypatch.setattr(chain, "require_ready", lambda here: None)
-    monkeypatch.setattr("td3_hpc.launch.resume.require_ready", lambda here: None)
+    monkeypatch.setattr("td3_hpc.launch.campaigns.resume.require_ready", lambda here: None)
     trial = Trial(slurm, image, tmp_path, package)
     yield trial
     print(trial.log())
@@ -322,7 +322,7 @@ def test_submit_killed_at_any_moment_and_given_again_runs_every_step_once(trial:
     (trial.file.parent / "cluster.yaml").write_text(dump_yaml(trial.profile))
     program = f"""
 from pathlib import Path
-from td3_hpc.launch import chain
+from td3_hpc.launch.campaigns import chain
 chain.require_ready = lambda here: None
 here = chain.place(Path({str(trial.file)!r}), {str(trial.file.parent / "cluster.yaml")!r}, [])
 print("begin", flush=True)

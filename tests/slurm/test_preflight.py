@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from td3_hpc.launch.jobs.submission import submit
 from td3_hpc.launch.preflight import examine, mistakes
 from td3_hpc.launch.preflight.cluster import (
     check_account,
@@ -19,7 +20,6 @@ from td3_hpc.launch.preflight.cluster import (
 from td3_hpc.launch.preflight.finding import Mistake
 from td3_hpc.launch.preflight.plan import Plan, user
 from td3_hpc.launch.preflight.run_directory import check_not_taken
-from td3_hpc.launch.submission import submit
 from tests.launch.preflight.plans import doctor
 from tests.launch.preflight.plans import plan as make_plan
 from tests.slurm.cluster import ROOT, SlurmCluster

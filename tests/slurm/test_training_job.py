@@ -8,10 +8,10 @@ from pathlib import Path
 import carla
 import pytest
 
+from td3_hpc.drills.node_lost import number_of
 from td3_hpc.launch.images import build
-from td3_hpc.launch.node_lost import number_of
-from td3_hpc.launch.submission import Route
-from td3_hpc.simulator.launch_command import CARLA_BINARY
+from td3_hpc.launch.jobs.submission import Route
+from td3_hpc.supervision.launch_command import CARLA_BINARY
 from tests.slurm.cluster import SlurmCluster, host_binds, wait_until
 from tests.slurm.training_job import LEARNING_STARTS, Training, interruptible, small_stage
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from td3_hpc.config import StageConfig
 from td3_hpc.driving.worker_handle import EnvironmentWorker
-from td3_hpc.simulator.supervisor_handle import Address, SupervisorHandle
+from td3_hpc.supervision.supervisor_handle import Address, SupervisorHandle
 
 #: The simulator is given up here earlier than in training, where it is restarted with patience.
 STARTS = 2

@@ -15,12 +15,12 @@ from td3_hpc.config import StageConfig
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
-from td3_hpc.launch import slurm
 from td3_hpc.launch.doctor.notes import read_notes, sent_file
 from td3_hpc.launch.doctor.probe import SIGNALS
 from td3_hpc.launch.doctor.result import DoctorResult, Restart, result_path, write_result
-from td3_hpc.launch.submission import Submission, submit_stage
-from td3_hpc.launch.submission import read_notes as read_submission
+from td3_hpc.launch.jobs import slurm
+from td3_hpc.launch.jobs.submission import Submission, submit_stage
+from td3_hpc.launch.jobs.submission import read_notes as read_submission
 
 PROGRAM = "td3_hpc.launch.doctor.probe"
 WALLTIME_MINUTES = 30

@@ -14,12 +14,11 @@ from pathlib import Path
 from td3_hpc.config import StageConfig, load_stage
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
-from td3_hpc.launch import slurm
 from td3_hpc.launch.doctor.result import DoctorResult
+from td3_hpc.launch.jobs import slurm, submission
 from td3_hpc.launch.preflight.checks import MEASURED, checks_for
 from td3_hpc.launch.preflight.finding import Finding, as_lines, as_table, mistakes, refusal, run_checks
 from td3_hpc.launch.preflight.plan import Plan
-from td3_hpc.launch.submission import load_cluster, run_directory
 
 __all__ = [
     "MEASURED",
@@ -54,7 +53,7 @@ def check(
     except BadInput as error:
         findings += [Finding("configuration", "mistake", line) for line in str(error).splitlines()]
     try:
-        profile = load_cluster(cluster, cluster_overrides)
+        profile = submission.load_cluster(cluster, cluster_overrides)
         directory = _directory(stage, profile, run_dir)
         findings.append(Finding("profile", "ok", cluster))
     except BadInput as error:
@@ -90,4 +89,4 @@ def _directory(stage: StageConfig | None, profile: ClusterConfig, run_dir: Path 
     """Where the run would live; next to its like where the stage has no valid name."""
     if stage is None:
         return (run_dir or profile.runs / "run").absolute()
-    return run_directory(stage, profile, run_dir)
+    return submission.run_directory(stage, profile, run_dir)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from td3_hpc.launch import slurm
+from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.preflight import (
     cluster,
     container,

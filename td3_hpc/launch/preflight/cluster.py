@@ -4,12 +4,12 @@ import re
 import shutil
 import tempfile
 
-from td3_hpc.launch import slurm
-from td3_hpc.launch.freeze import FrozenImage
+from td3_hpc.launch.jobs import slurm
+from td3_hpc.launch.jobs.freeze import FrozenImage
+from td3_hpc.launch.jobs.script import render
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan, user
 from td3_hpc.launch.preflight.walltime import checkpoint_seconds
-from td3_hpc.launch.script import render
 
 Fields = dict[str, str]
 

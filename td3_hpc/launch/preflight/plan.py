@@ -9,8 +9,8 @@ from pathlib import Path
 from td3_hpc.config import StageConfig
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.doctor.result import DoctorResult, read_result
+from td3_hpc.launch.jobs.submission import PROFILES
 from td3_hpc.launch.preflight.finding import NotLearnt
-from td3_hpc.launch.submission import PROFILES
 
 
 @dataclass(frozen=True)

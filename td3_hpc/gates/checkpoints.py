@@ -1,0 +1,218 @@
+"""The six validation checkpoints."""
+
+import math
+
+from td3_hpc.config import CameraConfig
+from td3_hpc.config.gates import Gate
+from td3_hpc.driving.reward import COMPONENTS
+from td3_hpc.formatting import number, plural
+from td3_hpc.gates import remedies
+from td3_hpc.gates.findings import Confidence, Finding, counted, none_among, not_judged, seen
+from td3_hpc.gates.history import Event, Evidence, RunHistory, evidence
+from td3_hpc.gates.registry import gate
+
+#: A picture whose brightest and darkest pixel differ by less than this, in units of [-1, 1], shows nothing.
+PICTURE_CONTRAST = 0.05
+
+
+@gate("No dimension errors", "checkpoint")
+def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
+    """Each observation was compared with the announced shapes and types when it came in."""
+    intervals = history.having("interval", "dimension_errors")
+    errors = history.total("dimension_errors")
+    found = (evidence("interval", "dimension_errors", intervals),)
+    target = "0: image (4, 84, 84) uint8, vector (53,) float32"
+    if errors:
+        first = next(event for event in intervals if event["dimension_errors"])
+        return Finding(
+            False,
+            target,
+            f"{errors:,}",
+            seen(f"{errors:,} observations"),
+            found,
+            cause=f"from steps {first['first_step']:,}–{first['last_step']:,} on, observations had another shape or "
+            "type than the networks are built for",
+            remedy="the code that makes observations and the code that trains are of different versions: submit the "
+            "stage again, so that both come from one frozen package",
+        )
+    covered, _ = history.steps_covered()
+    return Finding(True, target, "0", none_among(covered, "observations", history), found)
+
+
+@gate("Exploration and learning both active", "checkpoint")
+def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
+    """Random actions, then the policy's with an update per step, at the steps that the configuration says."""
+    training = history.config.training
+    intervals = history.of("interval")
+    random, policy = history.total("random_actions"), history.total("policy_actions")
+    updates = history.total("updates")
+    found = (evidence("interval", "random_actions, policy_actions, updates", intervals),)
+    explore, learn = training.learning_starts, training.total_steps - training.learning_starts
+    target = f"steps 1–{explore:,} random, {explore + 1:,}–{training.total_steps:,} learning"
+    achieved = f"{random:,} random actions, {policy:,} of the policy, {updates:,} updates"
+    if (random, policy) == (explore, learn) and updates:
+        return Finding(True, target, achieved, counted(history), found)
+    if not updates:
+        cause = f"no update is in the record: step {history.step:,} is reached, and learning starts after {explore:,}"
+    else:
+        cause = f"{random:,} random actions where {explore:,} were due, {policy:,} of the policy where {learn:,} were"
+    return Finding(False, target, achieved, counted(history), found, cause, pending=True)
+
+
+@gate("Evaluation completes, training resumes", "checkpoint")
+def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
+    """Each cycle that was due is in the record, and steps follow it."""
+    config, every = history.config, history.config.evaluation.every_steps
+    cycles = history.of("evaluation")
+    due = history.evaluations_due()
+    done = {event["step"] // every * every for event in cycles}  # several simulators may overshoot by a few steps
+    last_step = max((event["last_step"] for event in history.of("interval")), default=0)
+    resumed = [step for step in due if step in done and (last_step > step or step == config.training.total_steps)]
+    lost = sum(event.get("lost", 0) for event in cycles)
+    found: tuple[Evidence, ...] = (
+        evidence("evaluation", "step, episodes", cycles),
+        evidence("interval", "last_step", history.of("interval")),
+    )
+    target = f"{plural(len(due), 'cycle')}, at step {_listed(due)}, each followed by training"
+    again = f"; {lost} episodes repeated after a lost simulator" if lost else ""
+    achieved = f"{plural(len(done), 'cycle')} complete, training resumed after {len(resumed):,}{again}"
+    if len(resumed) == len(due):
+        why = f"each of the {plural(len(due), 'cycle')} due has steps after it"
+        if due and due[-1] == config.training.total_steps:
+            why += ", but for the one that ends the run"
+        return Finding(True, target, achieved, Confidence(counted(history).value, why), found)
+    missing = [step for step in due if step not in done]
+    cause = f"no complete cycle at step {_listed(missing)}" if missing else f"no step after step {max(done):,}"
+    losses = [event for event in history.of("worker") if event.get("purpose") == "evaluation"]
+    change = {}
+    if losses:
+        cause += f"; the evaluation environment was lost {len(losses)} times: {losses[-1].get('reason', '')}"
+        found += (evidence("worker", "purpose, reason", losses),)
+        change = {"simulator.hang_timeout_s": 3 * config.simulator.hang_timeout_s}
+    return Finding(False, target, achieved, counted(history), found, cause, change=change, pending=True)
+
+
+@gate("Observations normalised", "checkpoint")
+def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
+    """The extremes of every observation, and whether the pictures show anything."""
+    names = ("image_min", "image_max", "vector_min", "vector_max")
+    intervals = history.having("interval", "image_min")
+    found = (evidence("interval", ", ".join(names), intervals),)
+    target = "pixels and vector in [-1, 1], pictures with contrast"
+    if not intervals:
+        return not_judged(target, "no interval is complete: no observation is in the record yet", *found)
+    low = {name: min(history.column("interval", f"{name}_min"), key=_nan_first) for name in ("image", "vector")}
+    high = {name: max(history.column("interval", f"{name}_max"), key=_nan_last) for name in ("image", "vector")}
+    achieved = ", ".join(
+        f"{name} {low[key]:.2f} to {high[key]:.2f}" for name, key in (("pixels", "image"), ("vector", "vector"))
+    )
+    outside = [name for name in low if not (low[name] >= -1 and high[name] <= 1)]
+    blank = [event for event in intervals if event["image_max"] - event["image_min"] < PICTURE_CONTRAST]
+    covered, _ = history.steps_covered()
+    if not outside and not blank:
+        return Finding(True, target, achieved, none_among(covered, "observations", history), found)
+    if outside:
+        cause = f"values of {' and '.join(outside)} are outside [-1, 1], or NaN"
+        remedy = "normalise them where the observation is made (td3_hpc/driving/observation.py)"
+        return Finding(False, target, achieved, seen(achieved), found, cause, remedy)
+    shown = f"in {len(blank)} of {len(intervals)} intervals"
+    camera, default = history.config.environment.camera, CameraConfig()
+    change = {
+        f"environment.camera.{name}": getattr(default, name)
+        for name in CameraConfig.model_fields
+        if getattr(camera, name) != getattr(default, name)
+    }
+    return Finding(
+        False,
+        target,
+        f"{achieved}; pictures of one brightness {shown}",
+        seen(f"pictures of one brightness {shown}"),
+        found,
+        cause="the camera shows nothing: every pixel of a picture has nearly the same brightness",
+        remedy="" if change else "look at a frame of the evaluation film; check the simulator's renderer and weather",
+        change=change,
+    )
+
+
+@gate("Reward components working", "checkpoint")
+def reward_components(history: RunHistory, settings: Gate) -> Finding:
+    """All five are recorded, finite and add up to the reward; all but safety, which needs an event, are not zero."""
+    intervals = history.having("interval", "reward")
+    found = (evidence("interval", "reward, reward/*, reward_magnitude/*", intervals),)
+    target = "5 components active, finite, their sum the reward"
+    if not intervals:
+        return not_judged(target, "no interval is complete: no reward is in the record yet", *found)
+    weights = history.config.environment.reward
+    active = [name for name in COMPONENTS if any(event.get(f"reward_magnitude/{name}") for event in intervals)]
+    off = [name for name in COMPONENTS if getattr(weights, name) == 0]
+    silent = [name for name in COMPONENTS if name not in active and name not in off and name != "safety"]
+    wrong = [event for event in intervals if not _adds_up(event)]
+    achieved = f"{len(active)} active" + (", sums agree" if not wrong else f", {len(wrong)} sums differ")
+    causes = [f"the weight of {name} is 0" for name in off]
+    causes += [f"{name} was 0 at every step: the car does not move, or its measure is not read" for name in silent]
+    causes += (
+        [f"the components do not add up to the reward in {len(wrong)} intervals, or are not finite"] if wrong else []
+    )
+    if causes:
+        change = {key: value for name in off for key, value in remedies.restored(history.config, name).items()}
+        return Finding(False, target, achieved, seen(achieved), found, "; ".join(causes), change=change)
+    why = f"{len(active)} of 5 components were seen at work, over {len(intervals):,} intervals"
+    if "safety" not in active:
+        why += "; safety had nothing to fine yet"
+    share = counted(history).value * len(active) / len(COMPONENTS)
+    return Finding(True, target, achieved, Confidence(share, why), found)
+
+
+@gate("Buffer operations", "checkpoint")
+def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
+    """The rows that the buffer held at the end, the batches drawn, and gradients in both CNNs."""
+    config, ends = history.config, history.of("finished")
+    learning = history.having("interval", "updates")
+    groups = ("actor_cnn", "critic_cnn")
+    still = [name for name in groups if not any(event.get(f"gradient/{name}_max") for event in learning)]
+    found: tuple[Evidence, ...] = (
+        evidence("finished", "replay_rows, episodes", ends),
+        evidence("interval", "updates, gradient/*_cnn_max", learning),
+    )
+    capacity, batch = config.replay.capacity, config.agent.batch_size
+    target = "a row per step and per episode's end, gradients in both CNNs"
+    causes = []
+    if not ends:
+        causes.append("the run has not ended: its buffer's rows are not counted yet")
+    if still:
+        causes.append(f"no gradient reached the {' or the '.join(name.replace('_', ' ') for name in still)}")
+    achieved = f"{history.total('updates'):,} batches of {batch:,} drawn"
+    if ends:
+        rows, least = ends[-1]["replay_rows"], ends[-1]["step"] + ends[-1]["episodes"]
+        achieved = f"{rows:,} rows held, {achieved}"
+        most = least + getattr(config, "simulators", 1)
+        if not min(capacity, least) <= rows <= min(capacity, most):
+            causes.append(f"the buffer holds {rows:,} rows where {min(capacity, least):,} to {most:,} were due")
+    holds = history.having("interval", "replay/transitions")[-1:]
+    for event in holds:
+        found += (evidence("interval", "replay/transitions, replay/fill", holds),)
+        if event["replay/fill"] < 1 and not history.first_step and event["replay/transitions"] != event["last_step"]:
+            causes.append(f"{event['replay/transitions']:,} transitions held after {event['last_step']:,} steps")
+    if causes:
+        return Finding(False, target, achieved, counted(history), found, "; ".join(causes), pending=not ends)
+    updates = history.total("updates")
+    base = none_among(updates, "updates without a gradient in the CNNs", history)
+    return Finding(True, target, achieved, Confidence(base.value, f"rows counted at the end; {base.why}"), found)
+
+
+def _adds_up(event: Event) -> bool:
+    total = sum(event[f"reward/{name}"] for name in COMPONENTS)
+    return math.isfinite(total) and abs(total - event["reward"]) <= 1e-6 * max(1.0, abs(total))
+
+
+def _listed(steps: list[int]) -> str:
+    texts = [number(step) for step in steps]
+    return ", ".join(texts) if len(texts) <= 4 else f"{texts[0]}, {texts[1]}, …, {texts[-1]}"
+
+
+def _nan_first(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
+
+
+def _nan_last(value: float) -> float:
+    return math.inf if math.isnan(value) else value

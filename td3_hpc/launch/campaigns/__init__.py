@@ -1,0 +1,5 @@
+"""A campaign as a chain of jobs.
+
+chain.py    all stages are queued at once, in order
+resume.py   going on after a correction, with passed stages left as they are
+"""

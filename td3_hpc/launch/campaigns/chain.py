@@ -1,0 +1,275 @@
+"""A campaign as a chain of jobs: all stages are queued at once, in order, and each decides itself whether it starts.
+
+Slurm only orders the jobs, by afterany: whatever becomes of one, the next one starts, reads the verdicts and runs,
+ends, or puts itself behind a new job of an unfinished stage. So no process has to watch the chain.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from td3_hpc.campaign.admission import Admissions
+from td3_hpc.campaign.directory import CampaignDirectory
+from td3_hpc.campaign.plan import Campaign, Stage, load_campaign
+from td3_hpc.code import PACKAGE
+from td3_hpc.config.changes import changes
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.gates.verdict import read_verdict
+from td3_hpc.launch.jobs import slurm
+from td3_hpc.launch.jobs.campaign_files import (
+    begin_anew,
+    check_whole,
+    freeze,
+    identify,
+    local_lock,
+    note_jobs,
+    only_one_queues,
+)
+from td3_hpc.launch.jobs.foreground import alone, is_held, run_script
+from td3_hpc.launch.jobs.job_states import Job, read_queue
+from td3_hpc.launch.jobs.submission import load_cluster, run_directory
+from td3_hpc.launch.runs.cancel import scancel
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A campaign, where it lives and what runs it."""
+
+    campaign: Campaign
+    directory: CampaignDirectory
+    profile: ClusterConfig
+    cluster: str
+    """The profile's name or file."""
+
+
+def place(path: Path, cluster: str, overrides: list[str]) -> Place:
+    """The campaign of a file on a cluster; raises BadInput that lists every mistake."""
+    profile = load_cluster(cluster, overrides)
+    campaign = load_campaign(path)
+    root = run_directory(campaign.stages[0].config, profile, profile.runs / campaign.name)
+    if profile.scheduler == "slurm":
+        slurm.use_configuration(profile.slurm_conf)
+    return Place(campaign, CampaignDirectory(root), profile, cluster)
+
+
+def submit(here: Place, say: Say, package: Path = PACKAGE) -> ExitCode:
+    """Start a campaign, or continue one that stopped; does nothing where it runs or is over. Raises BadInput."""
+    directory = here.directory
+    require_slurm(here)
+    if not directory.exists:
+        require_ready(here)
+        frozen = identify(here.profile, package)
+        freeze(directory, here.campaign, frozen, without_verdict(here), package)
+        directory.note("submitted", code_sha256=frozen.code_sha256, image_sha256=frozen.image_sha256)
+        return start(here, say)
+    _refuse_changes(here)
+    live = live_jobs(here)
+    if live and directory.cancelled:
+        raise BadInput(
+            f"{directory.root}: was cancelled, and still has jobs ({', '.join(job.id for job in live)}); submit it "
+            "again when they are gone"
+        )
+    if live:
+        say(f"{directory.root}: submitted already; its jobs: {', '.join(f'{job.id} {job.state}' for job in live)}")
+        if here.profile.scheduler == "slurm":
+            for stage, jobs in _queue(here):
+                say(f"stage {stage} had none for some seed: {', '.join(jobs)}")
+        return ExitCode.DONE
+    outcome = Admissions(directory, here.campaign).outcome()
+    if outcome.decision == "go":
+        say(f"{directory.root}: finished already, {outcome.reason}; nothing to do")
+        return ExitCode.DONE
+    if outcome.decision == "no-go":
+        say(f"{directory.root}: {outcome.reason.rstrip('.')}. Correct the stage and give `td3-hpc campaign resume`")
+        return ExitCode.NO_GO
+    check_whole(directory, unfinished(here))
+    directory.note("submitted")
+    return start(here, say)
+
+
+def start(here: Place, say: Say) -> ExitCode:
+    """Queue what is unfinished (or run it, without Slurm)."""
+    if here.profile.scheduler == "local":
+        return _run_here(here, say)
+    for stage, jobs in _queue(here):
+        say(f"stage {stage}: {', '.join(jobs)}")
+    say(f"{here.directory.root}: queued; see `td3-hpc status {_shown(here.directory.root)}`")
+    return ExitCode.DONE
+
+
+def unfinished(here: Place) -> list[tuple[str, int]]:
+    """Stage and seed of the runs that have no verdict yet and may still get one."""
+    admissions, found = Admissions(here.directory, here.campaign), []
+    for index, stage in enumerate(here.campaign.stages):
+        for seed in here.campaign.seeds:
+            if admissions.decide(index, seed).decision == "no-go":
+                continue
+            if read_verdict(here.directory.run(stage.name, seed)) is None:
+                found.append((stage.name, seed))
+    return found
+
+
+def without_verdict(here: Place) -> list[tuple[str, int]]:
+    """Stage and seed of all runs that have no verdict."""
+    runs = [(stage.name, seed) for stage in here.campaign.stages for seed in here.campaign.seeds]
+    return [run for run in runs if read_verdict(here.directory.run(*run)) is None]
+
+
+def live_jobs(here: Place) -> list[Job]:
+    """The campaign's jobs in the queue, as Slurm tells by the scripts that they run; without Slurm, the process that
+    runs the chain. Raises BadInput where Slurm does not answer."""
+    if here.profile.scheduler == "local":
+        return [Job("a process on this machine", "RUNNING")] if is_held(local_lock(here.directory)) else []
+    queue = read_queue()
+    if queue.unknown:
+        raise BadInput(f"{queue.unknown[0]}; nothing was queued, try again")
+    frozen = here.directory.campaign().stages if here.directory.exists else ()  # before a correction
+    names = dict.fromkeys(stage.name for stage in (*here.campaign.stages, *frozen))
+    return [job for name in names for job in queue.of(here.directory.script(name))]
+
+
+def require_slurm(here: Place) -> None:
+    """Raise BadInput where the profile needs Slurm and this machine has none."""
+    if here.profile.scheduler == "slurm":
+        slurm.require()
+
+
+def require_ready(here: Place) -> None:
+    """Raise BadInput with every mistake of every stage that can be found before anything is queued."""
+    from td3_hpc.launch.preflight import require_ready as check  # asks the cluster
+
+    require_slurm(here)
+    found: dict[str, None] = {}
+    for stage in here.campaign.stages:
+        try:
+            check(stage.config, here.profile, here.directory.run(stage.name, here.campaign.seeds[0]), here.cluster)
+        except BadInput as error:
+            found |= {f"stage {stage.name}: {line}": None for line in str(error).splitlines()}
+        for key in shared_ports(here, stage):
+            what = "two seeds may run on one node and cannot share a port; set it to 0 to have a free one found, or "
+            found[f"stage {stage.name}: {key}: {what}container.network to loopback in the profile"] = None
+    if found:
+        raise BadInput("\n".join(found))
+
+
+def shared_ports(here: Place, stage: Stage) -> list[str]:
+    """The keys of fixed ports that several seeds' jobs, on one node and without networks of their own, would share."""
+    container = here.profile.container
+    alone = container is not None and container.network == "loopback"
+    if here.profile.scheduler == "local" or len(here.campaign.seeds) == 1 or alone:
+        return []
+    traffic, simulator = stage.config.environment.traffic, stage.config.simulator
+    ports = {
+        "environment.traffic.port": traffic.port if traffic.vehicles else 0,
+        "environment.traffic.evaluation_port": traffic.evaluation_port if traffic.vehicles else 0,
+        "simulator.port": simulator.port,
+        "simulator.evaluation_port": simulator.evaluation_port,
+    }
+    return [key for key, port in ports.items() if port]
+
+
+def _queue(here: Place) -> list[tuple[str, list[str]]]:
+    """Queue the unfinished runs that have no job; returns each stage's new ones. Raises BadInput, with none left."""
+    directory = here.directory
+    queued: list[tuple[str, list[str]]] = []
+    behind: list[str] = []
+    with only_one_queues(directory):
+        live, runs = live_jobs(here), unfinished(here)
+        for stage in here.campaign.stages:
+            there = [job for job in live if job.script == str(directory.script(stage.name))]
+            seeds = [seed for name, seed in runs if name == stage.name and seed not in {job.task for job in there}]
+            jobs: list[str] = []
+            if seeds:
+                queued.append((stage.name, jobs))
+                try:
+                    _queue_stage(here, stage.name, seeds, behind, jobs)
+                except BadInput:
+                    scancel([job for _, jobs in queued for job in jobs])
+                    raise
+            behind = [job.id for job in there] + jobs or behind
+    return queued
+
+
+def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str]) -> None:
+    """Queue a stage for some seeds; adds the ids of its job arrays to `jobs`: one for all seeds, and where a job is to
+    have others behind it, some for each seed."""
+    script = here.directory.script(stage)
+    last, chained = stage == here.campaign.stages[-1].name, here.profile.requeue == "chain"
+    links = here.profile.chain_length if chained else 2 if last else 1  # nobody comes after the last to submit it again
+    for seed in seeds:
+        begin_anew(here.directory.run(stage, seed))
+    after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
+    jobs.append(slurm.sbatch(script, f"--array={','.join(map(str, seeds))}", *after))
+    for seed in seeds:
+        row = [f"{jobs[0]}_{seed}"]
+        for _ in range(links - 1):
+            try:
+                jobs.append(slurm.sbatch(script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
+            except BadInput:  # its user may have no more jobs in the queue
+                if chained:
+                    raise
+                break  # the job itself tries again when it starts
+            row.append(f"{jobs[-1]}_{seed}")
+        note_jobs(here.directory.run(stage, seed), row)
+
+
+def _run_here(here: Place, say: Say) -> ExitCode:
+    """The same chain through the same scripts, one after another, until one is unfinished."""
+    directory = here.directory
+    with alone(local_lock(directory), f"{directory.root}: runs already, in another process") as lock:
+        for name, seed in unfinished(here):
+            run = directory.run(name, seed)
+            begin_anew(run)
+            say(f"== stage {name}, seed {seed}: {_shown(run)}")
+            status = run_script(directory.script(name), {"SLURM_ARRAY_TASK_ID": str(seed)}, keep_open=[lock])
+            if status not in (ExitCode.DONE, ExitCode.NO_GO):
+                return ExitCode(status) if status in set(ExitCode) else ExitCode.FAILED
+    outcome = Admissions(directory, here.campaign).outcome()
+    say(f"{_shown(directory.root)}: {outcome.reason}")
+    return ExitCode.DONE if outcome.decision == "go" else ExitCode.NO_GO
+
+
+def _refuse_changes(here: Place) -> None:
+    """Raise BadInput where the campaign or the profile is not what was submitted: `resume` takes changes over."""
+    old, root = here.directory.campaign(), here.directory.root
+    found = differences(old, here.campaign)
+    if load_cluster(str(here.directory.submission / "cluster.yaml")) != here.profile:
+        found.append("another cluster profile")
+    if found:
+        raise BadInput(
+            f"{root}: was submitted otherwise: {'; '.join(found)}. Undo it; or give `td3-hpc campaign resume`; or have "
+            "another directory by -c runs=FOLDER"
+        )
+
+
+def differences(old: Campaign, new: Campaign) -> list[str]:
+    """What differs between two campaigns, in words."""
+    found = [
+        f"{key} ({getattr(old, key)} -> {getattr(new, key)})"
+        for key in ("seeds", "seeds_required")
+        if getattr(old, key) != getattr(new, key)
+    ]
+    names = [stage.name for stage in old.stages], [stage.name for stage in new.stages]
+    if names[0] != names[1]:
+        return [*found, f"stages ({', '.join(names[0])} -> {', '.join(names[1])})"]
+    for before, after in zip(old.stages, new.stages):
+        found += [f"stage {after.name}: {what}" for what in stage_differences(before, after)]
+    return found
+
+
+def stage_differences(old: Stage, new: Stage) -> list[str]:
+    """What differs between a stage's old and new form, in words."""
+    found = changes(old.config, new.config)
+    if old.continues != new.continues:
+        found.append("start")
+    if old.gates != new.gates:
+        found.append("gates")
+    return found
+
+
+def _shown(path: Path) -> Path:
+    """A path as the user would write it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

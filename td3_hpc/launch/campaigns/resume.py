@@ -1,0 +1,143 @@
+"""`campaign resume`: go on after a correction, with passed stages left as they are."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from td3_hpc.campaign.admission import Admissions, verdict_digest
+from td3_hpc.campaign.plan import Campaign
+from td3_hpc.code import PACKAGE
+from td3_hpc.config.changes import CHANGEABLE, changes
+from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.gates.verdict import VERDICT_FILE, Verdict, read_verdict
+from td3_hpc.launch.campaigns.chain import (
+    Place,
+    Say,
+    live_jobs,
+    require_ready,
+    require_slurm,
+    stage_differences,
+    start,
+    without_verdict,
+)
+from td3_hpc.launch.jobs.campaign_files import Frozen, freeze, identify
+
+Run = tuple[str, int]
+"""Stage and seed."""
+
+
+@dataclass
+class _Review:
+    """What a correction means for the runs there are."""
+
+    mistakes: list[str] = field(default_factory=list)
+    accepted: dict[Run, list[str]] = field(default_factory=dict)
+    """Passed runs whose verdict was earned on something else, and on what."""
+    anew: list[Run] = field(default_factory=list)
+    """Runs to begin again: the correction makes them other runs."""
+    judged_again: list[Run] = field(default_factory=list)
+    """NO-GO runs that keep their steps."""
+    unchanged: list[Run] = field(default_factory=list)
+    """NO-GO runs that the correction does not touch."""
+
+
+def resume(here: Place, accept_verdicts: bool, say: Say, package: Path = PACKAGE) -> ExitCode:
+    """Take the corrected campaign file, code, image and profile over, and continue. Raises BadInput, nothing changed.
+
+    Passed runs stay, and must be as they were; where code or image are others, only with `accept_verdicts`, which the
+    ledger records. A NO-GO run begins again, its old form set aside, unless the correction leaves its steps valid: then
+    it goes on or is judged again. An unfinished run goes on.
+    """
+    directory, old = here.directory, here.directory.campaign()
+    require_slurm(here)
+    live = live_jobs(here)
+    if live:
+        raise BadInput(f"{directory.root}: has jobs ({', '.join(job.id for job in live)}); cancel the campaign first")
+    frozen = identify(here.profile, package)
+    review = _review(here, old, frozen)
+    if review.accepted and not accept_verdicts:
+        for (stage, seed), what in review.accepted.items():
+            review.mistakes.append(
+                f"stage {stage}, seed {seed}, passed with {' and '.join(what)}: its verdict admits nothing now. Give "
+                "--accept-verdicts to let it count (the ledger records that), or give another name to the campaign to "
+                "earn it again"
+            )
+    outcome = Admissions(directory, here.campaign).outcome()
+    if outcome.decision == "no-go" and not (review.anew or review.judged_again or review.mistakes or review.accepted):
+        review.mistakes.append(
+            f"{outcome.reason.rstrip('.')}. Nothing of that has changed; its report names the change to make"
+        )
+    if review.mistakes:
+        raise BadInput("\n".join(f"{directory.root}: {mistake}" for mistake in review.mistakes))
+    require_ready(here)
+    _apply(here, review, frozen, say, package)
+    return start(here, say)
+
+
+def _review(here: Place, old: Campaign, frozen: Frozen) -> _Review:
+    review = _Review()
+    before = {stage.name: (index, stage) for index, stage in enumerate(old.stages)}
+    for index, stage in enumerate(here.campaign.stages):
+        for seed in here.campaign.seeds:
+            run = here.directory.run(stage.name, seed)
+            if stage.name not in before or not (run / "submission").is_dir():
+                continue
+            old_index, old_stage = before[stage.name]
+            verdict = _verdict(run)
+            what = stage_differences(old_stage, stage)
+            if verdict is not None and verdict.verdict == "GO":
+                lasting = [change for change in what if change != "gates"]  # a passed run is not judged again
+                if index != old_index:
+                    lasting.append("its place in the campaign")
+                if lasting:
+                    review.mistakes.append(
+                        f"stage {stage.name} has passed, and differs now: {'; '.join(lasting)}. Undo it, or give "
+                        "another name to the campaign"
+                    )
+                elif earned_on := _other_origin(verdict, frozen):
+                    review.accepted[stage.name, seed] = earned_on
+                continue
+            changed = changes(old_stage.config, stage.config, CHANGEABLE)
+            shorter = stage.config.training.total_steps < old_stage.config.training.total_steps
+            other_origin = verdict is not None and _other_origin(verdict, frozen)
+            if changed or shorter or "start" in what or other_origin:
+                review.anew.append((stage.name, seed))
+            elif verdict is not None and what:
+                review.judged_again.append((stage.name, seed))
+            elif verdict is not None:
+                review.unchanged.append((stage.name, seed))
+    return review
+
+
+def _verdict(run: Path) -> Verdict | None:
+    try:
+        return read_verdict(run)
+    except BadInput:
+        return None
+
+
+def _other_origin(verdict: Verdict, frozen: Frozen) -> list[str]:
+    found = []
+    if verdict.bound_to.code_sha256 != frozen.code_sha256:
+        found.append(f"other code ({verdict.bound_to.code_sha256[:12]}, now {frozen.code_sha256[:12]})")
+    if verdict.bound_to.image_sha256 != frozen.image_sha256:
+        found.append("another container image")
+    return found
+
+
+def _apply(here: Place, review: _Review, frozen: Frozen, say: Say, package: Path) -> None:
+    directory = here.directory
+    for stage, seed in review.anew:
+        run = directory.run(stage, seed)
+        if (run / "config.yaml").exists():  # it has begun
+            say(f"stage {stage}, seed {seed}, begins again; its earlier form is {directory.set_aside(run)}")
+    for stage, seed in review.judged_again:
+        directory.set_aside(directory.run(stage, seed), VERDICT_FILE)
+        say(f"stage {stage}, seed {seed}, keeps its steps and is judged again")
+    for stage, seed in review.accepted:
+        run = directory.run(stage, seed)
+        digest = verdict_digest(run)
+        earned = {"stage": stage, "seed": seed, "verdict_sha256": digest, "now_code_sha256": frozen.code_sha256}
+        directory.note("accepted", **earned, now_image_sha256=frozen.image_sha256)
+        say(f"stage {stage}, seed {seed}: its verdict is accepted for the present code and image")
+    freeze(directory, here.campaign, frozen, without_verdict(here), package)
+    directory.note("resumed", code_sha256=frozen.code_sha256, image_sha256=frozen.image_sha256)

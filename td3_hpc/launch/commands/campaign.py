@@ -1,0 +1,127 @@
+"""`td3-hpc campaign submit | status | resume | cancel`, and `admit`, which the jobs call."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from td3_hpc.errors import ExitCode
+
+app = typer.Typer(help="Stages in a row, each of which must earn the next one.", no_args_is_help=True)
+
+#: Exit code of `admit` for "wait": the host's side of the job submits what is unfinished again.
+WAIT = 4
+
+CampaignFile = Annotated[Path, typer.Argument(help="The campaign's YAML file.", show_default=False)]
+Cluster = Annotated[
+    str, typer.Option(help="A profile in configs/clusters by its name, or a YAML file.", show_default=False)
+]
+ClusterOverride = Annotated[
+    list[str] | None,
+    typer.Option("--cluster-override", "-c", metavar="KEY=VALUE", help="Change one key of the profile; repeatable."),
+]
+
+
+@app.command()
+def submit(
+    campaign: CampaignFile,
+    cluster: Cluster,
+    cluster_override: ClusterOverride = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and show the chain; queue and write nothing.")
+    ] = False,
+) -> None:
+    """Queue all stages of a campaign at once; or continue one that stopped. Harmless where it runs or is over.
+
+    A stage starts when the one before is GO, and ends at once, with exit code 3, when that is NO-GO. With a profile of
+    `scheduler: local` the stages run here, one after another.
+
+    Example: td3-hpc campaign submit configs/campaigns/smoke.yaml --cluster local
+    """
+    from td3_hpc.launch.campaigns.chain import place, require_ready
+    from td3_hpc.launch.campaigns.chain import submit as submit_chain
+
+    here = place(campaign, cluster, cluster_override or [])
+    if not dry_run:
+        raise typer.Exit(submit_chain(here, typer.echo))
+    require_ready(here)
+    seeds = ", ".join(map(str, here.campaign.seeds))
+    before = ""
+    for stage in here.campaign.stages:
+        steps, start = stage.config.training.total_steps, "continues" if stage.continues else "fresh"
+        order = f"; afterany, {'continues from' if stage.continues else 'admitted by'} {before}" if before else ""
+        typer.echo(f"stage {stage.name}: {steps:,} steps, {start}, seeds {seeds}{order}")
+        before = stage.name
+    typer.echo(f"nothing wrong found; `campaign submit` without --dry-run makes {here.directory.root}")
+
+
+@app.command()
+def resume(
+    campaign: CampaignFile,
+    cluster: Cluster,
+    cluster_override: ClusterOverride = None,
+    accept_verdicts: Annotated[
+        bool,
+        typer.Option(
+            "--accept-verdicts", help="Let verdicts count that were earned with other code or another image; recorded."
+        ),
+    ] = False,
+) -> None:
+    """Continue a campaign after a correction of its file, the code, the image or the profile.
+
+    Stages that have passed stay as they are. A stage that failed begins again, unless the correction leaves what it did
+    valid, as a changed gate does.
+
+    Example: td3-hpc campaign resume configs/campaigns/smoke.yaml --cluster local
+    """
+    from td3_hpc.launch.campaigns.chain import place
+    from td3_hpc.launch.campaigns.resume import resume as resume_chain
+
+    here = place(campaign, cluster, cluster_override or [])
+    raise typer.Exit(resume_chain(here, accept_verdicts, typer.echo))
+
+
+@app.command()
+def status(
+    campaign: CampaignFile,
+    cluster: Cluster,
+    cluster_override: ClusterOverride = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the table up to date; Ctrl-C leaves.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Where a campaign stands; the same as `td3-hpc status` with its directory.
+
+    Example: td3-hpc campaign status configs/campaigns/smoke.yaml --cluster testcluster
+    """
+    from td3_hpc.launch.campaigns.chain import place
+    from td3_hpc.launch.runs.status_table import show
+
+    show([place(campaign, cluster, cluster_override or []).directory.root], watch, as_json)
+
+
+@app.command()
+def cancel(
+    campaign: CampaignFile,
+    cluster: Cluster,
+    cluster_override: ClusterOverride = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds that running jobs have to save and end.")] = 120.0,
+) -> None:
+    """Cancel a campaign's jobs; those that run save a checkpoint first. `campaign submit` continues later.
+
+    Example: td3-hpc campaign cancel configs/campaigns/smoke.yaml --cluster testcluster
+    """
+    from td3_hpc.launch.campaigns.chain import place
+    from td3_hpc.launch.runs.cancel import cancel as cancel_jobs
+
+    cancel_jobs(place(campaign, cluster, cluster_override or []).directory.root, wait, typer.echo)
+
+
+@app.command(hidden=True)
+def admit(run: Annotated[Path, typer.Argument(help="The run directory of a stage and a seed.")]) -> None:
+    """May this run start? 0: yes. 3: no, a stage before is NO-GO. 4: one is unfinished. 1: one will not finish."""
+    from td3_hpc.campaign.admission import admit as decide
+
+    codes = {"go": ExitCode.DONE, "no-go": ExitCode.NO_GO, "wait": WAIT, "stuck": ExitCode.FAILED}
+    admission = decide(run)
+    typer.echo(f"admission: {admission.decision.upper()}: {admission.reason}")
+    raise typer.Exit(codes.get(admission.decision, ExitCode.PREEMPTED))

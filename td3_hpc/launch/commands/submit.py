@@ -1,0 +1,110 @@
+"""Commands that put stages on a cluster: `td3-hpc submit` and `td3-hpc container`."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from td3_hpc.errors import BadInput
+
+container = typer.Typer(help="Build the container images that jobs run in.", no_args_is_help=True)
+
+
+def submit(
+    config: Annotated[Path, typer.Argument(help="The stage's YAML file.", show_default=False)],
+    cluster: Annotated[
+        str, typer.Option(help="A profile in configs/clusters by its name, or a YAML file.", show_default=False)
+    ],
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Where the run lives.", show_default="<the profile's runs>/<name>")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change one key of the stage; repeatable."),
+    ] = None,
+    cluster_override: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cluster-override", "-c", metavar="KEY=VALUE", help="Change one key of the profile; repeatable."
+        ),
+    ] = None,
+    submit_by: Annotated[
+        Literal["sbatch", "submitit", "hand"],
+        typer.Option("--by", help="All queue the same script; hand: only write it, for your own sbatch."),
+    ] = "sbatch",
+    print_only: Annotated[
+        bool, typer.Option("--print", help="Show the job's script; queue and write nothing.")
+    ] = False,
+) -> None:
+    """Queue one stage as a Slurm job that outlives preemption, time limits and lost nodes.
+
+    What `td3-hpc preflight` finds wrong is refused. Code, configuration and image are frozen now; later edits change
+    nothing in the job.
+
+    Example: td3-hpc submit configs/stages/1k.yaml --cluster testcluster -o seed=2
+    """
+    from td3_hpc.launch.jobs.submission import load_cluster, show
+    from td3_hpc.launch.jobs.submission import submit as submit_stage
+    from td3_hpc.launch.preflight import check, mistakes, refusal
+
+    if print_only:
+        profile = load_cluster(cluster, cluster_override or [])
+        typer.echo(show(config, profile, run_dir, override or [], submit_by), nl=False)
+        return
+    found = mistakes(check(config, cluster, run_dir, override or [], cluster_override or []))
+    if submit_by == "hand" and not shutil.which("sbatch"):  # a container on a login node, say: it is outside
+        found = [finding for finding in found if finding.check != "Slurm"]
+    if found:
+        raise refusal(found)
+    profile = load_cluster(cluster, cluster_override or [])
+    submission = submit_stage(config, profile, run_dir, override or [], submit_by)
+    if submission.jobs:
+        typer.echo(f"job {', '.join(submission.jobs)} runs {submission.run_dir}; its log: {submission.run_dir}/logs")
+    elif submit_by == "hand":
+        typer.echo(f"{'bash' if profile.scheduler == 'local' else 'sbatch'} {submission.script}")
+    raise typer.Exit(submission.status)
+
+
+@container.command()
+def build(
+    kind: Annotated[
+        Literal["embedded", "carla"],
+        typer.Argument(
+            help="The embedded simulator, or CARLA 0.9.16 with its NVIDIA driver hooks.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-O", help="The SIF file.", show_default="containers/<kind>.sif")
+    ] = None,
+    build_arg: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A build argument of the definition file, such as BASE; repeatable."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for downloads and the base image.", show_default="~/.cache/td3-hpc")
+    ] = None,
+) -> None:
+    """Build an image from this checkout; where the cluster cannot, build elsewhere and copy the file and its .sha256.
+
+    Example: td3-hpc container build embedded
+    """
+    from td3_hpc.launch.images import build as build_image
+
+    pairs = [argument.partition("=") for argument in build_arg or []]
+    for name, separator, _ in pairs:
+        if not separator:
+            raise BadInput(f"--build-arg {name}: write it as NAME=VALUE")
+    image = build_image(kind, output or Path("containers") / f"{kind}.sif", {n: v for n, _, v in pairs}, cache)
+    typer.echo(f"{image.path}\nsha256 {image.sha256}")
+
+
+@container.command()
+def digest(image: Annotated[Path, typer.Argument(help="A SIF file.", show_default=False)]) -> None:
+    """Print an image's SHA-256, to compare a copy with what the build printed.
+
+    Example: td3-hpc container digest containers/embedded.sif
+    """
+    from td3_hpc.launch.jobs.freeze import freeze_image
+
+    typer.echo(f"sha256 {freeze_image(image).sha256}")

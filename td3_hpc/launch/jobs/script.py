@@ -1,0 +1,90 @@
+"""The job's script: bash that is complete and readable on its own."""
+
+import hashlib
+import shlex
+import sys
+from pathlib import Path
+
+import jinja2
+
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.launch.jobs.freeze import FrozenImage
+
+#: What Python's -m takes to train a stage.
+TRAINING = "td3_hpc train"
+
+
+def job_name(stage: str, run_dir: Path, profile: ClusterConfig) -> str:
+    """The job's name in Slurm: the stage and its run directory's name.
+
+    The jobs of a chain run one after another because they share their name, which no other run's jobs may have.
+    """
+    name = f"td3-{stage}" if stage == run_dir.name else f"td3-{stage}-{run_dir.name}"
+    return f"{name}-{hashlib.sha256(str(run_dir).encode()).hexdigest()[:6]}" if profile.requeue == "chain" else name
+
+
+def render(
+    stage: str,
+    profile: ClusterConfig,
+    run_dir: Path,
+    image: FrozenImage | None,
+    program: str = TRAINING,
+    campaign: str | None = None,
+    last: bool = False,
+) -> str:
+    """The script that runs a stage frozen in `run_dir`/submission; `image` is None for a job without a container.
+
+    `program` is what Python's -m takes; it is started with the stage's file and --run-dir. For a stage of a campaign,
+    by its name, `run_dir` is the campaign's directory; the run is <stage>/seed-<number of the task in its job array>.
+    The `last` stage's jobs see to it that one of them waits behind the one that runs.
+    """
+    loader = jinja2.PackageLoader("td3_hpc.launch.jobs", "templates")
+    templates = jinja2.Environment(
+        loader=loader,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    templates.filters["q"] = lambda value: shlex.quote(str(value))
+    container = profile.container
+    return templates.get_template("stage.sbatch.j2").render(
+        stage=stage,
+        job_name=f"td3-{campaign}-{stage}" if campaign else job_name(stage, run_dir, profile),
+        campaign=campaign,
+        last=last,
+        profile=profile,
+        container=container,
+        slurm=profile.scheduler == "slurm",
+        sbatch_options=[item for item in sbatch_options(profile) if not campaign or item[0] != "dependency"],
+        run=run_dir,
+        image=image,
+        environment=environment(profile, run_dir),
+        python=container.python if container else sys.executable,
+        program=program,
+    )
+
+
+def sbatch_options(profile: ClusterConfig) -> list[tuple[str, str]]:
+    """What the profile asks of Slurm, as long options of sbatch."""
+    wanted = {
+        "partition": profile.partition,
+        "account": profile.account,
+        "qos": profile.qos,
+        "gres": profile.gres,
+        "constraint": profile.constraint,
+        "exclude": ",".join(profile.exclude),
+        "cpus-per-task": str(profile.cpus),
+        "mem": f"{round(profile.memory_gib * 1024)}M",
+        "time": str(profile.walltime_minutes),
+        "dependency": "singleton" if profile.requeue == "chain" else None,
+    }
+    return [(name, value) for name, value in wanted.items() if value]
+
+
+def environment(profile: ClusterConfig, run_dir: Path) -> list[tuple[str, str]]:
+    """The variables that the stage's process is started with."""
+    variables = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    if profile.container is None or profile.container.code == "checkout":
+        variables["PYTHONPATH"] = str(run_dir / "submission" / "code")
+    return list({**variables, **(profile.container.environment if profile.container else {})}.items())

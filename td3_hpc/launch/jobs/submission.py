@@ -1,0 +1,198 @@
+"""A stage as a job: everything it needs frozen into its run directory, then submitted by sbatch or by submitit."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from td3_hpc import __version__
+from td3_hpc.code import PACKAGE
+from td3_hpc.config import StageConfig, apply_overrides, dump_yaml, load_stage, read_yaml, validate
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.durable import replace_file
+from td3_hpc.errors import BadInput
+from td3_hpc.launch.jobs import slurm
+from td3_hpc.launch.jobs.foreground import run_script
+from td3_hpc.launch.jobs.freeze import FrozenImage, freeze_code, freeze_image
+from td3_hpc.launch.jobs.script import TRAINING, render
+
+Route = Literal["sbatch", "submitit", "hand"]
+"""Who queues the script: we by either, or the user."""
+PROFILES = Path("configs/clusters")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A stage that was submitted, or that ran at once, without Slurm."""
+
+    run_dir: Path
+    script: Path
+    jobs: list[str]
+    """Ids of its jobs; empty where it ran at once."""
+    status: int = 0
+    """Exit status where it ran at once."""
+
+
+def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
+    """The profile of a name in configs/clusters, or in a YAML file; raises BadInput listing every mistake."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(item.stem for item in PROFILES.glob("*.yaml"))) or "none"
+        raise BadInput(f"{path}: no such cluster profile; in {PROFILES}: {known}")
+    return validate(ClusterConfig, apply_overrides(read_yaml(path), overrides), str(path))
+
+
+def submitted_profile(directory: Path) -> ClusterConfig | None:
+    """The profile that a campaign or a run (or its campaign) was submitted with; None where it was not."""
+    for folder in (directory, directory.parent.parent):
+        path = folder / "submission" / "cluster.yaml"
+        if path.is_file():
+            return load_cluster(str(path))
+    return None
+
+
+def show(
+    stage_path: Path,
+    profile: ClusterConfig,
+    run_dir: Path | None = None,
+    overrides: Sequence[str] = (),
+    route: Route = "sbatch",
+) -> str:
+    """The script that `submit` would write, nothing written and nothing queued; the image may be on another machine."""
+    stage = load_stage(stage_path, overrides)
+    profile = profile.for_simulators(stage.simulators)
+    directory = run_directory(stage, profile, run_dir)
+    image = None
+    if profile.container:
+        path = profile.container.image
+        image = freeze_image(path) if path.exists() else FrozenImage(path, "", "")
+    script = render(stage.name, profile, directory, image)
+    if route == "submitit" and profile.scheduler == "slurm":
+        from td3_hpc.launch.jobs import submitit_job  # submitit is slow to import
+
+        return submitit_job.show(stage.name, profile, directory) + script
+    return script
+
+
+def submit(
+    stage_path: Path,
+    profile: ClusterConfig,
+    run_dir: Path | None = None,
+    overrides: Sequence[str] = (),
+    route: Route = "sbatch",
+    package: Path = PACKAGE,
+) -> Submission:
+    """Freeze a stage, a profile and a package into a run directory and queue the job (or run it, without Slurm).
+
+    Raises BadInput, with nothing queued, where anything is wrong or the run has a job already.
+    """
+    stage = load_stage(stage_path, overrides)
+    return submit_stage(stage, profile, run_directory(stage, profile, run_dir), route, package)
+
+
+def submit_stage(
+    stage: StageConfig,
+    profile: ClusterConfig,
+    directory: Path,
+    route: Route = "sbatch",
+    package: Path = PACKAGE,
+    program: str = TRAINING,
+) -> Submission:
+    """The same for a stage that is loaded already, and for another program than its training."""
+    profile = profile.for_simulators(stage.simulators)
+    if profile.scheduler == "slurm":
+        slurm.use_configuration(profile.slurm_conf)
+        if route != "hand":
+            slurm.require()
+    _refuse_second_job(directory)
+    image = freeze_image(profile.container.image) if profile.container else None
+    script = _freeze(stage, profile, directory, image, package, program)
+    if route == "hand":
+        return Submission(directory, script, [])
+    if profile.scheduler == "local":
+        return Submission(directory, script, [], run_script(script))
+    count = profile.chain_length if profile.requeue == "chain" else 1
+    submission = Submission(directory, script, [])
+    for _ in range(count):
+        submission.jobs.append(_queue(stage.name, profile, submission, route))
+        _note(directory, {"jobs": submission.jobs})
+    return submission
+
+
+def _queue(stage: str, profile: ClusterConfig, submission: Submission, route: Route) -> str:
+    if route == "sbatch":
+        return slurm.sbatch(submission.script)
+    from td3_hpc.launch.jobs.submitit_job import queue  # submitit is slow to import
+
+    return queue(stage, profile, submission.run_dir, submission.script)
+
+
+def run_directory(stage: StageConfig, profile: ClusterConfig, run_dir: Path | None) -> Path:
+    """Where a stage's run lives: as given, or named after the stage in the profile's runs. Raises BadInput."""
+    directory = (run_dir or profile.runs / stage.name).absolute()
+    if any(character in str(directory) for character in ":,%\n "):
+        raise BadInput(
+            f"{directory}: a run directory's path must not hold spaces, or any of : , %; give another --run-dir"
+        )
+    return directory
+
+
+def _freeze(
+    stage: StageConfig,
+    profile: ClusterConfig,
+    run_dir: Path,
+    image: FrozenImage | None,
+    package: Path,
+    program: str,
+) -> Path:
+    """Write <run>/submission anew; returns the script's path."""
+    frozen = run_dir / "submission"
+    script = frozen / "stage.sbatch"
+    try:
+        frozen.mkdir(parents=True, exist_ok=True)
+        (run_dir / "logs").mkdir(exist_ok=True)
+        for left_over in ("attempts", "outcome", "bad_nodes", "cancelled"):
+            (frozen / left_over).unlink(missing_ok=True)
+        code = freeze_code(package, frozen / "code")
+        replace_file(frozen / "stage.yaml", dump_yaml(stage).encode())
+        replace_file(frozen / "cluster.yaml", dump_yaml(profile).encode())
+        replace_file(script, render(stage.name, profile, run_dir, image, program).encode())
+        _note(
+            run_dir,
+            {
+                "submitted": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "version": __version__,
+                "code_sha256": code,
+                "image": {**asdict(image), "path": str(image.path)} if image else None,
+                "jobs": [],
+            },
+        )
+    except OSError as error:
+        raise BadInput(
+            f"{run_dir}: the run directory cannot be written ({error.strerror}); give another --run-dir"
+        ) from None
+    return script
+
+
+def _note(run_dir: Path, items: dict[str, Any]) -> None:
+    replace_file(_notes(run_dir), json.dumps({**read_notes(run_dir), **items}, indent=1).encode())
+
+
+def _notes(run_dir: Path) -> Path:
+    return run_dir / "submission" / "submission.json"
+
+
+def read_notes(run_dir: Path) -> dict[str, Any]:
+    """What was noted when the run in a directory was submitted; empty where it never was."""
+    try:
+        notes: dict[str, Any] = json.loads(_notes(run_dir).read_text())
+    except FileNotFoundError:
+        return {}
+    return notes
+
+
+def _refuse_second_job(run_dir: Path) -> None:
+    for job, state in slurm.live_jobs(read_notes(run_dir).get("jobs", [])).items():
+        raise BadInput(f"{run_dir} has job {job} already ({state}); `scancel {job}` first, or give another --run-dir")

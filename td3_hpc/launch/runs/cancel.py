@@ -1,0 +1,97 @@
+"""Ending jobs so that what they did is kept."""
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from td3_hpc.campaign.directory import CampaignDirectory, place_of
+from td3_hpc.checkpoint.manifest import STATE_DIR
+from td3_hpc.checkpoint.ownership import Ownership
+from td3_hpc.errors import BadInput, UserError
+from td3_hpc.launch.jobs import slurm
+from td3_hpc.launch.jobs.campaign_files import CANCELLED_FILE, local_lock, noted_jobs
+from td3_hpc.launch.jobs.foreground import is_held
+from td3_hpc.launch.jobs.job_states import Job, read_queue
+from td3_hpc.launch.jobs.submission import submitted_profile
+
+POLL_S = 1.0
+
+
+def cancel(path: Path, wait_s: float, say: Callable[[str], None]) -> None:
+    """Cancel the jobs of a run or a campaign; running ones are first told to save.
+
+    Raises BadInput or UserError, nothing changed: no such run, one that a process works on without Slurm, or Slurm
+    does not answer.
+    """
+    if not path.is_dir():
+        raise BadInput(f"{path}: no such run or campaign")
+    path = path.absolute()
+    if place_of(path) is not None:
+        raise BadInput(f"{path}: the campaign would start it again; cancel the campaign, {path.parent.parent}")
+    directory = CampaignDirectory(path)
+    if directory.exists:
+        if is_held(local_lock(directory)):
+            raise BadInput(f"{path}: runs in the foreground on this machine; stop it there with Ctrl-C")
+        stages = [stage.name for stage in directory.campaign().stages]
+        scripts = [directory.script(stage) for stage in reversed(stages)]
+        runs = [run for stage in stages for run in sorted((directory.root / stage).glob("seed-*"))]
+    else:
+        scripts, runs = [path / "submission" / "stage.sbatch"], [path]
+    profile = submitted_profile(path)
+    if profile is None or profile.scheduler == "local":
+        for state in (run / STATE_DIR for run in runs):
+            if state.is_dir():
+                Ownership(state).refuse_live_holder()  # says which process, and to stop it
+        say("nothing to cancel: it was not submitted to Slurm, and no process works on it")
+        return
+    slurm.use_configuration(profile.slurm_conf)
+    _live(scripts, runs)  # where Slurm does not answer, nothing is changed
+    if directory.exists:
+        directory.note("cancelled")
+    for run in runs:
+        if (run / "submission").is_dir():
+            (run / CANCELLED_FILE).touch()  # the job's script does not requeue itself then
+    _end(lambda: _live(scripts, runs), wait_s, say)
+
+
+def _live(scripts: Sequence[Path], runs: Sequence[Path]) -> list[Job]:
+    """The jobs in the queue, those of later stages first."""
+    queue = read_queue()
+    if queue.unknown:
+        raise UserError(f"{queue.unknown[0]}; nothing was cancelled")
+    known = {job for run in runs for job in noted_jobs(run)}
+    by_script = [job for script in scripts for job in queue.of(script)]
+    return by_script + [job for job in queue.jobs if job.id in known and job not in by_script]
+
+
+def _end(live: Callable[[], list[Job]], wait_s: float, say: Callable[[str], None]) -> None:
+    """Cancel what waits, tell what runs to save, and cancel what is still there after `wait_s` seconds."""
+    if not live():
+        say("no jobs in the queue")
+        return
+    deadline, told = time.monotonic() + wait_s, set[str]()
+    while jobs := live():
+        waiting = [job.id for job in jobs if job.state == "PENDING"]
+        scancel(waiting)
+        for job in waiting:
+            say(f"job {job} cancelled")
+        running = [job.id for job in jobs if job.state == "RUNNING" and job.id not in told]
+        for job in running:
+            say(f"job {job} told to save and stop")
+            scancel([job], "--signal=USR1")
+        told.update(running)
+        if time.monotonic() > deadline:
+            late = [job.id for job in jobs]
+            scancel(late)
+            say(f"not gone after {wait_s:.0f} s, cancelled: {', '.join(late)}; the last checkpoint is what they leave")
+            return
+        if not waiting:
+            time.sleep(POLL_S)
+    say("all jobs are gone; submitting again continues from the last checkpoint")
+
+
+def scancel(jobs: Sequence[str], *options: str) -> None:
+    """Cancel jobs, or send them a signal; those that are gone already are no error."""
+    if jobs:
+        subprocess.run(["scancel", *options, *jobs], capture_output=True, timeout=60)

@@ -1,0 +1,264 @@
+"""The figures of a report: SVG without a background, for light and dark pages, and PNG for Markdown."""
+
+import io
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from td3_hpc.config.gates import GatesConfig
+from td3_hpc.driving.reward import COMPONENTS
+from td3_hpc.durable import replace_file
+from td3_hpc.errors import UserError
+from td3_hpc.gates.history import RunHistory
+from td3_hpc.training.evaluation.measures import estimates
+from td3_hpc.training.evaluation.trace import trace_path
+
+#: Legible on white and on near-black.
+COLOURS = ("#2f81c7", "#d9822b", "#2f9e6e", "#9a66d6", "#8a8f98")
+LIMIT_COLOUR = "#d64550"
+#: Stands for the page's own text colour in the SVG; no other part of a figure has it.
+INK = "#010203"
+#: Most points of a line; of more, the largest of each stretch is drawn.
+MOST_POINTS = 500
+SIZE = (5.4, 3.2)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that the record has data for."""
+
+    name: str
+    caption: str
+
+
+Draw = Callable[[Axes, RunHistory], None]
+
+
+def draw_figures(history: RunHistory, directory: Path) -> tuple[dict[str, Drawn], list[str]]:
+    """Write each figure as NAME.svg and NAME.png.
+
+    Returns, by name, those that there are data for, and what could not be drawn from a damaged record. Raises OSError.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    drawn, problems = {}, []
+    for name, (caption, draw, has_data) in FIGURES.items():
+        try:
+            if has_data(history):
+                _draw(history, directory, name, draw)
+                drawn[name] = Drawn(name, caption)
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            problems.append(f"figure {name}: cannot be drawn from this record ({error!r})")
+    return drawn, problems
+
+
+def _draw(history: RunHistory, directory: Path, name: str, draw: Draw) -> None:
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+        try:
+            draw(axes, history)
+            _save(figure, directory, name)
+        finally:
+            plt.close(figure)
+
+
+def _gradients(axes: Axes, history: RunHistory) -> None:
+    events = history.of("gradients")
+    groups = list(events[-1]["before_clipping"])
+    for group, colour in zip(groups, COLOURS):
+        points = [(event["update"], event["before_clipping"].get(group)) for event in events]
+        _line(axes, points, label=group.replace("_cnn", " CNN"), color=colour, marker="o", markersize=3)
+    gate = GatesConfig().actor_cnn_gradient
+    if gate:
+        axes.axhline(gate.limit, color=LIMIT_COLOUR, ls="--", lw=1.2, label="limit, actor CNN")
+    axes.set(yscale="log", xlabel="TD3 update", ylabel="L2 norm before clipping")
+    _legend(axes)
+
+
+def _values(axes: Axes, history: RunHistory) -> None:
+    intervals = history.having("interval", "q_abs_max")
+    for name, label, colour in (
+        ("q_abs_max", "largest |Q|", COLOURS[0]),
+        ("td_error", "mean TD error", COLOURS[1]),
+        ("critic_loss", "critic loss", COLOURS[4]),
+    ):
+        _line(axes, [(event["last_step"], event.get(name)) for event in intervals], label=label, color=colour)
+    if history.stage is not None:
+        bound = 2 * history.config.environment.reward.bound / (1 - history.config.agent.discount)
+        axes.axhline(bound, color=LIMIT_COLOUR, ls="--", lw=1.2, label="limit, |Q|")
+    axes.set(yscale="log", xlabel="step")
+    _legend(axes)
+
+
+def _rewards(axes: Axes, history: RunHistory) -> None:
+    intervals = history.of("interval")
+    for name, colour in zip(COMPONENTS, COLOURS):
+        points = [(event["last_step"], event.get(f"reward/{name}")) for event in intervals]
+        _line(axes, points, label=name.replace("_", " "), color=colour)
+    if history.stage is not None:
+        axes.axvline(history.config.training.learning_starts, color=INK, ls=":", lw=1, label="learning starts")
+    axes.set(xlabel="step", ylabel="reward per step")
+    _legend(axes)
+
+
+def _returns(axes: Axes, history: RunHistory) -> None:
+    episodes = _thin([(event["last_step"], event["return"]) for event in history.having("episode", "return")])
+    axes.plot(*zip(*episodes) if episodes else ((), ()), ".", color=COLOURS[4], label="training episode")
+    _with_intervals(axes, history, "return", COLOURS[0])
+    axes.set(xlabel="step", ylabel="return")
+    _legend(axes)
+
+
+def _completion(axes: Axes, history: RunHistory) -> None:
+    _with_intervals(axes, history, "route completion", COLOURS[2])
+    axes.set(xlabel="step", ylabel="route completion (%)", ylim=(0, 100))
+    _legend(axes)
+
+
+def _with_intervals(axes: Axes, history: RunHistory, measure: str, colour: str) -> None:
+    cycles = [event for event in history.of("evaluation") if event.get("episodes")]
+    figures = [estimates(event["episodes"], decision_s(history))[measure] for event in cycles]
+    middle = [figure.value for figure in figures]
+    reach = [
+        [abs(figure.value - figure.low) for figure in figures],
+        [abs(figure.high - figure.value) for figure in figures],
+    ]
+    steps = [event["step"] for event in cycles]
+    axes.errorbar(steps, middle, yerr=reach, fmt="s-", color=colour, ms=4, lw=1.4, capsize=3, label="evaluation, 95 %")
+
+
+def _map(axes: Axes, history: RunHistory) -> None:
+    episodes = _last_paths(history)
+    for points in _roads(history):
+        axes.plot(*zip(*points), ".", color=COLOURS[4], alpha=0.35, ms=0.8, zorder=0, rasterized=True)
+    for episode, colour in zip(episodes, COLOURS):
+        axes.plot(*zip(*episode["planned"]), color=colour, lw=4, alpha=0.25, solid_capstyle="round")
+        axes.plot(*zip(*episode["path"]), color=colour, lw=1.6, label=f"route {episode['route']}")
+        axes.plot(*episode["path"][0], "o", color=colour, ms=5)
+        axes.plot(*episode["path"][-1], "X", color=colour, ms=7)
+        axes.annotate(
+            str(episode["end_reason"]).replace("_", " "),
+            episode["path"][-1],
+            textcoords="offset points",
+            xytext=(6, 4),
+            fontsize=8,
+        )
+    _frame(axes, [point for episode in episodes for point in episode["planned"] + episode["path"]])
+    _legend(axes)
+
+
+def _frame(axes: Axes, points: Sequence[Sequence[float]]) -> None:
+    """Show these points and a little around them, x and y to one scale; y grows to the south."""
+    middles, reaches = [], []
+    for column in zip(*points):
+        middles.append((max(column) + min(column)) / 2)
+        reaches.append((max(column) - min(column)) / 2 + 15)
+    shape = SIZE[0] / SIZE[1]
+    across = max(reaches[0], reaches[1] * shape)
+    axes.set(xlim=(middles[0] - across, middles[0] + across))
+    axes.set(ylim=(middles[1] + across / shape, middles[1] - across / shape))
+    axes.set(xlabel="x (m)", ylabel="y (m)")
+    axes.set_aspect("equal", adjustable="box")
+
+
+def _last_paths(history: RunHistory) -> list[dict[str, Any]]:
+    """The paths of the last evaluation cycle that has a trace."""
+    for event in reversed(history.of("evaluation")):
+        try:
+            path = trace_path(history.run_dir, event["step"]).with_suffix(".json")
+            episodes = [episode for episode in json.loads(path.read_bytes())["episodes"] if episode["path"]]
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if episodes:
+            return episodes
+    return []
+
+
+def _roads(history: RunHistory) -> list[list[tuple[float, float]]]:
+    """Points on every lane of the town, where its OpenDRIVE file is to be had."""
+    if history.stage is None:
+        return []
+    from td3_hpc.simulator.towns import load_town
+
+    simulator = history.config.simulator
+    try:
+        town = load_town(history.config.environment.town, simulator.maps or simulator.carla_root)
+    except UserError:
+        return []
+    places = [waypoint.transform.location for waypoint in town.map.generate_waypoints(3.0)]
+    return [[(place.x, place.y) for place in places]]
+
+
+def decision_s(history: RunHistory) -> float:
+    """Simulated seconds of one decision; CARLA's usual ones where the configuration is lost."""
+    if history.stage is None:
+        return 0.1
+    environment = history.config.environment
+    return environment.ticks_per_action * environment.fixed_delta_seconds
+
+
+FIGURES: dict[str, tuple[str, Draw, Callable[[RunHistory], bool]]] = {
+    "gradients": ("Gradient norms of each parameter group", _gradients, lambda h: bool(h.of("gradients"))),
+    "values": ("Q values, TD error, loss", _values, lambda h: bool(h.having("interval", "q_abs_max"))),
+    "rewards": ("Reward per step, by component", _rewards, lambda h: bool(h.having("interval", "reward"))),
+    "returns": ("Return of episodes", _returns, lambda h: bool(h.of("episode") or h.of("evaluation"))),
+    "completion": ("Route completion in evaluation", _completion, lambda h: bool(h.of("evaluation"))),
+    "map": ("Paths of the last evaluation cycle; wide: the planned route", _map, lambda h: bool(_last_paths(h))),
+}
+
+
+def _legend(axes: Axes) -> None:
+    """Above the axes, where it covers nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, handlelength=1.4)
+
+
+def _line(axes: Axes, points: Sequence[tuple[float, float | None]], **style: Any) -> None:
+    found = [(x, y) for x, y in points if y is not None and math.isfinite(y)]
+    if found:
+        axes.plot(*zip(*_thin(found)), **{"lw": 1.6, **style})
+
+
+def _thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most about MOST_POINTS of the points: of each stretch the highest, which is the one that matters."""
+    stretch = -(-len(points) // MOST_POINTS)
+    if stretch <= 1:
+        return list(points)
+    return [
+        max(points[start : start + stretch], key=lambda point: point[1]) for start in range(0, len(points), stretch)
+    ]
+
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "td3-hpc",
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.18,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), INK
+    ),
+}
+
+
+def _save(figure: "plt.Figure", directory: Path, name: str) -> None:
+    svg, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", dpi=110, facecolor="white")
+    figure.set_layout_engine("none")  # the layout is made
+    with plt.rc_context({"svg.hashsalt": f"td3-hpc {name}"}):
+        figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = svg.getvalue().decode().replace(INK, "currentColor")
+    replace_file(directory / f"{name}.svg", text.encode())
+    replace_file(directory / f"{name}.png", png.getvalue())

@@ -1,0 +1,7 @@
+"""Driving held-out routes.
+
+cycle.py      an evaluation cycle: whole episodes by the deterministic policy;  trace.py  what is kept of it to look at
+command.py    `td3-hpc evaluate`;  printout.py  what it prints
+policies.py   who drives: a trained policy, or one for scale
+measures.py   the field's measures, with intervals
+"""

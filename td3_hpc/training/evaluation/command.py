@@ -1,0 +1,146 @@
+"""`td3-hpc evaluate`: somebody drives the held-out routes, and what came of it in the field's measures."""
+
+import contextlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from td3_hpc.checkpoint import open_checkpoint
+from td3_hpc.config import StageConfig, load_stage
+from td3_hpc.driving.film import check_format
+from td3_hpc.errors import BadInput, UserError
+from td3_hpc.training.evaluation.cycle import EvaluationResult, evaluate
+from td3_hpc.training.evaluation.measures import Estimate, estimates_over_runs
+from td3_hpc.training.evaluation.policies import Blank, PolicyName, blinded, make_policy
+from td3_hpc.training.record import CONFIG_FILE, RunRecord
+from td3_hpc.training.signals import StopFlag
+from td3_hpc.training.simulation import Simulation
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What to evaluate, and how."""
+
+    path: Path
+    """A run directory, a checkpoint's manifest or, for policies that need no checkpoint, a stage's YAML file."""
+    policy: PolicyName = "checkpoint"
+    without: Blank | None = None
+    """The half of the observation that the policy is not shown."""
+    episodes: int | None = None
+    """None: each held-out route once."""
+    first_route: int = 0
+    """The held-out route to begin with."""
+    film: Path | None = None
+    """A .gif or .mp4 file for the first episode."""
+    overrides: Sequence[str] = ()
+    """Changes to the stage, such as another town."""
+
+
+@dataclass(frozen=True)
+class Driven:
+    """An evaluation's outcome."""
+
+    config: StageConfig
+    step: int | None
+    """Of the checkpoint; None for other policies."""
+    result: EvaluationResult
+
+    def as_fields(self, drive: Drive) -> dict[str, Any]:
+        """For a JSON file."""
+        return {
+            "stage": self.config.name,
+            "seed": self.config.seed,
+            "town": self.config.environment.town,
+            "policy": drive.policy,
+            "without": drive.without,
+            "step": self.step,
+            "episodes": self.result.episodes,
+        }
+
+
+def evaluate_run(drive: Drive, on_progress: Callable[[int, int], None] = lambda driven, of: None) -> Driven:
+    """Drive whole episodes on the held-out routes; `on_progress` is told how many are driven, and of how many.
+
+    Nothing is written into a run directory. Raises BadInput where something is missing, StopRequested on a stop signal.
+    """
+    if drive.film is not None:
+        check_format(drive.film)
+    config, step = _read(drive)
+    policy = make_policy(drive.policy, config, drive.path)
+    if drive.without is not None:
+        policy = blinded(policy, drive.without)
+    routes = config.environment.route.evaluation_routes
+    if drive.first_route >= routes:
+        raise BadInput(f"route {drive.first_route}: there are {routes} held-out routes, from 0")
+    episodes, driven = drive.episodes or routes, itertools.count(1)
+    on_progress(0, episodes)
+    with _workspace() as directory, StopFlag() as stop:
+        record = RunRecord(directory)
+        record.open()
+        simulation = Simulation(config, "evaluation", directory, record, stop)
+        try:
+            simulation.start()
+            result = evaluate(
+                policy,
+                simulation,
+                cycle=1,
+                episodes=episodes,
+                first=drive.first_route,
+                routes=routes,
+                stop=stop,
+                film=drive.film,
+                autopilot=drive.policy == "traffic-manager",
+                on_episode=lambda summary: on_progress(next(driven), episodes),
+            )
+        finally:
+            simulation.close()
+            record.close()
+    if drive.film is not None and not drive.film.exists():
+        raise UserError(f"{drive.film}: not filmed, since the simulator was lost in that episode; try again")
+    return Driven(config, step, result)
+
+
+def figures(drives: Sequence[Driven]) -> dict[str, Estimate]:
+    """Every measure over all drives, which had the same number of episodes on the same routes."""
+    environment = drives[0].config.environment
+    decision_s = environment.ticks_per_action * environment.fixed_delta_seconds
+    return estimates_over_runs([driven.result.episodes for driven in drives], decision_s)
+
+
+@contextlib.contextmanager
+def _workspace() -> Iterator[Path]:
+    """A folder for the simulator's logs, kept where the drive fails: the error names a file in it."""
+    directory, keep = Path(tempfile.mkdtemp(prefix="td3-hpc-evaluate-")), False
+    try:
+        yield directory
+    except UserError as error:
+        keep = not isinstance(error, BadInput)
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(directory)
+
+
+def _read(drive: Drive) -> tuple[StageConfig, int | None]:
+    """The configuration, and the checkpoint's step where there is one to drive."""
+    is_stage = drive.path.suffix in (".yaml", ".yml")
+    if drive.policy == "checkpoint":
+        if is_stage:
+            raise BadInput(
+                f"{drive.path}: a stage has no checkpoint to drive; give a run directory, or another --policy"
+            )
+        checkpoint = open_checkpoint(drive.path)
+        return load_stage(_config_file(checkpoint.run_dir), drive.overrides), checkpoint.manifest.step
+    path = drive.path if is_stage else _config_file(drive.path)
+    return load_stage(path, drive.overrides), None
+
+
+def _config_file(run_dir: Path) -> Path:
+    path = run_dir / CONFIG_FILE
+    if not path.exists():
+        raise BadInput(f"{run_dir}: no {CONFIG_FILE} there; a run directory is needed, whole")
+    return path

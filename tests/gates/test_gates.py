@@ -1,0 +1,180 @@
+"""Every gate fails on a real run that deserves it, names the cause and suggests a change that can be applied."""
+
+import json
+
+import pytest
+import yaml
+
+from td3_hpc.config import apply_overrides, load_stage
+from td3_hpc.config.gates import GatesConfig
+from td3_hpc.gates import GATES
+from td3_hpc.gates.verdict import judge
+
+#: Gates that each bad run must miss, with a word of the cause.
+BROKEN = {
+    "exploration_and_learning": "no update is in the record",
+    "evaluation_and_resume": "no complete cycle at step 40",
+    "buffer_operations": "not ended",
+    "total_steps": "20 of 40 steps",
+    "critic_updates": "0 updates",
+    "actor_updates": "0 actor updates",
+    "evaluations": "1 of 2 cycles",
+    "finite": "NaN or infinity in update",
+    "checkpoints_saved": "could not be written",
+}
+DIVERGED = {
+    "observations_normalised": "the camera shows nothing",
+    "reward_components": "the weight of comfort is 0",
+    "q_magnitude": "times what the reward allows",
+    "progress_dominance": "progress makes up",
+}
+ALTERED = {
+    "no_dimension_errors": "another shape or type",
+    "actor_updates": "20 actor updates in the record where 10 were due",
+    "clipped_double_q": "not r + γ min(Q1', Q2')",
+    "delayed_policy": "where 2 were due",
+    "target_smoothing": "the noise reached",
+    "action_saturation": "end of their range",
+}
+SLOW = {"steps_per_second": "steps/s", "route_completion": "ended by", "collisions_per_km": "ended by"}
+EXPLODED = {
+    "actor_cnn_gradient": "times the limit",
+    "actor_cnn_growth": "exponential growth, which is beyond the limit",
+}
+
+
+def results(run_dir):
+    return {result.name: result for result in judge(run_dir).gates}
+
+
+def set_gates(run_dir, **gates):
+    (run_dir / "gates.yaml").write_text(yaml.safe_dump(gates))
+
+
+def must_miss(run_dir, name, cause):
+    """The gate is missed for that cause; what it suggests can be applied and changes something."""
+    result = results(run_dir)[name]
+    assert result.status in ("fail", "watch"), f"{name} is {result.status}: {result.achieved}"
+    assert cause in result.cause, result.cause
+    assert 0 < result.confidence <= 1
+    assert result.why
+    assert result.evidence
+    assert any(item.count for item in result.evidence), "a missed gate rests on events of the record"
+    config = load_stage(run_dir / "config.yaml")
+    options = [f"{key}={json.dumps(value)}" for key, value in result.change.items()]
+    changed = load_stage(run_dir / "config.yaml", options)
+    assert not options or changed != config, "the change changes nothing"
+    assert apply_overrides({}, options) is not None
+    return result
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_run_that_breaks_off_misses(broken_run, name):
+    assert broken_run.code == 1, broken_run.output
+    must_miss(broken_run.run_dir, name, BROKEN[name])
+
+
+def test_a_run_that_breaks_off_has_a_report_and_no_verdict(broken_run):
+    assert "report: run/report.md" in broken_run.output
+    assert (broken_run.run_dir / "report.html").is_file()
+    assert not (broken_run.run_dir / "verdict.json").exists()
+
+
+@pytest.mark.parametrize("name", DIVERGED)
+def test_a_run_with_bad_settings_misses(diverging_run, name):
+    assert diverging_run.code == 3, diverging_run.output
+    result = must_miss(diverging_run.run_dir, name, DIVERGED[name])
+    assert result.change, "a setting was the cause: the gate must name the one to change"
+
+
+def test_the_cure_of_a_diverging_critic_is_its_settings(diverging_run):
+    change = results(diverging_run.run_dir)["q_magnitude"].change
+    assert change["agent.learning_rates.critic"] == 3e-4
+    assert change["agent.clip_norms.critic"] == 10.0
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_a_run_of_wrong_code_misses(altered_run, name):
+    assert altered_run.code == 3, altered_run.output
+    must_miss(altered_run.run_dir, name, ALTERED[name])
+
+
+@pytest.mark.parametrize("name", EXPLODED)
+def test_a_run_whose_gradient_explodes_misses(exploding_run, name):
+    assert exploding_run.code == 3, exploding_run.output
+    result = must_miss(exploding_run.run_dir, name, EXPLODED[name])
+    assert result.change == {
+        "environment.reward.scale": 1.0,
+        "agent.clip_norms.actor_cnn": 1.0,
+        "agent.learning_rates.actor_cnn": 1e-5,
+    }
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_limits_are_settings(healthy_run, name):
+    """The kept run up to its first evaluation cycle, held against limits that it does not reach."""
+    limit = 0.1 if name == "collisions_per_km" else 100.0
+    record = healthy_run / "record.jsonl"
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text("".join(line for line in lines if '"evaluation", "step": 1000' not in line))
+    set_gates(healthy_run, **{name: {"limit": limit}})
+    assert must_miss(healthy_run, name, SLOW[name]).status == "watch"
+    set_gates(healthy_run, **{name: {"limit": limit, "severity": "blocking"}})
+    assert must_miss(healthy_run, name, SLOW[name]).status == "fail"
+    assert judge(healthy_run).verdict == "NO-GO"
+
+
+#: Actor-CNN gradient norms of the validation run that started this project, at updates 100 to 500.
+EXPLOSION = (5_191, 130_486, 826_256, 2_860_755, 7_475_702)
+
+
+def test_the_explosion_of_the_project_s_first_runs_is_called(healthy_run):
+    """Their published norms in the kept run's place, with the learning rate that caused them."""
+    events = [json.loads(line) for line in (healthy_run / "record.jsonl").read_text().splitlines()]
+    norms = iter(EXPLOSION)
+    for event in events:
+        if event["event"] == "gradients":
+            event["before_clipping"]["actor_cnn"] = next(norms)
+    (healthy_run / "record.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    config = (healthy_run / "config.yaml").read_text()
+    (healthy_run / "config.yaml").write_text(config.replace("actor_cnn: 1.0e-05", "actor_cnn: 1.0e-04"))
+    result = must_miss(healthy_run, "actor_cnn_growth", "exponential growth")
+    assert result.change == {"agent.learning_rates.actor_cnn": 1e-5}
+    assert judge(healthy_run).verdict == "NO-GO"
+
+
+def test_every_gate_has_a_run_that_fails_it():
+    assert set(GatesConfig.model_fields) == {*BROKEN, *DIVERGED, *ALTERED, *SLOW, *EXPLODED}
+
+
+def test_every_gate_of_the_schema_has_its_function():
+    assert set(GATES) == set(GatesConfig.model_fields)
+
+
+def test_a_healthy_run_passes_every_blocking_gate(healthy_run):
+    missed = {name: result.cause for name, result in results(healthy_run).items() if result.severity == "blocking"}
+    statuses = {name: results(healthy_run)[name].status for name in missed}
+    assert set(statuses.values()) == {"pass"}, {name: status for name, status in statuses.items() if status != "pass"}
+
+
+def test_a_gate_that_is_off_is_not_judged(healthy_run):
+    set_gates(healthy_run, total_steps=False)
+    assert "total_steps" not in results(healthy_run)
+
+
+def test_confidence_grows_with_the_evidence(healthy_run, kept_run):
+    many, few = results(healthy_run)["no_dimension_errors"], results(kept_run("diverging"))["no_dimension_errors"]
+    assert many.status == few.status == "pass"
+    assert many.confidence == pytest.approx(0.05 ** (1 / 1000), abs=1e-4)
+    assert few.confidence == pytest.approx(0.05 ** (1 / 40), abs=1e-4)
+    assert "none among 1,000 observations" in many.why
+
+
+def test_what_is_absent_is_not_judged_and_says_why(healthy_run):
+    record = healthy_run / "record.jsonl"
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text("".join(line for line in lines if '"event": "mechanisms"' not in line))
+    for name in ("clipped_double_q", "delayed_policy", "target_smoothing"):
+        result = results(healthy_run)[name]
+        assert (result.status, result.confidence) == ("not_judged", 0.0)
+        assert "none of them sampled" in result.why

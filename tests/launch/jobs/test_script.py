@@ -1,0 +1,121 @@
+"""The job's script is valid, readable bash that says what the profile says."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.launch.jobs.freeze import FrozenImage
+from td3_hpc.launch.jobs.script import job_name, render
+from td3_hpc.launch.jobs.submission import load_cluster, show
+
+ROOT = Path(__file__).parents[3]
+RUN = Path("/shared/runs/1k")
+IMAGE = FrozenImage(Path("/shared/images/it's.sif"), "123 456", "ab" * 32)
+
+
+def script(**changes: Any) -> str:
+    profile = ClusterConfig.model_validate({"container": {"image": IMAGE.path}, **changes})
+    return render("1k", profile, RUN, IMAGE if profile.container else None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"requeue": "chain"},
+        {"nodes": 3},
+        {"nodes": 2, "container": None},
+        {"scheduler": "local"},
+        {"container": None},
+        {"modules": ["apptainer/1.3", "cuda"], "exclude": ["n1", "n2"]},
+        {"container": {"image": "/i.sif", "nvidia": True, "network": "loopback", "binds": ["/a b:/c:ro"]}},
+    ],
+)
+def test_every_kind_of_script_is_valid_bash(changes: dict[str, Any]) -> None:
+    checked = subprocess.run(["bash", "-n"], input=script(**changes), capture_output=True, text=True)
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert max(map(len, script(**changes).splitlines())) <= 140
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("changes", [{}, {"requeue": "chain", "chain_length": 3}, {"scheduler": "local"}])
+def test_every_kind_of_campaign_script_is_valid_bash(changes: dict[str, Any], last: bool) -> None:
+    profile = ClusterConfig.model_validate({"container": {"image": IMAGE.path}, **changes})
+    text = render("1k", profile, RUN.parent / "trial", IMAGE, campaign="trial", last=last)
+
+    checked = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True)
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert max(map(len, text.splitlines())) <= 140
+    assert ("keep_one_behind" in text) == (last and profile.scheduler == "slurm")
+
+
+def test_the_profile_becomes_sbatch_options() -> None:
+    text = script(
+        partition="gpu", account="me", qos="long", gres="gpu:1", constraint="a100", exclude=["n1", "n2"], cpus=6,
+        memory_gib=1.5, walltime_minutes=90, signal_lead_s=120,
+    )  # fmt: skip
+
+    options = [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH ")]
+    assert options == [
+        "--job-name=td3-1k",
+        "--partition=gpu",
+        "--account=me",
+        "--qos=long",
+        "--gres=gpu:1",
+        "--constraint=a100",
+        "--exclude=n1,n2",
+        "--cpus-per-task=6",
+        "--mem=1536M",
+        "--time=90",
+        "--nodes=1",
+        "--ntasks=1",
+        "--signal=USR1@120",
+        "--requeue",
+        "--open-mode=append",
+        "--output=/shared/runs/1k/logs/slurm-%j.out",
+    ]
+    assert "srun --ntasks=1 --cpus-per-task=6 " in text
+
+
+def test_a_chain_waits_its_turn_and_is_not_requeued() -> None:
+    text = script(requeue="chain")
+
+    assert "#SBATCH --dependency=singleton\n" in text
+    assert "#SBATCH --no-requeue\n" in text
+    assert "scontrol requeue" not in text
+
+
+def test_a_local_script_needs_no_slurm() -> None:
+    text = script(scheduler="local")
+
+    assert "#SBATCH" not in text
+    assert "srun" not in text.replace("nsrun", "")
+    assert "scontrol" not in text
+
+
+def test_runs_of_one_stage_have_names_of_their_own() -> None:
+    profile = ClusterConfig()
+    assert job_name("1k", Path("/runs/1k"), profile) == "td3-1k"
+    assert job_name("1k", Path("/runs/seed-2"), profile) == "td3-1k-seed-2"
+
+
+def test_chains_of_two_runs_never_wait_for_each_other() -> None:
+    """A dependency of kind singleton goes by the name."""
+    names = [job_name("1k", Path(folder) / "seed-1", ClusterConfig(requeue="chain")) for folder in ("/a", "/b")]
+    assert len(set(names)) == 2
+    assert all(name.startswith("td3-1k-seed-1-") for name in names)
+
+
+def test_the_script_in_the_repository_is_what_print_shows_for_the_example_profile() -> None:
+    """`td3-hpc submit configs/stages/1k.yaml --cluster example --print`, on a machine without the image."""
+    profile = load_cluster(str(ROOT / "configs/clusters/example.yaml"))
+
+    expected = show(ROOT / "configs/stages/1k.yaml", profile)
+
+    path = ROOT / "slurm" / "stage.sbatch"
+    assert path.read_text() == expected, f"{path} is out of date; it should be:\n{expected}"

@@ -1,0 +1,112 @@
+"""What `status` says where there is no Slurm; tests/slurm has what it says with one."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from td3_hpc.campaign.directory import CampaignDirectory
+from td3_hpc.campaign.plan import load_campaign
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.errors import BadInput
+from td3_hpc.launch.jobs.campaign_files import JOBS_FILE, identify
+from td3_hpc.launch.jobs.campaign_files import freeze as freeze_campaign
+from td3_hpc.launch.runs.status import read_status
+from td3_hpc.launch.runs.status_table import duration, table
+from tests.campaign.test_progress import event, interval, make_run
+from tests.campaign_stand_in import write_campaign
+
+SLURM = ClusterConfig(scheduler="slurm")
+
+
+@pytest.fixture
+def no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A PATH without Slurm."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def shown(path: Path, width: int = 100) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(table(read_status([path])))
+    return console.export_text()
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Path:
+    """A campaign of two stages, frozen and not begun."""
+    plan = load_campaign(write_campaign(tmp_path / "trial.yaml", {}, {}))
+    directory = CampaignDirectory(tmp_path / "runs" / "trial")
+    freeze_campaign(directory, plan, identify(SLURM), [("a", 1), ("b", 1)])
+    return directory.root
+
+
+@pytest.mark.usefixtures("no_slurm")
+def test_without_slurm_it_tells_what_the_directories_tell_and_that_it_is_not_all(campaign: Path) -> None:
+    text = shown(campaign)
+
+    assert "trial: under way: stage b, seed 1 is unfinished" in text
+    assert "a, seed 1   not started" in text
+    assert "b, seed 1: stage a, seed 1 is unfinished" in text
+    assert "not known: no Slurm on this machine: jobs are not looked up" in text
+
+
+def test_a_run_of_its_own_and_its_alerts(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path,
+        event("attempt", 0, 0.0),
+        interval(1, 10, 10.0),
+        event("alert", 10, 10.0, name="q_magnitude", active=True),
+        interval(11, 20, 20.0),
+    )
+    text = shown(run, width=80)
+
+    assert "20 of 100" in text
+    assert "1 min 20 s" in text
+    assert "run: alerts: q_magnitude" in text
+    assert "not known" not in text, "a run that was not submitted needs no Slurm"
+
+
+@pytest.mark.usefixtures("no_slurm")
+def test_json_is_for_programs(campaign: Path) -> None:
+    import typer
+
+    from td3_hpc.launch.commands.runs import status
+
+    app = typer.Typer()
+    app.command()(status)
+    result = CliRunner().invoke(app, [str(campaign), "--json"])
+
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.output)
+    assert [(run["stage"], run["state"], run["job"]) for run in told["runs"]] == [
+        ("a", "not started", None),
+        ("b", "not started", None),
+    ]
+    assert told["unknown"] == ["no Slurm on this machine: jobs are not looked up"]
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="neither a run's nor a campaign's directory"):
+        read_status([tmp_path])
+
+
+@pytest.mark.usefixtures("no_slurm")
+def test_a_run_that_started_and_whose_job_is_unknown_keeps_its_last_state(campaign: Path) -> None:
+    run = campaign / "a" / "seed-1"
+    (run / "record.jsonl").write_text(event("attempt", 0, 0.0))
+    (run / JOBS_FILE).write_text("0 12_1\n")
+
+    status = read_status([campaign])
+
+    assert status.runs[0].progress.state == "started"
+    assert status.runs[0].job is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (3725, "1 h 2 min"), (90_061, "1 d 1 h"), (86_400, "1 d")],
+)
+def test_a_length_of_time(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
