@@ -27,7 +27,7 @@ from td3_hpc.config import StageConfig
 from td3_hpc.driving.worker_handle import StepResult
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
-from td3_hpc.training.loop import Parts, TrainingLoop
+from td3_hpc.training.loop import Components, TrainingLoop
 from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.telemetry.console import RunConsole
@@ -72,7 +72,7 @@ class WaitingSimulation:
 
 def make_loop(
     directory: Path, serial: bool, stack: contextlib.ExitStack, simulators: int = 1, batch: int = BATCH
-) -> tuple[TrainingLoop, list[WaitingSimulation], Parts]:
+) -> tuple[TrainingLoop, list[WaitingSimulation], Components]:
     """A loop past `learning_starts`, in a directory of its own."""
     directory.mkdir()
     config = StageConfig.model_validate(
@@ -92,7 +92,7 @@ def make_loop(
     stack.callback(record.close)
     console = stack.enter_context(RunConsole("overlap", 10**6, 0))
     simulations = [WaitingSimulation(serial) for _ in range(simulators)]
-    parts = Parts(
+    components = Components(
         agent=TD3Agent(config.agent, "cpu", seed=1),
         replay=ReplayBuffer(config.replay.capacity, np.random.default_rng(1)),
         training=simulations,  # type: ignore[arg-type]
@@ -104,10 +104,10 @@ def make_loop(
         stop=StopFlag(),
         on_step=lambda step: None,
     )
-    loop = TrainingLoop(config, parts, {})
+    loop = TrainingLoop(config, components, {})
     while loop.counters.step < config.training.learning_starts + 4:
         loop.play_round()
-    return loop, simulations, parts
+    return loop, simulations, components
 
 
 def seconds_of_two(action: Callable[[], object]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import carla
 
-from td3_hpc.driving.parked import ParkedWait, thread_ids
+from td3_hpc.driving.traffic_manager_wait import ParkedWait, thread_ids
 from td3_hpc.supervision.ports import reserve
 
 TOWN, VEHICLES, WARM_UP, ROUNDS, TICKS = "Brookfield", 10, 200, 5, 600

@@ -52,36 +52,36 @@ class Admissions:
         """May the run of the stage at an index with a seed start?"""
         if index == 0:
             return Admission("go", "the first stage needs no verdict")
-        standings = {other: self.standing(index - 1, other, seed) for other in self._campaign.seeds}
-        own = standings[seed]
+        decisions = {other: self.run_decision(index - 1, other, seed) for other in self._campaign.seeds}
+        own = decisions[seed]
         if own.final:
             return own
-        together = self._together(self._campaign.stages[index - 1].name, standings)
-        if together.decision == "go" and own.decision != "go":
+        combined = self._combine_seeds(self._campaign.stages[index - 1].name, decisions)
+        if combined.decision == "go" and own.decision != "go":
             return Admission("wait", own.reason, own.waits_for)
-        return together
+        return combined
 
     def outcome(self) -> Admission:
         """The whole campaign: go where its last stage passed, no-go or stuck where it will not."""
         last = len(self._campaign.stages) - 1
-        standings = {seed: self.standing(last, seed) for seed in self._campaign.seeds}
-        return self._together(self._campaign.stages[last].name, standings)
+        decisions = {seed: self.run_decision(last, seed) for seed in self._campaign.seeds}
+        return self._combine_seeds(self._campaign.stages[last].name, decisions)
 
-    def _together(self, stage: str, standings: Mapping[int, Admission]) -> Admission:
-        """What the runs of a stage are worth together."""
-        count, needed = len(standings), self._campaign.seeds_required
-        passed = sum(standing.decision == "go" for standing in standings.values())
-        lost = [standing for standing in standings.values() if standing.final]
+    def _combine_seeds(self, stage: str, decisions: Mapping[int, Admission]) -> Admission:
+        """What the runs of a stage with every seed come to."""
+        count, needed = len(decisions), self._campaign.seeds_required
+        passed = sum(decision.decision == "go" for decision in decisions.values())
+        lost = [decision for decision in decisions.values() if decision.final]
         if passed >= needed:
             return Admission("go", f"stage {stage} is GO" + (f" for {passed} of {count} seeds" if count > 1 else ""))
         if count - len(lost) < needed:
             need = f"{needed} of {count} seeds must pass stage {stage}; " if count > 1 else ""
             return Admission(lost[0].decision, need + lost[0].reason)
-        waiting = [standing for standing in standings.values() if standing.decision == "wait"]
-        listed = "; ".join(standing.reason for standing in waiting)
-        return Admission("wait", listed, tuple(run for standing in waiting for run in standing.waits_for))
+        waiting = [decision for decision in decisions.values() if decision.decision == "wait"]
+        listed = "; ".join(decision.reason for decision in waiting)
+        return Admission("wait", listed, tuple(run for decision in waiting for run in decision.waits_for))
 
-    def standing(self, index: int, seed: int, for_seed: int | None = None) -> Admission:
+    def run_decision(self, index: int, seed: int, for_seed: int | None = None) -> Admission:
         """What the run of a stage and seed is worth, to the next stage's run of `for_seed` where that is given."""
         stage = self._campaign.stages[index]
         run, who = self._directory.run(stage.name, seed), f"stage {stage.name}, seed {seed}"

@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 
 Positive = Annotated[float, Field(gt=0)]
 
 
-class LearningRates(Section):
+class LearningRates(ConfigSection):
     """Adam learning rate of each parameter group."""
 
     actor: Positive = 3e-4
@@ -22,7 +22,7 @@ class LearningRates(Section):
     """The critics' CNN."""
 
 
-class ClipNorms(Section):
+class ClipNorms(ConfigSection):
     """Largest L2 norm of each parameter group's gradient; larger ones are scaled down to it. `null`: no clipping."""
 
     actor: Positive | None = 1.0
@@ -35,7 +35,7 @@ class ClipNorms(Section):
     """The critics' CNN."""
 
 
-class AgentConfig(Section):
+class AgentConfig(ConfigSection):
     """The TD3 agent."""
 
     hidden: list[Annotated[int, Field(ge=1)]] = Field([256, 256], min_length=1)
@@ -63,7 +63,7 @@ class AgentConfig(Section):
     """Arithmetic of the networks; `bfloat16` uses autocast and is faster where the hardware has it."""
 
 
-class ReplayConfig(Section):
+class ReplayConfig(ConfigSection):
     """The replay buffer."""
 
     capacity: int = Field(100_000, ge=1)

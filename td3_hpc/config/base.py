@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     """A frozen section: unknown keys, wrong types (`yes` for a number, `"3"` for 3) and NaN are refused."""
 
     model_config = ConfigDict(

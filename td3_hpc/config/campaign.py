@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Field(ge=0, le=1000)]
 
 
-class CampaignStageConfig(Section):
+class CampaignStageConfig(ConfigSection):
     """One stage of a campaign."""
 
     name: Name | None = None
@@ -27,7 +27,7 @@ class CampaignStageConfig(Section):
     """What differs from the campaign's gates."""
 
 
-class CampaignConfig(Section):
+class CampaignConfig(ConfigSection):
     """A campaign."""
 
     name: Name

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 
 FilePath = Annotated[Path, Field(strict=False)]  # YAML holds it as text
 
 
-class ContainerConfig(Section):
+class ContainerConfig(ConfigSection):
     """The Apptainer container that a job runs its stage in."""
 
     image: FilePath
@@ -41,7 +41,7 @@ class ContainerConfig(Section):
         return binds
 
 
-class ClusterConfig(Section):
+class ClusterConfig(ConfigSection):
     """One site. Times in minutes and seconds, memory in GiB."""
 
     scheduler: Literal["slurm", "local"] = "slurm"

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 
 
-class TrafficConfig(Section):
+class TrafficConfig(ConfigSection):
     """NPC cars driven by CARLA's own Traffic Manager, in synchronous mode."""
 
     vehicles: int = Field(10, ge=0, le=200)
@@ -30,7 +30,7 @@ class TrafficConfig(Section):
         return self
 
 
-class RouteConfig(Section):
+class RouteConfig(ConfigSection):
     """Routes over the map's waypoints."""
 
     min_length_m: float = Field(150.0, gt=0)
@@ -49,7 +49,7 @@ class RouteConfig(Section):
         return self
 
 
-class CameraConfig(Section):
+class CameraConfig(ConfigSection):
     """The ego vehicle's camera."""
 
     x_m: float = 1.5
@@ -62,7 +62,7 @@ class CameraConfig(Section):
     """Horizontal field of view, in degrees."""
 
 
-class RewardConfig(Section):
+class RewardConfig(ConfigSection):
     """Weights of the five reward components, each in [-1, 1] (comfort and safety: [-1, 0]) before its weight.
 
     The reward of one step therefore lies within plus or minus the sum of the weights; see docs/environment.md.
@@ -90,7 +90,7 @@ class RewardConfig(Section):
         return self.scale * weights
 
 
-class EnvironmentConfig(Section):
+class EnvironmentConfig(ConfigSection):
     """One driving environment."""
 
     town: str = "Brookfield"

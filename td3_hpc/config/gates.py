@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 
 Severity = Literal["blocking", "recommended", "optional"]
 Off = Literal[False]
 """YAML's `off` (or `false`): the gate is not judged."""
 
 
-class Gate(Section):
+class Gate(ConfigSection):
     """A gate without a number to set."""
 
     severity: Severity
@@ -33,7 +33,7 @@ def _gate(severity: Severity, limit: float | None = None) -> Any:
     return Gate(severity=severity) if limit is None else LimitGate(severity=severity, limit=limit)
 
 
-class GatesConfig(Section):
+class GatesConfig(ConfigSection):
     """The gates of one stage, each `{severity: …, limit: …}` or `off`; what is left out keeps its default."""
 
     # ---- the six validation checkpoints

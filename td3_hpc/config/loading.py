@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 from td3_hpc.config.stage import StageConfig
 from td3_hpc.errors import BadInput
 
-SectionType = TypeVar("SectionType", bound=Section)
+SectionType = TypeVar("SectionType", bound=ConfigSection)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -138,7 +138,7 @@ def parse_stage(text: str, source: str) -> StageConfig:
     return validate(StageConfig, _mapping(text, source), source)
 
 
-def dump_yaml(config: Section) -> str:
+def dump_yaml(config: ConfigSection) -> str:
     """The resolved configuration, every default written out, as YAML that `load_stage` reads back."""
     return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 

@@ -5,13 +5,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 
 Positive = Annotated[float, Field(gt=0)]
 AlertLevel = Literal["info", "warning", "critical"]
 
 
-class GradientLimits(Section):
+class GradientLimits(ConfigSection):
     """Largest L2 norm of each parameter group's gradient, before clipping. `null`: no limit, and growth is no alert."""
 
     actor: Positive | None = None
@@ -24,7 +24,7 @@ class GradientLimits(Section):
     """The critics' CNN."""
 
 
-class GrowthConfig(Section):
+class GrowthConfig(ConfigSection):
     """Exponential growth of a gradient norm is called before the norm reaches its limit."""
 
     window_updates: int = Field(100, ge=20, le=10_000)
@@ -35,7 +35,7 @@ class GrowthConfig(Section):
     """Growth is called when it would carry the norm over its limit within so many updates."""
 
 
-class AlertConfig(Section):
+class AlertConfig(ConfigSection):
     """Who is told of an alert besides the record, TensorBoard, the log and `td3-hpc status`."""
 
     command: str | None = None
@@ -55,7 +55,7 @@ class AlertConfig(Section):
         return url
 
 
-class MonitorsConfig(Section):
+class MonitorsConfig(ConfigSection):
     """Monitors and alerts; see docs/monitors-and-alerts.md."""
 
     gradient_limits: GradientLimits = GradientLimits()

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.config.stage import StageConfig
 
@@ -56,7 +56,7 @@ def cluster_reference() -> str:
     return "\n".join(parts)
 
 
-def sections(schema: type[Section], path: str = "") -> Iterator[tuple[str, type[Section]]]:
+def sections(schema: type[ConfigSection], path: str = "") -> Iterator[tuple[str, type[ConfigSection]]]:
     """A section and all below it, in the order of the schema, each with its dotted path ('' for the first)."""
     yield path, schema
     for name, field in schema.model_fields.items():
@@ -65,7 +65,7 @@ def sections(schema: type[Section], path: str = "") -> Iterator[tuple[str, type[
             yield from sections(section, f"{path}.{name}" if path else name)
 
 
-def _section(path: str, schema: type[Section]) -> str:
+def _section(path: str, schema: type[ConfigSection]) -> str:
     keys = {name: field for name, field in schema.model_fields.items() if _section_of(field.annotation) is None}
     lines = [f"## {path}" if path else "## Top level", "", inspect.getdoc(schema) or "", ""]
     lines += ["| key | default | values | meaning |", "|---|---|---|---|"]
@@ -76,10 +76,10 @@ def _section(path: str, schema: type[Section]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section_of(annotation: Any) -> type[Section] | None:
+def _section_of(annotation: Any) -> type[ConfigSection] | None:
     """The section that a key holds, be it optional; None for a plain value."""
     for kind in (annotation, *get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, Section):
+        if isinstance(kind, type) and issubclass(kind, ConfigSection):
             return kind
     return None
 

@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 
 
-class SimulatorConfig(Section):
+class SimulatorConfig(ConfigSection):
     """One kind of simulator for training and evaluation; each of the two gets a server of its own."""
 
     kind: Literal["embedded", "carla", "external"] = "embedded"

@@ -3,14 +3,14 @@
 from pydantic import Field, model_validator
 
 from td3_hpc.config.agent import AgentConfig, ReplayConfig
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 from td3_hpc.config.environment import EnvironmentConfig
 from td3_hpc.config.monitors import MonitorsConfig
 from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.config.training import CheckpointConfig, EvaluationConfig, LoggingConfig, TrainingConfig
 
 
-class StageConfig(Section):
+class StageConfig(ConfigSection):
     """One stage, for example the 1K validation run."""
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")

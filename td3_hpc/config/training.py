@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 
 
-class TrainingConfig(Section):
+class TrainingConfig(ConfigSection):
     """The loop."""
 
     total_steps: int = Field(ge=1)
@@ -20,7 +20,7 @@ class TrainingConfig(Section):
     """CPU threads of PyTorch and OpenCV. Fixed, since results differ in the last bits between thread counts."""
 
 
-class EvaluationConfig(Section):
+class EvaluationConfig(ConfigSection):
     """Evaluation cycles: the deterministic policy on held-out routes, on a server of its own."""
 
     every_steps: int = Field(500, ge=1)
@@ -29,7 +29,7 @@ class EvaluationConfig(Section):
     """Whole episodes per cycle, the held-out routes in turn."""
 
 
-class CheckpointConfig(Section):
+class CheckpointConfig(ConfigSection):
     """When a checkpoint is written and which are kept."""
 
     every_steps: int = Field(1000, ge=1)
@@ -48,7 +48,7 @@ class CheckpointConfig(Section):
     """Most that the checkpoints of a run may take; older kept ones go first, the newest two never."""
 
 
-class LoggingConfig(Section):
+class LoggingConfig(ConfigSection):
     """What is written, how often. Bounded rates: a 1K run writes a few hundred lines."""
 
     interval_steps: int = Field(100, ge=1)

@@ -12,25 +12,25 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from td3_hpc.config.environment import EnvironmentConfig
+from td3_hpc.driving.client_session import Session
 from td3_hpc.driving.episode import TERMINATIONS, Episode, Outcome
 from td3_hpc.driving.film import Film
 from td3_hpc.driving.observation import Frame, FrameStack, Observation, observation_space, observation_vector
-from td3_hpc.driving.proximity import Box, is_jolt, may_touch
+from td3_hpc.driving.proximity import BoundingBox, is_jolt, may_touch
 from td3_hpc.driving.reward import Motion, reward_components
 from td3_hpc.driving.route import Route, RoutePlanner, RoutePosition, RouteTracker
 from td3_hpc.driving.sensors import (
     SOLID_MARKINGS,
     Camera,
     CollisionSensor,
+    EgoSensor,
     LaneInvasionSensor,
-    Sensor,
     SensorTimeout,
 )
-from td3_hpc.driving.session import Session
 from td3_hpc.driving.traffic import spawn_traffic
 from td3_hpc.errors import BadInput, UserError
 
-SensorType = TypeVar("SensorType", bound=Sensor)
+SensorType = TypeVar("SensorType", bound=EgoSensor)
 Action = npt.NDArray[np.float32]
 
 OFF_ROUTE_M = 10.0
@@ -88,7 +88,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._decision_s = config.ticks_per_action * config.fixed_delta_seconds
         self._vehicles: list[tuple[Any, float, float]] = []
         self._actors: list[Any] = []
-        self._sensors: list[Sensor] = []
+        self._sensors: list[EgoSensor] = []
         super().reset(seed=seed)
         self._session = Session(config, host, port, tm_port, timeout_s)
         try:
@@ -155,9 +155,9 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             collisions = self._collisions.count(jolted or may_touch(self._ego_box(), self._other_boxes()))
             if self._autopilot:
                 steer = float(self._ego.get_control().steer)
-            result = self._judge(before, steer, collisions, markings)
+            result = self._evaluate_step(before, steer, collisions, markings)
             if self._film is not None:
-                self._take(self._film, frame, finished=result[2] or result[3])
+                self._film_frame(self._film, frame, finished=result[2] or result[3])
         return result
 
     def close(self) -> None:
@@ -180,9 +180,9 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         world = session.world
         world.set_weather(weather)
         self._spawn_ego(world)
-        self._camera = self._keep(Camera(world, self._ego, self._config.camera))
-        self._collisions = self._keep(CollisionSensor(world, self._ego))
-        self._lane_invasions = self._keep(LaneInvasionSensor(world, self._ego))
+        self._camera = self._track_sensor(Camera(world, self._ego, self._config.camera))
+        self._collisions = self._track_sensor(CollisionSensor(world, self._ego))
+        self._lane_invasions = self._track_sensor(LaneInvasionSensor(world, self._ego))
         start = self._start_transform().location
         traffic = spawn_traffic(world, self._spawn_points, start, self._config.traffic, generator)
         self._actors += traffic
@@ -194,7 +194,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._ego_sizes = _half_sizes(self._ego)
         self._film = None
         if self._film_path is not None:  # the last actor: a filmed episode is the same as one that is not
-            self._film = self._keep(Film(world, self._ego, self._film_path, self._decision_s))
+            self._film = self._track_sensor(Film(world, self._ego, self._film_path, self._decision_s))
         frame = session.tick()
         picture = self._camera.read(frame, self._timeout_s)
         self._lane_invasions.read(frame, self._timeout_s)
@@ -219,7 +219,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         if self._config.reset == "respawn" and actors:
             self._session.destroy(actors)
 
-    def _keep(self, sensor: SensorType) -> SensorType:
+    def _track_sensor(self, sensor: SensorType) -> SensorType:
         """Book a sensor for the clean-up."""
         self._sensors.append(sensor)
         self._actors.append(sensor.actor)
@@ -248,7 +248,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
 
     # --- one decision
 
-    def _take(self, film: Film, frame: int, finished: bool) -> None:
+    def _film_frame(self, film: Film, frame: int, finished: bool) -> None:
         progress = 100.0 * self._position.distance / self._route.length
         caption = f"{3.6 * self._ego_state.speed:3.0f} km/h   {progress:3.0f} % of the route"
         film.take(frame, self._timeout_s, self._stack.image[-1], caption)
@@ -267,21 +267,21 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         ego = self._ego_state
         return self._tracker.update(ego.x, ego.y, ego.yaw)
 
-    def _ego_box(self) -> Box:
+    def _ego_box(self) -> BoundingBox:
         ego = self._ego_state
-        return Box(ego.x, ego.y, ego.yaw, *self._ego_sizes)
+        return BoundingBox(ego.x, ego.y, ego.yaw, *self._ego_sizes)
 
-    def _other_boxes(self) -> list[Box]:
+    def _other_boxes(self) -> list[BoundingBox]:
         boxes = []
         for vehicle, half_length, half_width in self._vehicles:
             actor = self._snapshot.find(vehicle)
             if actor is not None:  # the Traffic Manager removes cars that are stuck for long
                 transform = actor.get_transform()
                 place = transform.location
-                boxes.append(Box(place.x, place.y, transform.rotation.yaw, half_length, half_width))
+                boxes.append(BoundingBox(place.x, place.y, transform.rotation.yaw, half_length, half_width))
         return boxes
 
-    def _judge(
+    def _evaluate_step(
         self, before: EgoState, steer: float, collisions: int, markings: list[frozenset[str]]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Reward, end and info of the decision that led from the ego state `before` to the present one."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from td3_hpc.driving.observation import FRAME_SIZE, Frame
-from td3_hpc.driving.sensors import Sensor, picture_of
+from td3_hpc.driving.sensors import EgoSensor, picture_of
 from td3_hpc.durable import require_folder
 from td3_hpc.errors import BadInput
 
@@ -29,7 +29,7 @@ def check_format(path: Path) -> None:
     require_folder(path)
 
 
-class Film(Sensor):
+class Film(EgoSensor):
     """Takes one picture a decision, and writes them all when the episode has ended."""
 
     def __init__(self, world: Any, ego: Any, path: Path, seconds_per_picture: float) -> None:

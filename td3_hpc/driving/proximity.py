@@ -11,7 +11,7 @@ JOLT = 15.0
 
 
 @dataclass(frozen=True)
-class Box:
+class BoundingBox:
     """A vehicle's box seen from above: centre (metres), yaw (degrees) and half sizes (metres)."""
 
     x: float
@@ -21,7 +21,7 @@ class Box:
     half_width: float
 
 
-def may_touch(ego: Box, others: Iterable[Box]) -> bool:
+def may_touch(ego: BoundingBox, others: Iterable[BoundingBox]) -> bool:
     """Some other box lies within TOUCHING_M of the ego's, by the separating axes of the two."""
     return any(not _separated(ego, other) and not _separated(other, ego) for other in others)
 
@@ -31,7 +31,7 @@ def is_jolt(before: tuple[float, float], after: tuple[float, float], seconds: fl
     return math.hypot(after[0] - before[0], after[1] - before[1]) > JOLT * seconds
 
 
-def _separated(box: Box, other: Box) -> bool:
+def _separated(box: BoundingBox, other: BoundingBox) -> bool:
     """One of the box's two axes separates it from the other box by more than TOUCHING_M."""
     forward, turn = math.radians(box.yaw), math.radians(other.yaw - box.yaw)
     dx, dy = other.x - box.x, other.y - box.y

@@ -24,7 +24,7 @@ class SensorTimeout(Exception):
     """The data of a frame did not arrive in time."""
 
 
-class Sensor:
+class EgoSensor:
     """A sensor attached to the ego; it must be closed before the interpreter ends, which would abort otherwise."""
 
     def __init__(self, world: Any, ego: Any, blueprint: Any, mount: Any) -> None:
@@ -55,7 +55,7 @@ def picture_of(frame: int, images: "queue.SimpleQueue[Any]", timeout_s: float) -
             raise SensorTimeout(f"the camera skipped frame {frame}")
 
 
-class Camera(Sensor):
+class Camera(EgoSensor):
     """An RGB camera of 84 x 84 pixels on the ego, read as grayscale."""
 
     def __init__(self, world: Any, ego: Any, config: CameraConfig) -> None:
@@ -75,7 +75,7 @@ class Camera(Sensor):
         return gray
 
 
-class CollisionSensor(Sensor):
+class CollisionSensor(EgoSensor):
     """Counts the ego's collisions. The server sends one message per event and none where nothing happened."""
 
     def __init__(self, world: Any, ego: Any) -> None:
@@ -102,7 +102,7 @@ class CollisionSensor(Sensor):
             return count
 
 
-class LaneInvasionSensor(Sensor):
+class LaneInvasionSensor(EgoSensor):
     """Lane markings that the ego crossed. The client library computes them itself when a tick's frame arrives."""
 
     def __init__(self, world: Any, ego: Any) -> None:

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 
 from td3_hpc.config.environment import EnvironmentConfig
+from td3_hpc.driving.client_session import SimulatorLost
 from td3_hpc.driving.environment import DrivingEnv
 from td3_hpc.driving.observation import IMAGE_BYTES, OBSERVATION_BYTES, Observation
-from td3_hpc.driving.session import SimulatorLost
 from td3_hpc.errors import BadInput, UserError
 
 _ORPHAN_GRACE_S = 5.0

@@ -2,7 +2,7 @@
 
 Adding a gate: a field in td3_hpc/config/gates.py and a function of that name in one of the four modules of gates.
 
-checkpoints.py, metrics.py, mechanisms.py, driving.py   the gates, by group
+validation.py, metrics.py, td3_mechanisms.py, driving.py   the gates, by group
 registry.py   a gate's function by its name, and running all of them
 findings.py   what a gate finds, and how sure it may be
 remedies.py   the changes that failed gates suggest
@@ -10,7 +10,7 @@ history.py    a run's record, sorted by what gates and reports ask for
 verdict.py    GO or NO-GO, in a file bound to what it was earned on
 """
 
-from td3_hpc.gates import checkpoints, driving, mechanisms, metrics
+from td3_hpc.gates import driving, metrics, td3_mechanisms, validation
 from td3_hpc.gates.findings import Confidence, Finding
 from td3_hpc.gates.registry import GATES, GateResult, Status, judge_gates
 
@@ -20,9 +20,9 @@ __all__ = [
     "Finding",
     "GateResult",
     "Status",
-    "checkpoints",
     "driving",
     "judge_gates",
-    "mechanisms",
     "metrics",
+    "td3_mechanisms",
+    "validation",
 ]

@@ -40,14 +40,14 @@ def not_judged(target: str, why: str, *evidence: Evidence) -> Finding:
     return Finding(None, target, "–", Confidence(0.0, why), evidence)
 
 
-def counted(history: RunHistory) -> Confidence:
+def coverage(history: RunHistory) -> Confidence:
     """For a count over all steps: as sure as the record is complete."""
     covered, _ = history.steps_covered()
     total = history.config.training.total_steps
     return Confidence(min(1.0, covered / total), f"counted over {covered:,} of {total:,} steps")
 
 
-def none_among(count: int, what: str, history: RunHistory) -> Confidence:
+def zero_failures(count: int, what: str, history: RunHistory) -> Confidence:
     """For something that was looked for and not seen.
 
     None among n readings bounds its rate to 1 - 0.05 ** (1 / n) at 95 % (Clopper and Pearson; the "rule of three" for
@@ -64,7 +64,7 @@ def none_among(count: int, what: str, history: RunHistory) -> Confidence:
     )
 
 
-def seen(what: str) -> Confidence:
+def certain(what: str) -> Confidence:
     """For something that must not be and was seen: certain."""
     return Confidence(1.0, f"seen: {what}")
 

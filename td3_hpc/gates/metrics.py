@@ -17,11 +17,11 @@ from td3_hpc.gates.findings import (
     Confidence,
     Finding,
     agreement,
-    counted,
-    none_among,
+    certain,
+    coverage,
     not_judged,
-    seen,
     worst,
+    zero_failures,
 )
 from td3_hpc.gates.history import Event, Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
@@ -87,7 +87,7 @@ def _total(history: RunHistory, name: str, due: int, what: str) -> Finding:
 
 
 def _count(history: RunHistory, met: bool, target: str, achieved: str, cause: str, found: Evidence) -> Finding:
-    finding = Finding(met, target, achieved, counted(history), (found,))
+    finding = Finding(met, target, achieved, coverage(history), (found,))
     return finding if met else replace(finding, cause=cause, pending=True)
 
 
@@ -100,16 +100,16 @@ def finite(history: RunHistory, settings: Gate) -> Finding:
     found: tuple[Evidence, ...] = (evidence("interval", "non_finite", history.having("interval", "non_finite")),)
     if not bad and not ends:
         covered, _ = history.steps_covered()
-        return Finding(True, "0", "0", none_among(covered, "steps", history), found)
+        return Finding(True, "0", "0", zero_failures(covered, "steps", history), found)
     cause = f"{bad:,} steps or updates held NaN or infinity"
     if ends:
         found += (evidence("failed", "reason", ends),)
         cause = ends[-1]["reason"].split(". The run stops")[0]
     change: dict[str, Any] = {}
     for group in ("critic", "critic_cnn", "actor", ACTOR_CNN):
-        change |= remedies.calmer(history.config, group)
+        change |= remedies.stabilise(history.config, group)
     achieved = number(bad) if bad else f"the run ended by it at step {ends[-1]['step']:,}"
-    return Finding(False, "0", achieved, seen(cause), found, cause, change=change)
+    return Finding(False, "0", achieved, certain(cause), found, cause, change=change)
 
 
 @gate("Actor CNN gradient norm", "metric")
@@ -125,18 +125,18 @@ def actor_cnn_gradient(history: RunHistory, settings: LimitGate) -> Finding:
     value, event = highest
     if value <= settings.limit:
         updates = history.total("actor_updates")
-        return Finding(True, target, number(value), none_among(updates, "actor updates above it", history), (found,))
+        return Finding(True, target, number(value), zero_failures(updates, "actor updates above it", history), (found,))
     over = [other for other in intervals if not other[name] <= settings.limit]
     where = f"steps {event['first_step']:,}–{event['last_step']:,}"
     return Finding(
         False,
         target,
         number(value),
-        seen(f"above the limit in {len(over):,} of {len(intervals):,} intervals"),
+        certain(f"above the limit in {len(over):,} of {len(intervals):,} intervals"),
         (found,),
         cause=f"the actor CNN's gradient reached {number(value)} in {where}, {number(value / settings.limit)} "
         f"times the limit: the policy's loss is -Q, so that large Q values drive it ({_loudest(history)})",
-        change=remedies.calmer(history.config, ACTOR_CNN),
+        change=remedies.stabilise(history.config, ACTOR_CNN),
     )
 
 
@@ -171,7 +171,7 @@ def actor_cnn_growth(history: RunHistory, settings: LimitGate) -> Finding:
         (found,),
         cause=f"the actor CNN's gradient norm grows {trend.factor:.3g} times per 100 updates: exponential growth, "
         f"which {when} ({_loudest(history)})",
-        change=remedies.calmer(history.config, ACTOR_CNN),
+        change=remedies.stabilise(history.config, ACTOR_CNN),
     )
 
 
@@ -204,17 +204,17 @@ def q_magnitude(history: RunHistory, settings: LimitGate) -> Finding:
     value, event = highest
     if value <= limit:
         return Finding(
-            True, target, number(value), none_among(history.total("updates"), "updates above it", history), (found,)
+            True, target, number(value), zero_failures(history.total("updates"), "updates above it", history), (found,)
         )
     return Finding(
         False,
         target,
         number(value),
-        seen(f"|Q| = {number(value)} by step {event['last_step']:,}"),
+        certain(f"|Q| = {number(value)} by step {event['last_step']:,}"),
         (found,),
         cause=f"|Q| reached {number(value)}, {number(value / most)} times what the reward allows: the critic "
         "diverges, it does not estimate",
-        change=remedies.calmer(config, "critic") | remedies.calmer(config, "critic_cnn"),
+        change=remedies.stabilise(config, "critic") | remedies.stabilise(config, "critic_cnn"),
     )
 
 
@@ -226,12 +226,12 @@ def checkpoints_saved(history: RunHistory, settings: Gate) -> Finding:
     target = "every one that was due"
     achieved = f"{len(written):,} written, {len(failed):,} failed"
     if written and not failed:
-        return Finding(True, target, achieved, none_among(len(written), "checkpoints that failed", history), found)
+        return Finding(True, target, achieved, zero_failures(len(written), "checkpoints that failed", history), found)
     cause = f"{len(failed):,} could not be written: {failed[-1].get('error')}" if failed else "none was written"
     full = "No space" in cause or "quota" in cause.lower()
     remedy = "free disk space, or set a budget" if full else "see `td3-hpc checkpoint verify`"
     change = {"checkpoint.compression": "blosc-lz4"} if full else {}
-    return Finding(False, target, achieved, seen(achieved), found, cause, remedy, change)
+    return Finding(False, target, achieved, certain(achieved), found, cause, remedy, change)
 
 
 @gate("Progress dominance", "metric")

@@ -5,7 +5,7 @@ from typing import Any
 from td3_hpc.config import ClipNorms, LearningRates, RewardConfig, StageConfig
 
 
-def calmer(config: StageConfig, group: str) -> dict[str, Any]:
+def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
     """Against gradients or values of a parameter group that grow: what makes them smaller, the likely cause first.
 
     A reward scale of 1, the default clipping norm where there is none, and the group's default learning rate, or, where
@@ -26,7 +26,7 @@ def calmer(config: StageConfig, group: str) -> dict[str, Any]:
 
 def unsaturated(config: StageConfig) -> dict[str, Any]:
     """Against actions at the ends of their range: a penalty on them, or a lower rate where there is one already."""
-    return calmer(config, "actor") if config.agent.saturation_penalty > 0 else {"agent.saturation_penalty": 0.05}
+    return stabilise(config, "actor") if config.agent.saturation_penalty > 0 else {"agent.saturation_penalty": 0.05}
 
 
 def restored(config: StageConfig, component: str) -> dict[str, Any]:

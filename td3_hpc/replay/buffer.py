@@ -60,7 +60,7 @@ class ReplayBuffer:
     them meanwhile. Checkpoints at most half a capacity apart, which the configuration demands, leave the other half of
     the ring for that. Everything else is for one thread.
 
-    Each environment has a lane, a number of its own, and at most one episode in progress there.
+    Each environment has a number of its own, its `env_index`, and at most one episode in progress there.
 
     The older frames of an observation must be the newest frames of the ones before it in its episode, and the first
     frame repeated where there is none before: only the newest frame of each observation is looked at.
@@ -82,7 +82,7 @@ class ReplayBuffer:
     def _clear(self, first_row: int) -> None:
         self._first_row = self._next_row = first_row
         self._transitions = 0
-        self._pending: dict[int, int] = {}  # lane: row that waits for its action
+        self._pending: dict[int, int] = {}  # by env_index: the row that waits for its action
 
     @property
     def first_row(self) -> int:
@@ -108,21 +108,21 @@ class ReplayBuffer:
         """Transitions that can be sampled."""
         return self._transitions
 
-    def in_episode(self, lane: int = 0) -> bool:
-        """Whether an episode is in progress in the lane: its newest observation waits for its action."""
-        return lane in self._pending
+    def in_episode(self, env_index: int = 0) -> bool:
+        """Whether an episode is in progress in an environment: its newest observation waits for its action."""
+        return env_index in self._pending
 
-    def begin(self, observation: Observation, lane: int = 0) -> None:
-        """Start an episode with its first observation; RuntimeError if the lane's last one has not ended.
+    def begin(self, observation: Observation, env_index: int = 0) -> None:
+        """Start an episode with its first observation; RuntimeError if the environment's last one has not ended.
 
         ValueError unless its four frames are the same, which is what `sample` rebuilds.
         """
-        if self.in_episode(lane):
+        if self.in_episode(env_index):
             raise RuntimeError("begin() while an episode is in progress; end it with add(...) or truncate()")
         image = observation["image"]
         if not (image == image[-1]).all():
             raise ValueError("an episode's first image must be one frame repeated")
-        self._pending[lane] = self._append(observation, PENDING, previous=0)
+        self._pending[env_index] = self._append(observation, PENDING, previous=0)
 
     def add(
         self,
@@ -131,18 +131,18 @@ class ReplayBuffer:
         next_observation: Observation,
         terminated: bool,
         truncated: bool,
-        lane: int = 0,
+        env_index: int = 0,
     ) -> None:
-        """Complete the lane's pending row with its action (2,) and reward, and append the observation that followed.
+        """Complete the environment's pending row with its action (2,) and reward, and append the next observation.
 
         `terminated` outweighs `truncated` where both are set. RuntimeError where no episode is in progress. Where
-        other lanes have filled the whole ring meanwhile, the pending row is gone, and its transition with it.
+        other environments have filled the whole ring meanwhile, the pending row is gone, and its transition with it.
         """
-        row = self._pop_pending("add", lane)
+        row = self._pop_pending("add", env_index)
         flags = FINAL | (TERMINATED if terminated else TRUNCATED) if terminated or truncated else PENDING
         following = self._append(next_observation, flags, previous=self._next_row - row)
         if flags == PENDING:
-            self._pending[lane] = following
+            self._pending[env_index] = following
         if row < self._first_row:
             return
         slot = row % self.capacity
@@ -152,12 +152,12 @@ class ReplayBuffer:
         self._rows["next"][slot] = following - row
         self._transitions += int(self._stacks(np.array([row]))[0, 0] >= self._first_row)
 
-    def truncate(self, lane: int = 0) -> None:
-        """End the lane's episode where it stands, as truncated; RuntimeError where none is in progress.
+    def truncate(self, env_index: int = 0) -> None:
+        """End the environment's episode where it stands, as truncated; RuntimeError where none is in progress.
 
         For an episode that cannot go on (its simulator was lost): the newest transition keeps its next observation.
         """
-        row = self._pop_pending("truncate", lane)
+        row = self._pop_pending("truncate", env_index)
         if row >= self._first_row:
             self._rows["flags"][row % self.capacity] = FINAL | TRUNCATED
 
@@ -214,7 +214,7 @@ class ReplayBuffer:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the sealed rows: row numbers, the rows from the oldest pending one on, which
-        row is pending in which lane, the generator. Copies.
+        row is pending in which environment, the generator. Copies.
         """
         pending = self.read_rows(self.sealed_row, self._next_row)
         return {
@@ -226,7 +226,7 @@ class ReplayBuffer:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take up `state()` again, after `restore` of the sealed rows; ValueError where the two do not fit."""
+        """Restore from `state()`, after `restore` of the sealed rows; ValueError where the two do not fit."""
         missing = {"first_row", "sealed_row", "pending", "lanes", "generator"} - state.keys()
         if missing:
             raise ValueError(f"{min(missing)}: missing")
@@ -237,13 +237,13 @@ class ReplayBuffer:
             self._write_block(state["pending"])
         # Rows that the saved buffer had already given up must not be drawn, or the sampling sequence would differ.
         self._first_row = max(self._first_row, state["first_row"])
-        self._pending = {int(lane): int(row) for lane, row in state["lanes"]}
+        self._pending = {int(env_index): int(row) for env_index, row in state["lanes"]}
         self._count_transitions()
 
-    def _pop_pending(self, caller: str, lane: int) -> int:
-        if not self.in_episode(lane):
+    def _pop_pending(self, caller: str, env_index: int) -> int:
+        if not self.in_episode(env_index):
             raise RuntimeError(f"{caller}() without an episode in progress; call begin(observation) first")
-        return self._pending.pop(lane)
+        return self._pending.pop(env_index)
 
     def _append(self, observation: Observation, flags: int, previous: int) -> int:
         """Write a new row, over the oldest one where the ring is full; returns its number."""

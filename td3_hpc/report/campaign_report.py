@@ -12,7 +12,6 @@ from td3_hpc.formatting import duration, plural, sentence, when
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory, read_history
 from td3_hpc.gates.verdict import Verdict, read_verdict
-from td3_hpc.report.course import active_seconds
 from td3_hpc.report.document import (
     Action,
     Block,
@@ -25,6 +24,7 @@ from td3_hpc.report.document import (
     Tile,
     yaml_diff,
 )
+from td3_hpc.report.measurement_sections import active_seconds
 from td3_hpc.report.rendering import to_html, to_markdown
 
 COLUMNS = {

@@ -9,7 +9,10 @@ from td3_hpc.errors import BadInput, UserError
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory, read_history
 from td3_hpc.gates.verdict import Verdict, judge_history
-from td3_hpc.report import compare, course, outlook, sections
+from td3_hpc.report import comparison_section as compare
+from td3_hpc.report import gate_sections as sections
+from td3_hpc.report import long_run_sections as outlook
+from td3_hpc.report import measurement_sections as course
 from td3_hpc.report.document import Chip, ChipStatus, Document, Section, Text, Tile, linked
 from td3_hpc.report.figures import Drawn, draw_figures
 from td3_hpc.report.rendering import to_html, to_markdown

@@ -10,7 +10,7 @@ import cv2
 from td3_hpc import CARLA_VERSION
 from td3_hpc.errors import BadInput
 from td3_hpc.simulator.connection import RpcConnection
-from td3_hpc.simulator.rpc import Table
+from td3_hpc.simulator.rpc import CallTable
 from td3_hpc.simulator.rpc.service import Service
 from td3_hpc.simulator.streams import Streams, StreamSession
 from td3_hpc.simulator.towns import load_town
@@ -25,7 +25,7 @@ def serve(host: str, port: int, town: str, maps: Path | None) -> None:
 
 async def _serve(host: str, port: int, town: str, maps: Path | None) -> None:
     world = World(load_town(town, maps), Streams())
-    table = Table(Service(world, port, maps))
+    table = CallTable(Service(world, port, maps))
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -29,7 +29,7 @@ class LearnerLink(Protocol):
         """Wait a moment; the commands that came meanwhile. Raises LearnerGone."""
         ...
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def report(self, event: dict[str, Any]) -> None:
         """Pass an event on."""
         ...
 
@@ -81,7 +81,7 @@ class PipeLink:
         self._send()
         return [json.loads(line) for line in lines]
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def report(self, event: dict[str, Any]) -> None:
         self._unsent += json.dumps(event).encode() + b"\n"
         self._send()
 
@@ -122,7 +122,7 @@ class FileLink:
         commands, self._read = read_lines(self._commands, self._read)
         return commands
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def report(self, event: dict[str, Any]) -> None:
         self._unsent.append(event)
         self._send()
 

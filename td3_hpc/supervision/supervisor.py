@@ -24,13 +24,13 @@ from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.supervision import ports
 from td3_hpc.supervision.child_group import ChildGroup, describe_exit
+from td3_hpc.supervision.heartbeat import VersionCall
 from td3_hpc.supervision.launch_command import Launch, launch
 from td3_hpc.supervision.learner_link import LearnerGone, LearnerLink, PipeLink
 from td3_hpc.supervision.probe import Probe
 from td3_hpc.supervision.restart_policy import RestartPolicy
 from td3_hpc.supervision.server_log import ServerLog
 from td3_hpc.supervision.supervisor_handle import State
-from td3_hpc.supervision.version_call import VersionCall
 
 _STOP_GRACE_S = 1.0
 _MEMORY_PERIOD_S = 5.0
@@ -256,7 +256,7 @@ class Supervisor:
         """Tell the learner."""
         if "seconds" in fields:
             fields["seconds"] = round(fields["seconds"], 2)
-        self._learner.tell({"state": state, "generation": self._generation, "detail": detail, **fields})
+        self._learner.report({"state": state, "generation": self._generation, "detail": detail, **fields})
 
     def _publish(self, status: str, message: str) -> None:
         """Write the address file, for people and for learners on other nodes."""

@@ -260,8 +260,8 @@ class SupervisorHandle:
         if event.bad_input:
             return event.detail
         log = self._log_dir / f"simulator-{self._name}.log"
-        said = "".join(f"\n  {line}" for line in event.lines) or "\n  (nothing)"
-        return f"the {self._name} simulator was given up: {event.detail}; its last lines ({log}):{said}"
+        output = "".join(f"\n  {line}" for line in event.lines) or "\n  (nothing)"
+        return f"the {self._name} simulator was given up: {event.detail}; its last lines ({log}):{output}"
 
     def _pipe(self, name: Literal["stdin", "stdout"]) -> IO[bytes]:
         pipe = getattr(self._process, name)

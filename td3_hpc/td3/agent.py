@@ -1,4 +1,4 @@
-"""TD3 (Fujimoto, van Hoof, Meger 2018, "Addressing Function Approximation Error in Actor-Critic Methods")."""
+"""TD3 (Fujimoto, van Hoof, Meger 2018, "Addressing Function Approximation Error in ActorNetwork-Critic Methods")."""
 
 import copy
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.replay import Batch, Observation
 from td3_hpc.replay.rows import ACTION_SIZE
 from td3_hpc.td3 import state as trees
-from td3_hpc.td3.networks import Actor, PixelBuffer, TwinCritic, initialise
+from td3_hpc.td3.networks import ActorNetwork, PixelBuffer, TwinCriticNetwork, initialise
 from td3_hpc.td3.stats import UpdateStats, action_saturation, critic_statistics, read_back
 
 Norms = dict[str, Tensor]
@@ -47,7 +47,7 @@ class TD3Agent:
 
         # Built without storage, since PyTorch would first fill the weights from its global generator.
         with torch.device("meta"):
-            actor, critic = Actor(config.hidden, bfloat16), TwinCritic(config.hidden, bfloat16)
+            actor, critic = ActorNetwork(config.hidden, bfloat16), TwinCriticNetwork(config.hidden, bfloat16)
         generator = torch.Generator().manual_seed(_torch_seed(initial))
         for network in (actor, critic):
             network.to(dtype).to_empty(device="cpu")
@@ -164,7 +164,7 @@ class TD3Agent:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take up `state()` again; ValueError names the first entry that is missing, unknown or does not fit.
+        """Restore from `state()`; ValueError names the first entry that is missing, unknown or does not fit.
 
         After an error the agent may be half loaded: it is of no more use.
         """

@@ -75,7 +75,7 @@ class MLP(nn.Module):
         return self.last(x.to(self.last.weight.dtype))  # type: ignore[no-any-return]
 
 
-class Actor(nn.Module):
+class ActorNetwork(nn.Module):
     """The policy pi(s)."""
 
     def __init__(self, hidden: Sequence[int], bfloat16: bool = False) -> None:
@@ -92,7 +92,7 @@ class Actor(nn.Module):
         return self.head(torch.cat([self.cnn(pixels), vector], 1))  # type: ignore[no-any-return]
 
 
-class TwinCritic(nn.Module):
+class TwinCriticNetwork(nn.Module):
     """Q1(s, a) and Q2(s, a): two heads on one CNN."""
 
     def __init__(self, hidden: Sequence[int], bfloat16: bool = False) -> None:

@@ -15,14 +15,14 @@ from td3_hpc.errors import BadInput, UserError
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
+from td3_hpc.training.env_slot import EnvSlot, side_by_side
 from td3_hpc.training.evaluation.cycle import evaluate
 from td3_hpc.training.evaluation.trace import CycleTrace, trace_path
 from td3_hpc.training.record import RunRecord
-from td3_hpc.training.rollout import Rollout, side_by_side
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import EpisodeLost, Observation, Simulation
-from td3_hpc.training.state import load_rollout, rollout_tree
+from td3_hpc.training.state import load_slot, slot_tree
 from td3_hpc.training.telemetry.telemetry import Telemetry
 from td3_hpc.training.telemetry.tensorboard import TensorBoard
 
@@ -39,7 +39,7 @@ class Counters:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """What the loop works with; each part is closed by whoever made it."""
 
     agent: TD3Agent
@@ -59,16 +59,16 @@ class Parts:
 class TrainingLoop:
     """One run. Its whole state is `state()`; `run()` continues from wherever that stands."""
 
-    def __init__(self, config: StageConfig, parts: Parts, provenance: dict[str, Any]) -> None:
+    def __init__(self, config: StageConfig, components: Components, provenance: dict[str, Any]) -> None:
         self._config = config
-        self._parts = parts
+        self._components = components
         self._provenance = provenance
         self._config_text = dump_yaml(config)
         self.counters = Counters()
-        self._rollouts = [Rollout(lane, simulation) for lane, simulation in enumerate(parts.training)]
+        self._slots = [EnvSlot(env_index, simulation) for env_index, simulation in enumerate(components.training)]
         self._last_checkpoint_step = 0
         self._last_checkpoint_time = time.monotonic()
-        parts.telemetry.watch(parts.agent, parts.replay)
+        components.telemetry.watch(components.agent, components.replay)
 
     # ---- the run --------------------------------------------------------------------------------------------------
     def run(self) -> bool:
@@ -81,59 +81,59 @@ class TrainingLoop:
                     if self.counters.step >= total:
                         self.save({"stage_end": True})
                         return True
-                    if self._parts.stop:
+                    if self._components.stop:
                         raise StopRequested
                     self._checkpoint_when_due()
                 self.play_round()
         except StopRequested:
-            self.save({"signal": self._parts.stop.signal_name or ""})
+            self.save({"signal": self._components.stop.signal_name or ""})
             return False
 
     def play_round(self) -> None:
         """A decision in every environment, in fixed order: send the actions, make the updates due on what the buffer
         holds while the simulators tick, collect. The last round of a run is as short as `total_steps` demands.
         """
-        rollouts = self._in_flight() or self._next_round()
-        for number, rollout in enumerate(rollouts, self.counters.step + 1):
-            if rollout.action is None:
-                rollout.action = self._choose_action(_newest(rollout), number)
-            rollout.simulation.send(rollout.action)
-        self._update_up_to(self.counters.step + len(rollouts))
-        for rollout in rollouts:
-            self._collect(rollout)
+        slots = self._in_flight() or self._next_round()
+        for number, slot in enumerate(slots, self.counters.step + 1):
+            if slot.action is None:
+                slot.action = self._choose_action(_newest(slot), number)
+            slot.simulation.send(slot.action)
+        self._update_up_to(self.counters.step + len(slots))
+        for slot in slots:
+            self._collect(slot)
 
-    def _in_flight(self) -> list[Rollout]:
+    def _in_flight(self) -> list[EnvSlot]:
         """The environments whose decision's outcome is not in yet."""
-        return [rollout for rollout in self._rollouts if rollout.action is not None]
+        return [slot for slot in self._slots if slot.action is not None]
 
-    def _next_round(self) -> list[Rollout]:
+    def _next_round(self) -> list[EnvSlot]:
         """The environments that are to decide next, each in an episode."""
-        rollouts = self._rollouts[: self._config.training.total_steps - self.counters.step]
-        self._begin_episodes([rollout for rollout in rollouts if rollout.observation is None])
-        return rollouts
+        slots = self._slots[: self._config.training.total_steps - self.counters.step]
+        self._begin_episodes([slot for slot in slots if slot.observation is None])
+        return slots
 
-    def _collect(self, rollout: Rollout) -> None:
+    def _collect(self, slot: EnvSlot) -> None:
         """Take in what came of a decision; it is the run's next step."""
-        parts, number, action = self._parts, self.counters.step + 1, rollout.action
+        components, number, action = self._components, self.counters.step + 1, slot.action
         assert action is not None, "an action was sent"
         try:
-            result = rollout.simulation.receive()
+            result = slot.simulation.receive()
         except EpisodeLost:
-            self._drop_episode(rollout, "simulator_lost")
+            self._drop_episode(slot, "simulator_lost")
             return
-        parts.telemetry.observation(result.observation)
-        parts.replay.add(
-            action, result.reward, result.observation, result.terminated, result.truncated, lane=rollout.lane
+        components.telemetry.observation(result.observation)
+        components.replay.add(
+            action, result.reward, result.observation, result.terminated, result.truncated, env_index=slot.env_index
         )
-        rollout.action = None
-        rollout.observation = result.observation
+        slot.action = None
+        slot.observation = result.observation
         self.counters.step = number
-        parts.telemetry.step(
+        components.telemetry.step(
             number, action, result.reward, result.info["reward_components"], number <= self._learning_starts
         )
-        parts.on_step(number)
+        components.on_step(number)
         if result.terminated or result.truncated:
-            self._end_episode(rollout, result.info["episode"])
+            self._end_episode(slot, result.info["episode"])
 
     @property
     def _learning_starts(self) -> int:
@@ -141,65 +141,65 @@ class TrainingLoop:
 
     def _choose_action(self, observation: Observation, number: int) -> np.ndarray:
         if number <= self._learning_starts:
-            return self._parts.agent.random_action()
-        return self._parts.agent.explore(observation)
+            return self._components.agent.random_action()
+        return self._components.agent.explore(observation)
 
     def _update_up_to(self, step: int) -> None:
         """One update per step after `learning_starts`; none where a repeated step has had its own already."""
-        while self._parts.agent.updates < step - self._learning_starts:
+        while self._components.agent.updates < step - self._learning_starts:
             self._update()
 
     def _update(self) -> None:
-        parts = self._parts
-        batch = parts.replay.sample(self._config.agent.batch_size)
-        parts.telemetry.before_update(parts.agent, batch)
-        stats = parts.agent.update(batch)
-        parts.telemetry.update(stats, parts.agent.updates, parts.agent.updates + self._learning_starts)
+        components = self._components
+        batch = components.replay.sample(self._config.agent.batch_size)
+        components.telemetry.before_update(components.agent, batch)
+        stats = components.agent.update(batch)
+        components.telemetry.update(stats, components.agent.updates, components.agent.updates + self._learning_starts)
 
     # ---- episodes -------------------------------------------------------------------------------------------------
-    def _begin_episodes(self, rollouts: Sequence[Rollout]) -> None:
+    def _begin_episodes(self, slots: Sequence[EnvSlot]) -> None:
         """Start the next episodes of the run, the simulators' resets side by side."""
-        begun = self.counters.episode + sum(rollout.observation is not None for rollout in self._rollouts)
-        for index, rollout in enumerate(rollouts, begun):
-            rollout.index, rollout.seed = index, derived_seed(self._config.seed, "episode", index)
-        resets = side_by_side([partial(rollout.simulation.reset, rollout.seed) for rollout in rollouts])
+        begun = self.counters.episode + sum(slot.observation is not None for slot in self._slots)
+        for index, slot in enumerate(slots, begun):
+            slot.index, slot.seed = index, derived_seed(self._config.seed, "episode", index)
+        resets = side_by_side([partial(slot.simulation.reset, slot.seed) for slot in slots])
         observations = [reset.result() for reset in resets]
-        for rollout, observation in zip(rollouts, observations, strict=True):
-            self._parts.telemetry.observation(observation)
-            self._parts.replay.begin(observation, lane=rollout.lane)
-            rollout.observation = observation
-            rollout.first_step = self.counters.step + 1 + rollout.lane
+        for slot, observation in zip(slots, observations, strict=True):
+            self._components.telemetry.observation(observation)
+            self._components.replay.begin(observation, env_index=slot.env_index)
+            slot.observation = observation
+            slot.first_step = self.counters.step + 1 + slot.env_index
 
-    def _end_episode(self, rollout: Rollout, summary: dict[str, Any]) -> None:
-        self._parts.telemetry.episode(rollout.index, rollout.first_step, self.counters.step, rollout.seed, summary)
-        rollout.observation = None
-        rollout.simulation.episode = None
+    def _end_episode(self, slot: EnvSlot, summary: dict[str, Any]) -> None:
+        self._components.telemetry.episode(slot.index, slot.first_step, self.counters.step, slot.seed, summary)
+        slot.observation = None
+        slot.simulation.episode = None
         self.counters.episode += 1
 
-    def _drop_episode(self, rollout: Rollout, reason: str) -> None:
+    def _drop_episode(self, slot: EnvSlot, reason: str) -> None:
         """Truncate the episode in progress at its last completed step; the action in flight is forgotten."""
-        self._parts.replay.truncate(rollout.lane)
-        rollout.action = None
-        self._end_episode(rollout, {"end_reason": reason})
+        self._components.replay.truncate(slot.env_index)
+        slot.action = None
+        self._end_episode(slot, {"end_reason": reason})
 
     # ---- evaluation -----------------------------------------------------------------------------------------------
     def _evaluate_when_due(self) -> None:
         counters, config = self.counters, self._config.evaluation
         if counters.step // config.every_steps == counters.evaluated_at // config.every_steps:
             return
-        parts = self._parts
+        components = self._components
         result = evaluate(
-            parts.agent.act,
-            parts.evaluation,
+            components.agent.act,
+            components.evaluation,
             cycle=counters.evaluations + 1,
             episodes=config.episodes,
             routes=self._config.environment.route.evaluation_routes,
-            stop=parts.stop,
-            trace=CycleTrace(trace_path(parts.record.path.parent, counters.step)),
+            stop=components.stop,
+            trace=CycleTrace(trace_path(components.record.path.parent, counters.step)),
         )
         counters.evaluations += 1
         counters.evaluated_at = counters.step
-        parts.telemetry.evaluation(result, counters.step)
+        components.telemetry.evaluation(result, counters.step)
         if self._config.checkpoint.keep_best:
             self.save_in_background({"evaluation_return": result.means()["return"]})
 
@@ -214,66 +214,66 @@ class TrainingLoop:
 
     def save(self, tags: dict[str, Any]) -> None:
         """Write a checkpoint and wait until it is durable. Raises UserError where that fails."""
-        info = self._parts.store.save(
-            self.counters.step, self.state(), self._parts.replay, tags=tags, descriptions=DESCRIPTIONS
+        info = self._components.store.save(
+            self.counters.step, self.state(), self._components.replay, tags=tags, descriptions=DESCRIPTIONS
         )
         self._note_outcomes()
-        self._parts.record.append("checkpoint", **info.as_fields(), **tags)
+        self._components.record.append("checkpoint", **info.as_fields(), **tags)
         self._last_checkpoint_step = self.counters.step
 
     def save_in_background(self, tags: dict[str, Any]) -> None:
         """Take a snapshot and let it be written while training goes on."""
-        self._parts.store.save_in_background(
-            self.counters.step, self.state(), self._parts.replay, tags=tags, descriptions=DESCRIPTIONS
+        self._components.store.save_in_background(
+            self.counters.step, self.state(), self._components.replay, tags=tags, descriptions=DESCRIPTIONS
         )
         self._last_checkpoint_step = self.counters.step
         self._last_checkpoint_time = time.monotonic()
 
     def _note_outcomes(self) -> None:
         """Book what the saves in the background came to. Raises Superseded, and whatever is no fault of the disk."""
-        for outcome in self._parts.store.poll():
+        for outcome in self._components.store.poll():
             if outcome.info is not None:
-                self._parts.record.append("checkpoint", **outcome.info.as_fields())
+                self._components.record.append("checkpoint", **outcome.info.as_fields())
             elif isinstance(outcome.error, UserError) and not isinstance(outcome.error, Superseded):
-                self._parts.telemetry.checkpoint_failed(outcome.step, str(outcome.error))
+                self._components.telemetry.checkpoint_failed(outcome.step, str(outcome.error))
             elif outcome.error is not None:
                 raise outcome.error
 
     def state(self) -> dict[str, Any]:
         """The run as a checkpoint's tree. Raises NonFinite where the agent holds a NaN or an infinity."""
-        parts, counters = self._parts, self.counters
-        agent = parts.agent.state()
-        parts.telemetry.check_agent(agent, "the networks")
+        components, counters = self._components, self.counters
+        agent = components.agent.state()
+        components.telemetry.check_agent(agent, "the networks")
         return {
             "counters": {
                 "step": counters.step,
-                "updates": parts.agent.updates,
-                "actor_updates": parts.agent.actor_updates,
+                "updates": components.agent.updates,
+                "actor_updates": components.agent.actor_updates,
                 "episode": counters.episode,
                 "evaluated_at": counters.evaluated_at,
                 "evaluations": counters.evaluations,
             },
             "agent": agent,
-            "replay": parts.replay.state(),
-            "rollouts": {str(rollout.lane): rollout_tree(rollout) for rollout in self._rollouts},
-            "telemetry": parts.telemetry.state(),
+            "replay": components.replay.state(),
+            "rollouts": {str(slot.env_index): slot_tree(slot) for slot in self._slots},
+            "telemetry": components.telemetry.state(),
             "config": self._config_text,
             "provenance": {
                 **self._provenance,
-                "record_bytes": parts.record.size(),
-                "tensorboard_bytes": parts.tensorboard.sizes(),
+                "record_bytes": components.record.size(),
+                "tensorboard_bytes": components.tensorboard.sizes(),
             },
         }
 
     def restore(self, checkpoint: Checkpoint, tree: dict[str, Any]) -> None:
         """Continue from a checkpoint. Episodes in progress are rebuilt in their simulators, or truncated."""
-        parts, saved = self._parts, tree["counters"]
-        parts.telemetry.check_agent(tree["agent"], checkpoint.manifest.name)
+        components, saved = self._components, tree["counters"]
+        components.telemetry.check_agent(tree["agent"], checkpoint.manifest.name)
         try:
-            parts.agent.load_state(tree["agent"])
-            parts.replay.restore(checkpoint.first_row, checkpoint.rows())
-            parts.replay.load_state(tree["replay"])
-            parts.telemetry.load_state(tree["telemetry"])
+            components.agent.load_state(tree["agent"])
+            components.replay.restore(checkpoint.first_row, checkpoint.rows())
+            components.replay.load_state(tree["replay"])
+            components.telemetry.load_state(tree["telemetry"])
         except (KeyError, ValueError) as error:
             raise BadInput(
                 f"{checkpoint.run_dir}: {checkpoint.manifest.name} does not fit this version of td3-hpc ({error}); "
@@ -282,20 +282,20 @@ class TrainingLoop:
         self.counters = Counters(
             int(saved["step"]), int(saved["episode"]), int(saved["evaluated_at"]), int(saved["evaluations"])
         )
-        parts.record.step = self._last_checkpoint_step = self.counters.step
-        logs = [load_rollout(rollout, tree["rollouts"][str(rollout.lane)]) for rollout in self._rollouts]
-        self._rebuild([(rollout, log) for rollout, log in zip(self._rollouts, logs, strict=True) if log is not None])
+        components.record.step = self._last_checkpoint_step = self.counters.step
+        logs = [load_slot(slot, tree["rollouts"][str(slot.env_index)]) for slot in self._slots]
+        self._rebuild([(slot, log) for slot, log in zip(self._slots, logs, strict=True) if log is not None])
 
-    def _rebuild(self, episodes: Sequence[tuple[Rollout, EpisodeLog]]) -> None:
+    def _rebuild(self, episodes: Sequence[tuple[EnvSlot, EpisodeLog]]) -> None:
         """Rebuild the episodes in progress side by side; one that is not reproduced ends, truncated."""
-        results = side_by_side([partial(rollout.simulation.restore, log) for rollout, log in episodes])
-        for (rollout, _), result in zip(episodes, results, strict=True):
+        results = side_by_side([partial(slot.simulation.restore, log) for slot, log in episodes])
+        for (slot, _), result in zip(episodes, results, strict=True):
             try:
-                rollout.observation = result.result()
+                slot.observation = result.result()
             except EpisodeLost:
-                self._drop_episode(rollout, "not_reproduced")
+                self._drop_episode(slot, "not_reproduced")
 
 
-def _newest(rollout: Rollout) -> Observation:
-    assert rollout.observation is not None, "an episode is in progress"
-    return rollout.observation
+def _newest(slot: EnvSlot) -> Observation:
+    assert slot.observation is not None, "an episode is in progress"
+    return slot.observation

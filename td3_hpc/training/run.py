@@ -18,7 +18,7 @@ from td3_hpc.replay import ReplayBuffer
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.device import choose_device
-from td3_hpc.training.loop import Parts, TrainingLoop
+from td3_hpc.training.loop import Components, TrainingLoop
 from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE, RunRecord, read_record
 from td3_hpc.training.seeding import derived_seed, generator
 from td3_hpc.training.signals import StopFlag, StopRequested
@@ -88,7 +88,7 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
         for simulation in (*simulations, evaluation):
             stack.callback(simulation.close)
             simulation.start()
-        parts = Parts(
+        components = Components(
             agent=TD3Agent(config.agent, device, derived_seed(config.seed, "agent")),
             replay=ReplayBuffer(config.replay.capacity, generator(config.seed, "replay")),
             training=simulations,
@@ -100,44 +100,48 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
             stop=stop,
             on_step=lambda step: console.progress(step, ""),
         )
-        return _run_loop(TrainingLoop(config, parts, here), parts, console, checkpoint, tree)
+        return _run_loop(TrainingLoop(config, components, here), components, console, checkpoint, tree)
 
 
 def _run_loop(
-    loop: TrainingLoop, parts: Parts, console: RunConsole, checkpoint: Checkpoint | None, tree: dict[str, Any] | None
+    loop: TrainingLoop,
+    components: Components,
+    console: RunConsole,
+    checkpoint: Checkpoint | None,
+    tree: dict[str, Any] | None,
 ) -> ExitCode:
     try:
         if checkpoint is not None and tree is not None:
             try:
                 loop.restore(checkpoint, tree)
             except StopRequested:  # nothing new since the checkpoint
-                return _stopped(parts, console, loop.counters.step)
+                return _stopped(components, console, loop.counters.step)
         finished = loop.run()
     except UserError as error:
-        parts.record.append("failed", reason=str(error))
+        components.record.append("failed", reason=str(error))
         raise
     if not finished:
-        return _stopped(parts, console, loop.counters.step)
+        return _stopped(components, console, loop.counters.step)
     counters = loop.counters
-    parts.record.append(
+    components.record.append(
         "finished",
-        updates=parts.agent.updates,
-        actor_updates=parts.agent.actor_updates,
+        updates=components.agent.updates,
+        actor_updates=components.agent.actor_updates,
         episodes=counters.episode,
         evaluations=counters.evaluations,
-        replay_rows=parts.replay.next_row - parts.replay.first_row,
+        replay_rows=components.replay.next_row - components.replay.first_row,
         memory_peak_mib=_peak_memory_mib(),
     )
     console.line(
-        f"done: {counters.step} steps, {parts.agent.updates} updates, {parts.agent.actor_updates} actor updates, "
-        f"{counters.evaluations} evaluations, {counters.episode} episodes"
+        f"done: {counters.step} steps, {components.agent.updates} updates, "
+        f"{components.agent.actor_updates} actor updates, {counters.evaluations} evaluations, {counters.episode} episodes"
     )
     return ExitCode.DONE
 
 
-def _stopped(parts: Parts, console: RunConsole, step: int) -> ExitCode:
-    name = parts.stop.signal_name or "stop"
-    parts.record.append("stopped", signal=name, memory_peak_mib=_peak_memory_mib())
+def _stopped(components: Components, console: RunConsole, step: int) -> ExitCode:
+    name = components.stop.signal_name or "stop"
+    components.record.append("stopped", signal=name, memory_peak_mib=_peak_memory_mib())
     console.line(f"step {step}: stopped by {name} with a checkpoint saved; the same command continues")
     return ExitCode.PREEMPTED
 

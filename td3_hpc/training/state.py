@@ -16,7 +16,7 @@ import torch
 import td3_hpc
 from td3_hpc.code import code_digest
 from td3_hpc.driving.worker_handle import EpisodeLog
-from td3_hpc.training.rollout import Rollout
+from td3_hpc.training.env_slot import EnvSlot
 
 #: What exactness rests on: with any of these different, a resumed run goes on, but not with the same bytes.
 EXACTNESS_KEYS = ("processor", "accelerator", "threads", "torch", "libraries", "numpy", "opencv", "carla", "td3_hpc")
@@ -49,31 +49,31 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [f"{key} was {saved.get(key)}, is {now[key]}" for key in EXACTNESS_KEYS if saved.get(key) != now[key]]
 
 
-def rollout_tree(rollout: Rollout) -> dict[str, Any]:
+def slot_tree(slot: EnvSlot) -> dict[str, Any]:
     """An environment's decision in flight, and its episode in progress: None between two episodes."""
-    episode = rollout.simulation.episode if rollout.observation is not None else None
+    episode = slot.simulation.episode if slot.observation is not None else None
     return {
-        "action_in_flight": rollout.action,
+        "action_in_flight": slot.action,
         "episode": None
         if episode is None
         else {
-            "index": rollout.index,
+            "index": slot.index,
             "seed": episode.seed,
             "actions": episode.actions,
             "checksums": episode.checksums,
-            "first_step": rollout.first_step,
+            "first_step": slot.first_step,
         },
     }
 
 
-def load_rollout(rollout: Rollout, tree: Mapping[str, Any]) -> EpisodeLog | None:
-    """Take up `rollout_tree` again, but for the observation; returns the episode that must be rebuilt for it."""
-    rollout.action = tree["action_in_flight"]
+def load_slot(slot: EnvSlot, tree: Mapping[str, Any]) -> EpisodeLog | None:
+    """Restore a slot from `slot_tree`, all but its observation; returns the episode to rebuild for that, if any."""
+    slot.action = tree["action_in_flight"]
     episode = tree["episode"]
     if episode is None:
         return None
-    rollout.index, rollout.seed, rollout.first_step = (int(episode[name]) for name in ("index", "seed", "first_step"))
-    return EpisodeLog(rollout.seed, None, episode["actions"], episode["checksums"])
+    slot.index, slot.seed, slot.first_step = (int(episode[name]) for name in ("index", "seed", "first_step"))
+    return EpisodeLog(slot.seed, None, episode["actions"], episode["checksums"])
 
 
 def _libraries(device: torch.device) -> str:

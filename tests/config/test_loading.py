@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from td3_hpc.config import StageConfig, apply_overrides, dump_yaml, load_stage, read_yaml, validate
-from td3_hpc.config.base import Section
+from td3_hpc.config.base import ConfigSection
 from td3_hpc.config.reference import sections
 from td3_hpc.errors import BadInput, ExitCode
 
@@ -21,7 +21,7 @@ KEYS = {
     f"{path}.{name}" if path else name: field
     for path, section in sections(StageConfig)
     for name, field in section.model_fields.items()
-    if not (isinstance(field.annotation, type) and issubclass(field.annotation, Section))
+    if not (isinstance(field.annotation, type) and issubclass(field.annotation, ConfigSection))
 }
 SECTIONS = [path for path, _ in sections(StageConfig)]
 

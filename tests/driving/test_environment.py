@@ -13,10 +13,10 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import TD3
 
 from td3_hpc.config import RewardConfig
+from td3_hpc.driving.client_session import SimulatorLost
 from td3_hpc.driving.environment import DrivingEnv
 from td3_hpc.driving.pure_pursuit import pure_pursuit
 from td3_hpc.driving.reward import COMPONENTS
-from td3_hpc.driving.session import SimulatorLost
 from td3_hpc.errors import BadInput, UserError
 from tests.driving.conftest import small_config
 

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td3_hpc.driving.proximity import JOLT, TOUCHING_M, Box, is_jolt, may_touch
+from td3_hpc.driving.proximity import JOLT, TOUCHING_M, BoundingBox, is_jolt, may_touch
 
 boxes = st.builds(
-    Box,
+    BoundingBox,
     x=st.floats(-12, 12),
     y=st.floats(-12, 12),
     yaw=st.floats(-360, 360),
     half_length=st.floats(0.5, 4),
     half_width=st.floats(0.5, 2),
 )
-EGO = Box(0.0, 0.0, 0.0, 2.4, 1.0)
+EGO = BoundingBox(0.0, 0.0, 0.0, 2.4, 1.0)
 
 
-def outline(box: Box) -> np.ndarray:
+def outline(box: BoundingBox) -> np.ndarray:
     """Points of the box's filled area, every 0.25 m or less."""
     forward, right = np.meshgrid(
         np.linspace(-box.half_length, box.half_length, 33), np.linspace(-box.half_width, box.half_width, 17)
@@ -42,7 +42,7 @@ def test_agrees_with_the_distance_between_the_areas(first, second):
 
 
 def test_looks_at_every_other_box():
-    far, near = Box(30, 0, 0, 2.4, 1), Box(5.0, 0, 0, 2.4, 1)
+    far, near = BoundingBox(30, 0, 0, 2.4, 1), BoundingBox(5.0, 0, 0, 2.4, 1)
     assert may_touch(EGO, [far, near])
     assert not may_touch(EGO, [far])
     assert not may_touch(EGO, [])
@@ -50,8 +50,8 @@ def test_looks_at_every_other_box():
 
 @pytest.mark.parametrize(("gap", "touching"), [(TOUCHING_M - 0.01, True), (TOUCHING_M + 0.01, False)])
 def test_the_margin(gap, touching):
-    assert may_touch(EGO, [Box(2.4 + gap + 2.4, 0.0, 0.0, 2.4, 1.0)]) is touching
-    assert may_touch(EGO, [Box(0.0, 1.0 + gap + 2.4, 90.0, 2.4, 1.0)]) is touching
+    assert may_touch(EGO, [BoundingBox(2.4 + gap + 2.4, 0.0, 0.0, 2.4, 1.0)]) is touching
+    assert may_touch(EGO, [BoundingBox(0.0, 1.0 + gap + 2.4, 90.0, 2.4, 1.0)]) is touching
 
 
 def test_full_braking_is_no_jolt_and_a_wall_is():

@@ -43,7 +43,7 @@ class ReferenceReplay:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.rows: list[_Row] = []
-        self.lanes: dict[int, int] = {}
+        self.env_indices: dict[int, int] = {}
 
     @property
     def first_row(self) -> int:
@@ -51,22 +51,24 @@ class ReferenceReplay:
 
     @property
     def sealed_row(self) -> int:
-        return min([row for row in self.lanes.values() if row >= self.first_row], default=len(self.rows))
+        return min([row for row in self.env_indices.values() if row >= self.first_row], default=len(self.rows))
 
-    def begin(self, observation: Observation, lane: int) -> None:
-        self.lanes[lane] = len(self.rows)
+    def begin(self, observation: Observation, env_index: int) -> None:
+        self.env_indices[env_index] = len(self.rows)
         self.rows.append(_Row(observation, [len(self.rows)]))
 
-    def add(self, action: np.ndarray, observation: Observation, terminated: bool, truncated: bool, lane: int) -> None:
-        newest = self.rows[self.lanes[lane]]
+    def add(
+        self, action: np.ndarray, observation: Observation, terminated: bool, truncated: bool, env_index: int
+    ) -> None:
+        newest = self.rows[self.env_indices[env_index]]
         newest.action, newest.terminated, newest.following = action, terminated, observation
-        self.lanes[lane] = len(self.rows)
+        self.env_indices[env_index] = len(self.rows)
         self.rows.append(_Row(observation, [*newest.episode, len(self.rows)]))
         if terminated or truncated:
-            self.truncate(lane)
+            self.truncate(env_index)
 
-    def truncate(self, lane: int) -> None:
-        del self.lanes[lane]
+    def truncate(self, env_index: int) -> None:
+        del self.env_indices[env_index]
 
     def transitions(self) -> dict[int, Transition]:
         """All that may be sampled, by row number, which the tests also use as the reward."""

@@ -27,21 +27,21 @@ class Driver:
         self._count = 0
         self.observations: dict[int, Observation] = {}
 
-    def begin(self, lane: int = 0) -> None:
-        self.observations[lane] = first_observation(self._number())
-        self.replay.begin(self.observations[lane], lane)
-        self.reference.begin(self.observations[lane], lane)
+    def begin(self, env_index: int = 0) -> None:
+        self.observations[env_index] = first_observation(self._number())
+        self.replay.begin(self.observations[env_index], env_index)
+        self.reference.begin(self.observations[env_index], env_index)
 
-    def step(self, terminated: bool = False, truncated: bool = False, lane: int = 0) -> None:
-        row = self.reference.lanes[lane]
+    def step(self, terminated: bool = False, truncated: bool = False, env_index: int = 0) -> None:
+        row = self.reference.env_indices[env_index]
         action = np.array([np.sin(row), np.cos(row)], np.float32)
-        observation = self.observations[lane] = next_observation(self.observations[lane], self._number())
-        self.replay.add(action, float(row), observation, terminated, truncated, lane)
-        self.reference.add(action, observation, terminated, truncated, lane)
+        observation = self.observations[env_index] = next_observation(self.observations[env_index], self._number())
+        self.replay.add(action, float(row), observation, terminated, truncated, env_index)
+        self.reference.add(action, observation, terminated, truncated, env_index)
 
-    def truncate(self, lane: int = 0) -> None:
-        self.replay.truncate(lane)
-        self.reference.truncate(lane)
+    def truncate(self, env_index: int = 0) -> None:
+        self.replay.truncate(env_index)
+        self.reference.truncate(env_index)
 
     def episode(self, steps: int, terminated: bool = False) -> None:
         self.begin()
@@ -79,43 +79,43 @@ def assert_same(one: ReplayBuffer, other: ReplayBuffer) -> None:
             assert one.sample(5).frames.tobytes() == other.sample(5).frames.tobytes()
 
 
-lanes = st.integers(0, 2)
+env_indices = st.integers(0, 2)
 
 
 class ReplayMachine(RuleBasedStateMachine):
-    """Any order of episodes, ends, samples and restarts in three lanes, at any capacity."""
+    """Any order of episodes, ends, samples and restarts in three environments, at any capacity."""
 
     @initialize(capacity=st.integers(2, 40))
     def start(self, capacity: int) -> None:
         self.driver = Driver(capacity)
 
-    def _in_episode(self, lane: int) -> bool:
-        return lane in self.driver.reference.lanes
+    def _in_episode(self, env_index: int) -> bool:
+        return env_index in self.driver.reference.env_indices
 
-    @rule(lane=lanes)
-    def begin(self, lane: int) -> None:
-        if not self._in_episode(lane):
-            self.driver.begin(lane)
+    @rule(env_index=env_indices)
+    def begin(self, env_index: int) -> None:
+        if not self._in_episode(env_index):
+            self.driver.begin(env_index)
 
-    @rule(order=st.lists(lanes, min_size=1, max_size=12))
+    @rule(order=st.lists(env_indices, min_size=1, max_size=12))
     def steps(self, order: list[int]) -> None:
-        for lane in filter(self._in_episode, order):
-            self.driver.step(lane=lane)
+        for env_index in filter(self._in_episode, order):
+            self.driver.step(env_index=env_index)
 
-    @rule(lane=lanes, steps=st.integers(1, 12))
-    def steps_while_the_others_wait(self, lane: int, steps: int) -> None:
-        for _ in range(steps if self._in_episode(lane) else 0):
-            self.driver.step(lane=lane)
+    @rule(env_index=env_indices, steps=st.integers(1, 12))
+    def steps_while_the_others_wait(self, env_index: int, steps: int) -> None:
+        for _ in range(steps if self._in_episode(env_index) else 0):
+            self.driver.step(env_index=env_index)
 
-    @rule(lane=lanes, terminated=st.booleans(), truncated=st.booleans())
-    def last_step(self, lane: int, terminated: bool, truncated: bool) -> None:
-        if self._in_episode(lane):
-            self.driver.step(terminated, truncated, lane)
+    @rule(env_index=env_indices, terminated=st.booleans(), truncated=st.booleans())
+    def last_step(self, env_index: int, terminated: bool, truncated: bool) -> None:
+        if self._in_episode(env_index):
+            self.driver.step(terminated, truncated, env_index)
 
-    @rule(lane=lanes)
-    def truncate(self, lane: int) -> None:
-        if self._in_episode(lane):
-            self.driver.truncate(lane)
+    @rule(env_index=env_indices)
+    def truncate(self, env_index: int) -> None:
+        if self._in_episode(env_index):
+            self.driver.truncate(env_index)
 
     @rule(size=st.integers(1, 30))
     def sample(self, size: int) -> None:
@@ -138,7 +138,7 @@ class ReplayMachine(RuleBasedStateMachine):
         assert len(replay) == len(reference.transitions())
         assert (replay.first_row, replay.next_row) == (reference.first_row, len(reference.rows))
         assert replay.sealed_row == reference.sealed_row
-        assert [replay.in_episode(lane) for lane in range(3)] == [lane in reference.lanes for lane in range(3)]
+        assert [replay.in_episode(i) for i in range(3)] == [i in reference.env_indices for i in range(3)]
 
 
 TestReplayMachine = ReplayMachine.TestCase
@@ -182,11 +182,11 @@ def test_stacks_do_not_reach_into_the_episode_before():
 
 def test_episodes_driven_at_once_share_no_frame():
     driver = Driver(capacity=50)
-    for lane in range(3):
-        driver.begin(lane)
+    for env_index in range(3):
+        driver.begin(env_index)
     for _ in range(4):
-        for lane in (2, 0, 1):
-            driver.step(lane=lane)
+        for env_index in (2, 0, 1):
+            driver.step(env_index=env_index)
     assert len(driver.replay) == 12
     batch = driver.replay.sample(300)
     assert_drawn_from(batch, driver.reference.transitions())
@@ -195,15 +195,15 @@ def test_episodes_driven_at_once_share_no_frame():
 
 def test_a_lane_that_waits_holds_back_the_seal_until_the_ring_takes_its_row():
     driver = Driver(capacity=20)
-    driver.begin(lane=1)
-    driver.begin(lane=0)
+    driver.begin(env_index=1)
+    driver.begin(env_index=0)
     while driver.replay.next_row < 20:
-        driver.step(lane=0)
+        driver.step(env_index=0)
     assert driver.replay.sealed_row == 0
-    driver.step(lane=0)
+    driver.step(env_index=0)
     assert (driver.replay.first_row, driver.replay.sealed_row) == (1, 20)
     for _ in range(5):
-        driver.step(lane=1)  # the first of these transitions, and the stacks that its frame is in, are gone
+        driver.step(env_index=1)  # the first of these transitions, and the stacks that its frame is in, are gone
     assert len(driver.replay) == len(driver.reference.transitions())
     assert_drawn_from(driver.replay.sample(100), driver.reference.transitions())
 

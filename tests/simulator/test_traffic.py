@@ -8,7 +8,7 @@ from tests.conftest import StartServer
 from tests.simulator.protocol import run_client
 
 PROGRAM = """
-from td3_hpc.driving.parked import ParkedWait, thread_ids
+from td3_hpc.driving.traffic_manager_wait import ParkedWait, thread_ids
 cars, ticks, port = (int(word) for word in sys.argv[2:5])
 world = client.reload_world(False)
 town_map = world.get_map()

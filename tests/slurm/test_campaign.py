@@ -42,7 +42,7 @@ class Trial:
 
     def __init__(self, slurm: SlurmCluster, image: Path, folder: Path, package: Path) -> None:
         self.slurm, self.file, self.package = slurm, folder / "trial.yaml", package
-        self.scratch, self.root, self.said = folder / "scratch", folder / "runs" / "trial", list[str]()
+        self.scratch, self.root, self.logged = folder / "scratch", folder / "runs" / "trial", list[str]()
         self.scratch.mkdir()
         container = {"image": image, "binds": host_binds(), "python": sys.executable, "code": "checkout"}
         settings = {"partition": "low", "cpus": 1, "memory_gib": 0.5, "walltime_minutes": 10, "signal_lead_s": 60}
@@ -53,8 +53,8 @@ class Trial:
         return place(write_campaign(self.file, *stages, **top), self.profile, **(plan or {}))
 
     def submit(self, *stages: dict[str, Any], plan: dict[str, Any] | None = None, **top: Any) -> ExitCode:
-        self.said.clear()
-        return chain.submit(self.place(*stages, plan=plan, **top), self.said.append, self.package)
+        self.logged.clear()
+        return chain.submit(self.place(*stages, plan=plan, **top), self.logged.append, self.package)
 
     def run(self, stage: str, seed: int = 1) -> Path:
         return self.root / stage / f"seed-{seed}"
@@ -117,7 +117,7 @@ def test_the_chain_heals_where_a_job_was_cancelled_and_runs_every_stage_once(tri
     assert trial.submit({}, {}, {}, seeds=[1, 2], plan={"step_s": 0.2}) == ExitCode.DONE
     assert len(trial.jobs()) == 8, "not all stages of all seeds, and one more of the last, were queued at once"
     assert trial.submit({}, {}, {}, seeds=[1, 2]) == ExitCode.DONE
-    assert "submitted already; its jobs:" in trial.said[-1]
+    assert "submitted already; its jobs:" in trial.logged[-1]
     assert len(trial.jobs()) == 8, "submitting twice queued something twice"
     trial.slurm.run("scancel", *trial.jobs("b", 2))
 
@@ -131,7 +131,7 @@ def test_the_chain_heals_where_a_job_was_cancelled_and_runs_every_stage_once(tri
     ends = [max(events(trial.run("b", seed), "finished")[0]["time"] for seed in (1, 2))]
     assert ends[0] <= min(events(trial.run("c", seed), "attempt")[0]["time"] for seed in (1, 2))
     assert trial.submit({}, {}, {}, seeds=[1, 2]) == ExitCode.DONE
-    assert "finished already" in trial.said[-1]
+    assert "finished already" in trial.logged[-1]
     status = read_status([trial.root])
     assert status.campaigns["trial"].startswith("GO: ")
     assert status.unknown == ()
@@ -156,7 +156,7 @@ def test_a_failed_gate_ends_the_later_stages_and_after_the_correction_resume_com
     assert trial.submit({}, BAD, {}, {}) == ExitCode.NO_GO
 
     here = trial.place({}, {}, {}, {})
-    assert resume(here, False, trial.said.append, trial.package) == ExitCode.DONE
+    assert resume(here, False, trial.logged.append, trial.package) == ExitCode.DONE
     assert trial.jobs("a") == [], "the passed stage was queued again"
     trial.wait_for_end()
 
@@ -302,13 +302,13 @@ def test_cancel_saves_and_submitting_again_continues(trial: Trial) -> None:
     trial.submit({}, {}, {}, plan={"step_s": SLOW})
     trial.wait_for_steps("b", 2)
 
-    cancel(trial.root, 60, trial.said.append)
+    cancel(trial.root, 60, trial.logged.append)
 
     assert trial.jobs() == []
     assert events(trial.run("b"), "stopped"), "it was not told to save"
     assert read_status([trial.root]).campaigns["trial"].startswith("cancelled")
     with pytest.raises(BadInput, match="the campaign would start it again"):
-        cancel(trial.run("b"), 60, trial.said.append)
+        cancel(trial.run("b"), 60, trial.logged.append)
     assert trial.submit({}, {}, {}) == ExitCode.DONE
     trial.wait_for_end()
     assert trial.verdicts("a", "b", "c") == ["GO", "GO", "GO"]
@@ -369,7 +369,7 @@ def test_the_smoke_campaign_itself(trial: Trial) -> None:
     here = chain.place(ROOT / "configs" / "campaigns" / "smoke.yaml", str(trial.file.parent / "cluster.yaml"), [])
     trial.root = here.directory.root
 
-    assert chain.submit(here, trial.said.append) == ExitCode.DONE
+    assert chain.submit(here, trial.logged.append) == ExitCode.DONE
 
     trial.wait_for_end(timeout_s=500)
     assert trial.verdicts("explore", "learn", "extend") == ["GO", "GO", "GO"]

@@ -13,9 +13,9 @@ import pytest
 
 from td3_hpc.config import StageConfig
 from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.launch.doctor.examination import examine_nodes
 from td3_hpc.launch.doctor.result import DoctorResult, read_result
-from td3_hpc.launch.doctor.session import examine_nodes
-from td3_hpc.launch.preflight import Finding, examine, judge
+from td3_hpc.launch.preflight import CheckResult, examine, judge
 from td3_hpc.launch.preflight.plan import Plan
 from tests.launch.preflight.plans import stage
 from tests.slurm.cluster import SlurmCluster, cluster_environment, host_binds, wait_until
@@ -38,7 +38,7 @@ class Site:
     def __init__(self, image: Path, folder: Path) -> None:
         self.image, self.folder = image, folder
         self.runs = folder / "runs"
-        self.said: list[str] = []
+        self.logged: list[str] = []
 
     def profile(self, **changes: Any) -> ClusterConfig:
         container = {"image": self.image, "binds": host_binds(), "python": sys.executable, "code": "checkout"}
@@ -49,10 +49,10 @@ class Site:
 
     def examine(
         self, profile: ClusterConfig, config: StageConfig | None = None, tell: Callable[[str], None] | None = None
-    ) -> tuple[DoctorResult, dict[str, Finding]]:
+    ) -> tuple[DoctorResult, dict[str, CheckResult]]:
         """The doctor's result, and its findings by check."""
         config = config or stage(*SMALL)
-        result = examine_nodes(config, profile, "site", tell or self.said.append)
+        result = examine_nodes(config, profile, "site", tell or self.logged.append)
         return result, {finding.check: finding for finding in judge(config, profile, "site", result)}
 
     def program(self, name: str, text: str) -> Path:
@@ -94,7 +94,7 @@ def test_a_good_node_is_measured_and_preflight_uses_it(site: Site, slurm: SlurmC
     assert "the embedded simulator needs none" in findings["Vulkan"].found
     assert findings["camera frame"].found.startswith("embedded 0.9.16, Hamlet, ready in")
     assert read_result(profile, "site") == result
-    assert any(line.endswith("measuring simulation") for line in site.said)
+    assert any(line.endswith("measuring simulation") for line in site.logged)
 
     before = {finding.check: finding for finding in examine(Plan("site", profile, site.runs / "run", stage(*SMALL)))}
     assert f"on {result.node}, batch 8" in before["walltime"].found

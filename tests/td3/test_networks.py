@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from td3_hpc.td3.networks import STATE_SIZE, Actor, NatureCNN, PixelBuffer, TwinCritic, initialise
+from td3_hpc.td3.networks import STATE_SIZE, ActorNetwork, NatureCNN, PixelBuffer, TwinCriticNetwork, initialise
 
 
 def plain_features(cnn: NatureCNN, image: torch.Tensor) -> torch.Tensor:
@@ -46,7 +46,7 @@ def test_pixels_keep_their_values_and_order():
 
 
 def test_sizes():
-    actor, critic = Actor([256, 256]), TwinCritic([256, 256])
+    actor, critic = ActorNetwork([256, 256]), TwinCriticNetwork([256, 256])
     assert STATE_SIZE == 565
     cnn, hidden = 1_684_128, 256 * 256 + 256
     assert sum(p.numel() for p in actor.cnn.parameters()) == cnn
@@ -55,7 +55,7 @@ def test_sizes():
 
 
 def test_initial_weights_follow_pytorchs_default_rule():
-    network = TwinCritic([256, 256])
+    network = TwinCriticNetwork([256, 256])
     initialise(network, torch.Generator().manual_seed(3))
     for layer, fan_in in ((network.cnn.conv1, 256), (network.cnn.linear, 3136), (network.q2.hidden[0], 567)):
         bound = fan_in**-0.5

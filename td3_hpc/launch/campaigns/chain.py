@@ -18,20 +18,20 @@ from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.gates.verdict import read_verdict
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.campaign_files import (
-    begin_anew,
     check_whole,
+    clear_attempts,
     freeze,
     identify,
     local_lock,
     note_jobs,
-    only_one_queues,
+    queue_lock,
 )
-from td3_hpc.launch.jobs.foreground import alone, is_held, run_script
+from td3_hpc.launch.jobs.foreground import exclusive_lock, is_held, run_script
 from td3_hpc.launch.jobs.job_states import Job, read_queue
 from td3_hpc.launch.jobs.submission import load_cluster, run_directory
 from td3_hpc.launch.runs.cancel import scancel
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def place(path: Path, cluster: str, overrides: list[str]) -> Place:
     return Place(campaign, CampaignDirectory(root), profile, cluster)
 
 
-def submit(here: Place, say: Say, package: Path = PACKAGE) -> ExitCode:
+def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
     """Start a campaign, or continue one that stopped; does nothing where it runs or is over. Raises BadInput."""
     directory = here.directory
     require_slurm(here)
@@ -64,7 +64,7 @@ def submit(here: Place, say: Say, package: Path = PACKAGE) -> ExitCode:
         frozen = identify(here.profile, package)
         freeze(directory, here.campaign, frozen, without_verdict(here), package)
         directory.note("submitted", code_sha256=frozen.code_sha256, image_sha256=frozen.image_sha256)
-        return start(here, say)
+        return start(here, log)
     _refuse_changes(here)
     live = live_jobs(here)
     if live and directory.cancelled:
@@ -73,30 +73,30 @@ def submit(here: Place, say: Say, package: Path = PACKAGE) -> ExitCode:
             "again when they are gone"
         )
     if live:
-        say(f"{directory.root}: submitted already; its jobs: {', '.join(f'{job.id} {job.state}' for job in live)}")
+        log(f"{directory.root}: submitted already; its jobs: {', '.join(f'{job.id} {job.state}' for job in live)}")
         if here.profile.scheduler == "slurm":
             for stage, jobs in _queue(here):
-                say(f"stage {stage} had none for some seed: {', '.join(jobs)}")
+                log(f"stage {stage} had none for some seed: {', '.join(jobs)}")
         return ExitCode.DONE
     outcome = Admissions(directory, here.campaign).outcome()
     if outcome.decision == "go":
-        say(f"{directory.root}: finished already, {outcome.reason}; nothing to do")
+        log(f"{directory.root}: finished already, {outcome.reason}; nothing to do")
         return ExitCode.DONE
     if outcome.decision == "no-go":
-        say(f"{directory.root}: {outcome.reason.rstrip('.')}. Correct the stage and give `td3-hpc campaign resume`")
+        log(f"{directory.root}: {outcome.reason.rstrip('.')}. Correct the stage and give `td3-hpc campaign resume`")
         return ExitCode.NO_GO
     check_whole(directory, unfinished(here))
     directory.note("submitted")
-    return start(here, say)
+    return start(here, log)
 
 
-def start(here: Place, say: Say) -> ExitCode:
+def start(here: Place, log: Log) -> ExitCode:
     """Queue what is unfinished (or run it, without Slurm)."""
     if here.profile.scheduler == "local":
-        return _run_here(here, say)
+        return _run_here(here, log)
     for stage, jobs in _queue(here):
-        say(f"stage {stage}: {', '.join(jobs)}")
-    say(f"{here.directory.root}: queued; see `td3-hpc status {_shown(here.directory.root)}`")
+        log(f"stage {stage}: {', '.join(jobs)}")
+    log(f"{here.directory.root}: queued; see `td3-hpc status {_shown(here.directory.root)}`")
     return ExitCode.DONE
 
 
@@ -176,7 +176,7 @@ def _queue(here: Place) -> list[tuple[str, list[str]]]:
     directory = here.directory
     queued: list[tuple[str, list[str]]] = []
     behind: list[str] = []
-    with only_one_queues(directory):
+    with queue_lock(directory):
         live, runs = live_jobs(here), unfinished(here)
         for stage in here.campaign.stages:
             there = [job for job in live if job.script == str(directory.script(stage.name))]
@@ -200,7 +200,7 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
     last, chained = stage == here.campaign.stages[-1].name, here.profile.requeue == "chain"
     links = here.profile.chain_length if chained else 2 if last else 1  # nobody comes after the last to submit it again
     for seed in seeds:
-        begin_anew(here.directory.run(stage, seed))
+        clear_attempts(here.directory.run(stage, seed))
     after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
     jobs.append(slurm.sbatch(script, f"--array={','.join(map(str, seeds))}", *after))
     for seed in seeds:
@@ -216,19 +216,19 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
         note_jobs(here.directory.run(stage, seed), row)
 
 
-def _run_here(here: Place, say: Say) -> ExitCode:
+def _run_here(here: Place, log: Log) -> ExitCode:
     """The same chain through the same scripts, one after another, until one is unfinished."""
     directory = here.directory
-    with alone(local_lock(directory), f"{directory.root}: runs already, in another process") as lock:
+    with exclusive_lock(local_lock(directory), f"{directory.root}: runs already, in another process") as lock:
         for name, seed in unfinished(here):
             run = directory.run(name, seed)
-            begin_anew(run)
-            say(f"== stage {name}, seed {seed}: {_shown(run)}")
+            clear_attempts(run)
+            log(f"== stage {name}, seed {seed}: {_shown(run)}")
             status = run_script(directory.script(name), {"SLURM_ARRAY_TASK_ID": str(seed)}, keep_open=[lock])
             if status not in (ExitCode.DONE, ExitCode.NO_GO):
                 return ExitCode(status) if status in set(ExitCode) else ExitCode.FAILED
     outcome = Admissions(directory, here.campaign).outcome()
-    say(f"{_shown(directory.root)}: {outcome.reason}")
+    log(f"{_shown(directory.root)}: {outcome.reason}")
     return ExitCode.DONE if outcome.decision == "go" else ExitCode.NO_GO
 
 

@@ -10,8 +10,8 @@ from td3_hpc.config.changes import CHANGEABLE, changes
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.gates.verdict import VERDICT_FILE, Verdict, read_verdict
 from td3_hpc.launch.campaigns.chain import (
+    Log,
     Place,
-    Say,
     live_jobs,
     require_ready,
     require_slurm,
@@ -40,7 +40,7 @@ class _Review:
     """NO-GO runs that the correction does not touch."""
 
 
-def resume(here: Place, accept_verdicts: bool, say: Say, package: Path = PACKAGE) -> ExitCode:
+def resume(here: Place, accept_verdicts: bool, log: Log, package: Path = PACKAGE) -> ExitCode:
     """Take the corrected campaign file, code, image and profile over, and continue. Raises BadInput, nothing changed.
 
     Passed runs stay, and must be as they were; where code or image are others, only with `accept_verdicts`, which the
@@ -69,8 +69,8 @@ def resume(here: Place, accept_verdicts: bool, say: Say, package: Path = PACKAGE
     if review.mistakes:
         raise BadInput("\n".join(f"{directory.root}: {mistake}" for mistake in review.mistakes))
     require_ready(here)
-    _apply(here, review, frozen, say, package)
-    return start(here, say)
+    _apply(here, review, frozen, log, package)
+    return start(here, log)
 
 
 def _review(here: Place, old: Campaign, frozen: Frozen) -> _Review:
@@ -124,20 +124,20 @@ def _other_origin(verdict: Verdict, frozen: Frozen) -> list[str]:
     return found
 
 
-def _apply(here: Place, review: _Review, frozen: Frozen, say: Say, package: Path) -> None:
+def _apply(here: Place, review: _Review, frozen: Frozen, log: Log, package: Path) -> None:
     directory = here.directory
     for stage, seed in review.anew:
         run = directory.run(stage, seed)
         if (run / "config.yaml").exists():  # it has begun
-            say(f"stage {stage}, seed {seed}, begins again; its earlier form is {directory.set_aside(run)}")
+            log(f"stage {stage}, seed {seed}, begins again; its earlier form is {directory.set_aside(run)}")
     for stage, seed in review.judged_again:
         directory.set_aside(directory.run(stage, seed), VERDICT_FILE)
-        say(f"stage {stage}, seed {seed}, keeps its steps and is judged again")
+        log(f"stage {stage}, seed {seed}, keeps its steps and is judged again")
     for stage, seed in review.accepted:
         run = directory.run(stage, seed)
         digest = verdict_digest(run)
         earned = {"stage": stage, "seed": seed, "verdict_sha256": digest, "now_code_sha256": frozen.code_sha256}
         directory.note("accepted", **earned, now_image_sha256=frozen.image_sha256)
-        say(f"stage {stage}, seed {seed}: its verdict is accepted for the present code and image")
+        log(f"stage {stage}, seed {seed}: its verdict is accepted for the present code and image")
     freeze(directory, here.campaign, frozen, without_verdict(here), package)
     directory.note("resumed", code_sha256=frozen.code_sha256, image_sha256=frozen.image_sha256)

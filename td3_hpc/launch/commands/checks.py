@@ -9,7 +9,7 @@ import typer
 from td3_hpc.errors import ExitCode
 
 if TYPE_CHECKING:
-    from td3_hpc.launch.preflight import Finding
+    from td3_hpc.launch.preflight import CheckResult
 
 Cluster = Annotated[
     str, typer.Option(help="A profile in configs/clusters by its name, or a YAML file.", show_default=False)
@@ -71,8 +71,8 @@ def doctor(
     Example: td3-hpc doctor --cluster testcluster --stage configs/stages/1m.yaml
     """
     from td3_hpc.config import StageConfig, apply_overrides, load_stage, validate
+    from td3_hpc.launch.doctor.examination import examine_nodes
     from td3_hpc.launch.doctor.result import result_path
-    from td3_hpc.launch.doctor.session import examine_nodes
     from td3_hpc.launch.jobs.submission import load_cluster
     from td3_hpc.launch.preflight import judge, mistakes
 
@@ -89,7 +89,7 @@ def doctor(
     raise typer.Exit(ExitCode.FAILED if mistakes(findings) else ExitCode.DONE)
 
 
-def _show(findings: "Sequence[Finding]", title: str) -> None:
+def _show(findings: "Sequence[CheckResult]", title: str) -> None:
     """A table on a terminal, lines elsewhere."""
     from rich.console import Console
 

@@ -71,7 +71,7 @@ class Context:
     def _wait(self, supervisor: SupervisorHandle) -> Address:
         address = supervisor.address(STARTS * self.stage.simulator.ready_timeout_s)
         if address is None:
-            said = [event for event in supervisor.events() if event.state in ("died", "hung")]
-            last = f"; {said[-1].detail}: {' | '.join(said[-1].lines[-3:])}" if said else ""
+            failures = [event for event in supervisor.events() if event.state in ("died", "hung")]
+            last = f"; {failures[-1].detail}: {' | '.join(failures[-1].lines[-3:])}" if failures else ""
             raise NotMeasured(f"not ready within {STARTS} times {self.stage.simulator.ready_timeout_s:g} s{last}")
         return address

@@ -21,9 +21,9 @@ def look_for_gpus() -> Gpus:
     """What nvidia-smi lists here."""
     if shutil.which("nvidia-smi") is None:
         return Gpus(reason="no nvidia-smi in the job")
-    rows, said = _nvidia_smi("name", "memory.total", "driver_version")
+    rows, output = _nvidia_smi("name", "memory.total", "driver_version")
     if not rows:
-        return Gpus(reason=f"nvidia-smi: {said}")
+        return Gpus(reason=f"nvidia-smi: {output}")
     return Gpus(names=[row[0] for row in rows], memory_mib=[int(row[1]) for row in rows], driver=rows[0][2])
 
 
@@ -36,14 +36,14 @@ def used_gpu_mib() -> int | None:
 
 
 def _nvidia_smi(*columns: str) -> tuple[list[list[str]], str]:
-    """A row of the columns for each GPU, and what was said where there is none."""
+    """A row of the columns for each GPU, and what it printed where there is none."""
     query = ["nvidia-smi", f"--query-gpu={','.join(columns)}", "--format=csv,noheader,nounits"]
     result = subprocess.run(query, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
-    said = " ".join((result.stdout + result.stderr).split())[-200:]
+    output = " ".join((result.stdout + result.stderr).split())[-200:]
     if result.returncode != 0:
-        return [], said
+        return [], output
     rows = [[field.strip() for field in line.split(",")] for line in result.stdout.splitlines()]
-    return [row for row in rows if len(row) == len(columns)], said
+    return [row for row in rows if len(row) == len(columns)], output
 
 
 def measure_torch(context: Context) -> Torch:

@@ -79,7 +79,7 @@ class Scratch(_Measured):
     """It is a RAM disk: what is written there counts as memory."""
 
 
-class Simulation(_Measured):
+class SimulationSpeed(_Measured):
     """The simulator there, driven with random actions."""
 
     version: str
@@ -150,7 +150,7 @@ class DoctorResult(_Measured):
     step_cpus: StepCpus | None = None
     files: Files | None = None
     scratch: Scratch | None = None
-    simulation: Simulation | None = None
+    simulation: SimulationSpeed | None = None
     learning: Learning | None = None
     saving: Saving | None = None
     usr1: Delivery | None = None

@@ -8,7 +8,7 @@ import numpy as np
 
 from td3_hpc.launch.doctor.context import Context
 from td3_hpc.launch.doctor.node import used_gpu_mib
-from td3_hpc.launch.doctor.result import Learning, Saving, Simulation
+from td3_hpc.launch.doctor.result import Learning, Saving, SimulationSpeed
 
 DRIVE_S = 4.0
 LEARN_S = 4.0
@@ -16,7 +16,7 @@ LEAST_UPDATES = 3
 SEED = 1
 
 
-def measure_simulation(context: Context) -> Simulation:
+def measure_simulation(context: Context) -> SimulationSpeed:
     """Start the simulator, look at one frame, and drive at random."""
     import td3_hpc
 
@@ -31,7 +31,7 @@ def measure_simulation(context: Context) -> Simulation:
         steps += 1
         if result.terminated or result.truncated:
             worker.reset(SEED + steps)
-    return Simulation(
+    return SimulationSpeed(
         version=td3_hpc.CARLA_VERSION,  # any other is refused by the client
         ready_s=context.ready_s,
         frame=list(frame.shape),

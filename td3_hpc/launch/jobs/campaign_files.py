@@ -100,7 +100,7 @@ def check_whole(directory: CampaignDirectory, runs: Iterable[tuple[str, int]]) -
 
 
 @contextmanager
-def only_one_queues(directory: CampaignDirectory, patience_s: float = 60.0) -> Iterator[None]:
+def queue_lock(directory: CampaignDirectory, patience_s: float = 60.0) -> Iterator[None]:
     """Entered by one at a time: by commands here, and by jobs (their script does the same) that heal the chain.
 
     A lock that is older than anybody needs it was left by a killed process, and is taken over.
@@ -126,7 +126,7 @@ def local_lock(directory: CampaignDirectory) -> Path:
     return directory.submission / "lock.local"
 
 
-def begin_anew(run: Path) -> None:
+def clear_attempts(run: Path) -> None:
     """Forget what ended a run's earlier jobs, before it is queued again by its user."""
     of_scripts = ("submission/outcome", "submission/attempts", "submission/bad_nodes")
     for name in (JOBS_FILE, GAVE_UP_FILE, CANCELLED_FILE, *of_scripts):

@@ -48,7 +48,7 @@ def run_script(script: Path, environment: Mapping[str, str] | None = None, keep_
 
 
 @contextmanager
-def alone(path: Path, busy: str) -> Iterator[int]:
+def exclusive_lock(path: Path, busy: str) -> Iterator[int]:
     """Hold a lock file while entered; yields its descriptor, which a script that inherits it holds as well.
 
     Raises BadInput with `busy` where another process holds it. Where the file system has no locks,
@@ -72,7 +72,7 @@ def is_held(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        with alone(path, "held"):
+        with exclusive_lock(path, "held"):
             return False
     except BadInput:
         return True

@@ -131,6 +131,6 @@ def _ask(*command: str) -> tuple[list[str], str]:
     except (OSError, subprocess.TimeoutExpired):
         return [], f"no answer within {TIMEOUT_S} s"
     if result.returncode != 0:
-        said = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-        return [], said[-1].split("error: ")[-1] if said else f"exit status {result.returncode}"
+        output = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+        return [], output[-1].split("error: ")[-1] if output else f"exit status {result.returncode}"
     return result.stdout.splitlines(), ""

@@ -17,12 +17,12 @@ from td3_hpc.errors import BadInput
 from td3_hpc.launch.doctor.result import DoctorResult
 from td3_hpc.launch.jobs import slurm, submission
 from td3_hpc.launch.preflight.checks import MEASURED, checks_for
-from td3_hpc.launch.preflight.finding import Finding, as_lines, as_table, mistakes, refusal, run_checks
+from td3_hpc.launch.preflight.finding import CheckResult, as_lines, as_table, mistakes, refusal, run_checks
 from td3_hpc.launch.preflight.plan import Plan
 
 __all__ = [
     "MEASURED",
-    "Finding",
+    "CheckResult",
     "Plan",
     "as_lines",
     "as_table",
@@ -43,32 +43,32 @@ def check(
     overrides: Sequence[str] = (),
     cluster_overrides: Sequence[str] = (),
     stated_steps_per_s: float | None = None,
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Everything that can be told before a stage is queued. Mistakes in a file are findings, too, one a line."""
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     stage, profile = None, None
     try:
         stage = load_stage(config, overrides)
-        findings.append(Finding("configuration", "ok", str(config)))
+        findings.append(CheckResult("configuration", "ok", str(config)))
     except BadInput as error:
-        findings += [Finding("configuration", "mistake", line) for line in str(error).splitlines()]
+        findings += [CheckResult("configuration", "mistake", line) for line in str(error).splitlines()]
     try:
         profile = submission.load_cluster(cluster, cluster_overrides)
         directory = _directory(stage, profile, run_dir)
-        findings.append(Finding("profile", "ok", cluster))
+        findings.append(CheckResult("profile", "ok", cluster))
     except BadInput as error:
-        findings += [Finding("profile", "mistake", line) for line in str(error).splitlines()]
+        findings += [CheckResult("profile", "mistake", line) for line in str(error).splitlines()]
         return findings
     return findings + examine(Plan(cluster, profile, directory, stage, stated_steps_per_s))
 
 
-def examine(plan: Plan) -> list[Finding]:
+def examine(plan: Plan) -> list[CheckResult]:
     """The finding of every check that concerns a plan."""
     slurm.use_configuration(plan.profile.slurm_conf)
     return run_checks(checks_for(plan), plan)
 
 
-def require_ready(stage: StageConfig, profile: ClusterConfig, run_dir: Path, cluster: str) -> list[Finding]:
+def require_ready(stage: StageConfig, profile: ClusterConfig, run_dir: Path, cluster: str) -> list[CheckResult]:
     """Raise BadInput that lists every mistake of a stage that is about to be queued; returns the other findings.
 
     `cluster` is the profile's name or file.
@@ -79,7 +79,7 @@ def require_ready(stage: StageConfig, profile: ClusterConfig, run_dir: Path, clu
     return findings
 
 
-def judge(stage: StageConfig, profile: ClusterConfig, cluster: str, result: DoctorResult) -> list[Finding]:
+def judge(stage: StageConfig, profile: ClusterConfig, cluster: str, result: DoctorResult) -> list[CheckResult]:
     """What the doctor has just measured on a profile's nodes, judged for a stage."""
     plan = Plan(cluster, profile, _directory(stage, profile, None), stage, given_result=result)
     return run_checks(MEASURED, plan)

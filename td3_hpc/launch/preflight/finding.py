@@ -15,7 +15,7 @@ _COLOURS: dict[Status, str] = {"ok": "green", "mistake": "bold red", "not checke
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One line of the table."""
 
     check: str
@@ -42,36 +42,36 @@ class NotLearnt(Exception):
         self.reason, self.change = reason, change
 
 
-def run_checks(checks: Mapping[str, Callable[[Subject], str]], subject: Subject) -> list[Finding]:
+def run_checks(checks: Mapping[str, Callable[[Subject], str]], subject: Subject) -> list[CheckResult]:
     """The finding of every check. A check returns what it found in order, or raises Mistake or NotLearnt."""
     return [_run(name, check, subject) for name, check in checks.items()]
 
 
-def _run(name: str, check: Callable[[Subject], str], subject: Subject) -> Finding:
+def _run(name: str, check: Callable[[Subject], str], subject: Subject) -> CheckResult:
     try:
-        return Finding(name, "ok", check(subject))
+        return CheckResult(name, "ok", check(subject))
     except Mistake as mistake:
-        return Finding(name, "mistake", mistake.found, mistake.change)
+        return CheckResult(name, "mistake", mistake.found, mistake.change)
     except NotLearnt as unknown:
-        return Finding(name, "not checked", unknown.reason, unknown.change)
+        return CheckResult(name, "not checked", unknown.reason, unknown.change)
     except BadInput as error:  # a line that says what to do already
-        return Finding(name, "mistake", str(error))
+        return CheckResult(name, "mistake", str(error))
     except UserError as error:
-        return Finding(name, "not checked", str(error))
+        return CheckResult(name, "not checked", str(error))
 
 
-def mistakes(findings: Iterable[Finding]) -> list[Finding]:
+def mistakes(findings: Iterable[CheckResult]) -> list[CheckResult]:
     """Those that keep a job from being queued."""
     return [finding for finding in findings if finding.status == "mistake"]
 
 
-def refusal(found: Sequence[Finding]) -> BadInput:
+def refusal(found: Sequence[CheckResult]) -> BadInput:
     """The error that lists them, a line each."""
     lines = [f"{item.check}: {item.found}" + (f"; {item.change}" if item.change else "") for item in found]
     return BadInput("\n".join(lines))
 
 
-def as_table(findings: Iterable[Finding], title: str) -> Table:
+def as_table(findings: Iterable[CheckResult], title: str) -> Table:
     """The findings for people."""
     table = Table("check", "status", "found", "what to change", title=title, show_lines=False, pad_edge=False)
     for finding in findings:
@@ -80,6 +80,6 @@ def as_table(findings: Iterable[Finding], title: str) -> Table:
     return table
 
 
-def as_lines(findings: Iterable[Finding]) -> list[str]:
+def as_lines(findings: Iterable[CheckResult]) -> list[str]:
     """The findings for a file or another program, fields separated by tabs, nothing cut off."""
     return ["\t".join([item.check, item.status, item.found, item.change]).rstrip("\t") for item in findings]

@@ -13,9 +13,9 @@ from td3_hpc.launch.preflight.cluster import node_architectures
 from td3_hpc.launch.preflight.container import inside
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan
+from td3_hpc.supervision.heartbeat import VersionCall
 from td3_hpc.supervision.launch_command import CARLA_BINARY
 from td3_hpc.supervision.ports import BLOCK, first_taken
-from td3_hpc.supervision.version_call import VersionCall
 
 ANSWER_S = 2.0
 #: Where CARLA keeps its towns: the roads of each as OpenDRIVE, for clients to read.

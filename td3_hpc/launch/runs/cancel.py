@@ -18,7 +18,7 @@ from td3_hpc.launch.jobs.submission import submitted_profile
 POLL_S = 1.0
 
 
-def cancel(path: Path, wait_s: float, say: Callable[[str], None]) -> None:
+def cancel(path: Path, wait_s: float, log: Callable[[str], None]) -> None:
     """Cancel the jobs of a run or a campaign; running ones are first told to save.
 
     Raises BadInput or UserError, nothing changed: no such run, one that a process works on without Slurm, or Slurm
@@ -43,7 +43,7 @@ def cancel(path: Path, wait_s: float, say: Callable[[str], None]) -> None:
         for state in (run / STATE_DIR for run in runs):
             if state.is_dir():
                 Ownership(state).refuse_live_holder()  # says which process, and to stop it
-        say("nothing to cancel: it was not submitted to Slurm, and no process works on it")
+        log("nothing to cancel: it was not submitted to Slurm, and no process works on it")
         return
     slurm.use_configuration(profile.slurm_conf)
     _live(scripts, runs)  # where Slurm does not answer, nothing is changed
@@ -52,7 +52,7 @@ def cancel(path: Path, wait_s: float, say: Callable[[str], None]) -> None:
     for run in runs:
         if (run / "submission").is_dir():
             (run / CANCELLED_FILE).touch()  # the job's script does not requeue itself then
-    _end(lambda: _live(scripts, runs), wait_s, say)
+    _end(lambda: _live(scripts, runs), wait_s, log)
 
 
 def _live(scripts: Sequence[Path], runs: Sequence[Path]) -> list[Job]:
@@ -65,30 +65,30 @@ def _live(scripts: Sequence[Path], runs: Sequence[Path]) -> list[Job]:
     return by_script + [job for job in queue.jobs if job.id in known and job not in by_script]
 
 
-def _end(live: Callable[[], list[Job]], wait_s: float, say: Callable[[str], None]) -> None:
+def _end(live: Callable[[], list[Job]], wait_s: float, log: Callable[[str], None]) -> None:
     """Cancel what waits, tell what runs to save, and cancel what is still there after `wait_s` seconds."""
     if not live():
-        say("no jobs in the queue")
+        log("no jobs in the queue")
         return
     deadline, told = time.monotonic() + wait_s, set[str]()
     while jobs := live():
         waiting = [job.id for job in jobs if job.state == "PENDING"]
         scancel(waiting)
         for job in waiting:
-            say(f"job {job} cancelled")
+            log(f"job {job} cancelled")
         running = [job.id for job in jobs if job.state == "RUNNING" and job.id not in told]
         for job in running:
-            say(f"job {job} told to save and stop")
+            log(f"job {job} told to save and stop")
             scancel([job], "--signal=USR1")
         told.update(running)
         if time.monotonic() > deadline:
             late = [job.id for job in jobs]
             scancel(late)
-            say(f"not gone after {wait_s:.0f} s, cancelled: {', '.join(late)}; the last checkpoint is what they leave")
+            log(f"not gone after {wait_s:.0f} s, cancelled: {', '.join(late)}; the last checkpoint is what they leave")
             return
         if not waiting:
             time.sleep(POLL_S)
-    say("all jobs are gone; submitting again continues from the last checkpoint")
+    log("all jobs are gone; submitting again continues from the last checkpoint")
 
 
 def scancel(jobs: Sequence[str], *options: str) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 from td3_hpc.simulator.connection import Failed
 from td3_hpc.simulator.rpc.actors import ActorCalls
 from td3_hpc.simulator.rpc.batch import BatchCalls
+from td3_hpc.simulator.rpc.episode import SessionCalls
 from td3_hpc.simulator.rpc.lights import LightCalls
 from td3_hpc.simulator.rpc.queries import QueryCalls
 from td3_hpc.simulator.rpc.service import Service
-from td3_hpc.simulator.rpc.session import SessionCalls
 from td3_hpc.simulator.rpc.traffic_manager import TrafficManagerCalls
 from td3_hpc.simulator.rpc.unsupported import VALUES, VOIDS
 from td3_hpc.simulator.rpc.vehicles import VehicleCalls
@@ -25,7 +25,7 @@ from td3_hpc.simulator.wire import Refused
 _VOID: list[Any] = [[False]]
 
 
-class Table:
+class CallTable:
     """Answers calls by name."""
 
     def __init__(self, service: Service) -> None:

@@ -75,7 +75,7 @@ class Arm:
 
 
 @dataclass
-class Plan:
+class TownPlan:
     """A town in the making."""
 
     grid: Grid
@@ -119,7 +119,7 @@ def draw_grid(seed: int) -> Grid:
 
 def build(grid: Grid) -> str:
     """The OpenDRIVE text of a town."""
-    plan = Plan(grid)
+    plan = TownPlan(grid)
     for nodes in _courses(grid):
         _add_road(plan, nodes)
     lights: dict[int, list[list[str]]] = {}
@@ -149,7 +149,7 @@ def _courses(grid: Grid) -> Iterator[list[Node]]:
         yield [(corner[0] + inward_c, corner[1]), corner, (corner[0], corner[1] + inward_r)]
 
 
-def _add_road(plan: Plan, nodes: list[Node]) -> None:
+def _add_road(plan: TownPlan, nodes: list[Node]) -> None:
     """One road along its nodes; booked with the junctions at both of its ends."""
     grid = plan.grid
     number = len(plan.roads) + 1
@@ -195,7 +195,7 @@ def _raise_hill(road: xodr.Road, length: float, height: float) -> None:
     road.add_elevation(half, height, 0.0, -up[2], -up[3])
 
 
-def _add_junction(plan: Plan, number: int, node: Node, arms: list[Arm]) -> None:
+def _add_junction(plan: TownPlan, number: int, node: Node, arms: list[Arm]) -> None:
     """The junction at a node: a connecting road for each lane that leads in and each way that it may take."""
     junction = xodr.Junction(f"junction {node[0]}-{node[1]}", number)
     for arm in arms:
@@ -226,7 +226,7 @@ def _quarter_turns(arm: Arm, other: Arm) -> int:
 
 
 def _connecting_road(
-    plan: Plan, junction: int, node: Node, source: tuple[Arm, int], target: tuple[Arm, int]
+    plan: TownPlan, junction: int, node: Node, source: tuple[Arm, int], target: tuple[Arm, int]
 ) -> xodr.Road:
     """One lane from the left edge of a lane that leads in to that of a lane that leads out."""
     (arm, lane_in), (other, lane_out) = source, target
@@ -267,7 +267,7 @@ def _connecting_road(
     return road
 
 
-def _lane_edge(plan: Plan, node: Node, direction: float, heading: float, lane: int) -> tuple[float, float]:
+def _lane_edge(plan: TownPlan, node: Node, direction: float, heading: float, lane: int) -> tuple[float, float]:
     """Left edge of the lane-th lane, seen along `heading`, where the arm in `direction` meets the junction."""
     aside = (lane - 1) * LANE_WIDTH
     x = node[0] * plan.grid.spacing + RADIUS * math.cos(direction) + aside * math.sin(heading)

@@ -118,11 +118,11 @@ class Alerts:
         return {name: float(watch.active) for name, watch in self._watches.items()}
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """What a checkpoint keeps of it: a tree of numbers, texts and arrays."""
         return {name: vars(watch).copy() for name, watch in self._watches.items()}
 
     def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """From a checkpoint; alerts that it does not know start anew, those that only it knows are dropped."""
+        """Restore from `state()`; alerts that it does not know start anew, those that only it knows are dropped."""
         for name in self._watches.keys() & state.keys():
             saved = state[name]
             self._watches[name] = _Watch(

@@ -110,7 +110,7 @@ class GrowthMonitor:
         return fit(updates, logarithms, self.limits.get(group))
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """What a checkpoint keeps of it: a tree of numbers, texts and arrays."""
         return {
             "open": {
                 group: {"bin": number, "logarithms": list(values)} for group, (number, values) in self._open.items()
@@ -119,7 +119,7 @@ class GrowthMonitor:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """From a checkpoint."""
+        """Restore from `state()`."""
         self._open = {group: (int(tree["bin"]), list(tree["logarithms"])) for group, tree in state["open"].items()}
         self._points = {group: [(x, y) for x, y in points] for group, points in state["points"].items()}
         self.trends = {group: self._fit(group) for group, points in self._points.items() if len(points) >= FEWEST_BINS}

@@ -35,7 +35,7 @@ class Notifier:
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def tell(self, alert: dict[str, Any], text: str, step: int) -> None:
+    def report(self, alert: dict[str, Any], text: str, step: int) -> None:
         """Queue an alert (its fields in the record, and its one line) if its level is worth it; returns at once."""
         if not self._channels or LEVELS.index(alert["level"]) < LEVELS.index(self._config.from_level):
             return

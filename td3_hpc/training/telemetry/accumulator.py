@@ -45,11 +45,11 @@ class Accumulator:
         return summary
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint. Names may hold slashes, which a tree's may not: they stand in one text, in order."""
+        """What a checkpoint keeps of it. Names may hold slashes, which a tree's may not: they stand in one text."""
         return {kind: _columns(store) for kind, store in self._stores().items()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """From a checkpoint."""
+        """Restore from `state()`."""
         for kind, store in self._stores().items():
             store.clear()
             names, values = state[kind]["names"].splitlines(), np.asarray(state[kind]["values"]).tolist()

@@ -16,7 +16,7 @@ from td3_hpc.training.monitors.alerts import AlertChange, Alerts
 from td3_hpc.training.monitors.finite import NonFinite, non_finite, non_finite_entries
 from td3_hpc.training.monitors.growth import GrowthMonitor
 from td3_hpc.training.monitors.limits import gradient_limits, limits
-from td3_hpc.training.monitors.mechanisms import MechanismMonitor
+from td3_hpc.training.monitors.mechanism_sampling import MechanismMonitor
 from td3_hpc.training.monitors.notify import Notifier
 from td3_hpc.training.record import RunRecord
 from td3_hpc.training.telemetry.accumulator import Accumulator
@@ -138,14 +138,16 @@ class Telemetry:
     def _watch_update(self, stats: UpdateStats, updates: int, step: int) -> None:
         """What is judged at every update, not only at an interval's end."""
         alerts, growth_config = self.alerts, self._config.monitors.growth
-        self._tell(alerts.observe("q_magnitude", stats.q_abs_max), step)
+        self._report_alert(alerts.observe("q_magnitude", stats.q_abs_max), step)
         for group, trend in self._growth.add(updates, stats.grad_norms_before).items():
             if group in self._growth.limits:
                 called = trend.called(growth_config)
-                self._tell(alerts.observe(f"{group}_growth", trend.factor, called, not called), step, vars(trend))
+                self._report_alert(
+                    alerts.observe(f"{group}_growth", trend.factor, called, not called), step, vars(trend)
+                )
         for group, norm in stats.grad_norms_before.items():
             if group in self._growth.limits:
-                self._tell(alerts.observe(f"{group}_gradient", norm), step)
+                self._report_alert(alerts.observe(f"{group}_gradient", norm), step)
 
     # ---- rarer events ---------------------------------------------------------------------------------------------
     def episode(self, index: int, first_step: int, step: int, seed: int, summary: Mapping[str, Any]) -> None:
@@ -179,7 +181,7 @@ class Telemetry:
 
     # ---- checkpoint -----------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:
-        """For a checkpoint; holds no wall-clock time, so that an interrupted run's equals an uninterrupted one's."""
+        """What a checkpoint keeps of it: no wall-clock time, so that an interrupted run's equals an undisturbed one's."""
         return {
             "interval": self._interval.state(),
             "interval_first_step": self._interval_first_step,
@@ -188,7 +190,7 @@ class Telemetry:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """From a checkpoint."""
+        """Restore from `state()`."""
         self._interval.load_state(state["interval"])
         self._interval_first_step = int(state["interval_first_step"])
         self._growth.load_state(state["growth"])
@@ -208,7 +210,7 @@ class Telemetry:
         for name, value in summary.items():
             self._tensorboard.scalar(name if "/" in name else f"train/{name}", value, step)
         for change in self.alerts.observe_interval(summary):
-            self._tell(change, step)
+            self._report_alert(change, step)
         for name, level in self.alerts.levels().items():
             self._tensorboard.scalar(f"alerts/{name}", level, step)
         self._note_failed_notifications()
@@ -254,15 +256,15 @@ class Telemetry:
         self._interval.count("mechanism_checks")
         self._interval.count("mechanism_faults", len(faults))
         if faults:
-            self._tell(self.alerts.observe("mechanisms", len(faults)), step, {"faults": faults})
+            self._report_alert(self.alerts.observe("mechanisms", len(faults)), step, {"faults": faults})
 
     def _non_finite(self, where: str, names: list[str]) -> NonFinite:
         """The error that ends the run, after its alert."""
         step = self._record.step
-        self._tell(self.alerts.observe("non_finite", len(names)), step, {"where": where, "names": names})
+        self._report_alert(self.alerts.observe("non_finite", len(names)), step, {"where": where, "names": names})
         return NonFinite(where, names, step)
 
-    def _tell(self, change: AlertChange | None, step: int, details: Mapping[str, Any] | None = None) -> None:
+    def _report_alert(self, change: AlertChange | None, step: int, details: Mapping[str, Any] | None = None) -> None:
         """Write an alert that is raised or over to the record, TensorBoard and the log, and tell who wants to know."""
         if change is None:
             return
@@ -271,7 +273,7 @@ class Telemetry:
         self._tensorboard.scalar(f"alerts/{change.limit.name}", float(change.active), step)
         self._tensorboard.text("alerts", str(change), step)
         self._console.line(f"step {step}: {change}")
-        self._notifier.tell(fields, str(change), step)
+        self._notifier.report(fields, str(change), step)
 
     def _note_failed_notifications(self) -> None:
         for failure in self._notifier.failures():

@@ -17,7 +17,7 @@ from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.gates.verdict import read_verdict
 from td3_hpc.launch.campaigns import chain
 from td3_hpc.launch.campaigns.resume import resume
-from td3_hpc.launch.jobs.foreground import alone
+from td3_hpc.launch.jobs.foreground import exclusive_lock
 from td3_hpc.launch.runs.cancel import cancel
 from tests.campaign_stand_in import events, make_package, place, write_campaign
 from tests.processes import descendants
@@ -43,18 +43,18 @@ class Trial:
 
     def __init__(self, folder: Path, package: Path) -> None:
         self.profile = ClusterConfig(scheduler="local", scratch=folder / "scratch", runs=folder / "runs")
-        self.file, self.package, self.said = folder / "trial.yaml", package, list[str]()
+        self.file, self.package, self.logged = folder / "trial.yaml", package, list[str]()
         self.root = folder / "runs" / "trial"
 
     def submit(self, *stages: dict[str, Any], plan: dict[str, Any] | None = None, **top: Any) -> ExitCode:
         here = place(write_campaign(self.file, *stages, **top), self.profile, **(plan or {}))
-        self.said.clear()
-        return chain.submit(here, self.said.append, self.package)
+        self.logged.clear()
+        return chain.submit(here, self.logged.append, self.package)
 
     def resume(self, *stages: dict[str, Any], accept: bool = False, **top: Any) -> ExitCode:
         here = place(write_campaign(self.file, *stages, **top), self.profile)
-        self.said.clear()
-        return resume(here, accept, self.said.append, self.package)
+        self.logged.clear()
+        return resume(here, accept, self.logged.append, self.package)
 
     def run(self, stage: str, seed: int = 1) -> Path:
         return self.root / stage / f"seed-{seed}"
@@ -89,7 +89,7 @@ def test_every_stage_runs_in_turn_and_submitting_again_does_nothing(trial: Trial
     assert "seed: 7\n" in (trial.run("b", 7) / "config.yaml").read_text()
 
     assert trial.submit({}, {}, {}, seeds=[4, 7]) == ExitCode.DONE
-    assert "finished already" in trial.said[-1]
+    assert "finished already" in trial.logged[-1]
     assert trial.starts("a", 4) == 1
 
 
@@ -98,9 +98,9 @@ def test_after_a_failed_gate_later_stages_end_at_once_and_after_the_correction_r
 
     assert trial.verdicts("a", "b", "c", "d") == ["GO", "NO-GO", None, None]
     assert [trial.starts(stage) for stage in "cd"] == [0, 0]
-    assert "stage b, seed 1 is NO-GO: agent.tau is 0.9" in trial.said[-1]
+    assert "stage b, seed 1 is NO-GO: agent.tau is 0.9" in trial.logged[-1]
     assert trial.submit({}, BAD, {}, {}) == ExitCode.NO_GO
-    assert "campaign resume" in trial.said[-1]
+    assert "campaign resume" in trial.logged[-1]
 
     assert trial.resume({}, {}, {}, {}) == ExitCode.DONE
     assert trial.verdicts("a", "b", "c", "d") == ["GO"] * 4
@@ -162,7 +162,7 @@ def test_a_share_of_the_seeds_may_fail_where_the_campaign_says_so(trial: Trial) 
     assert trial.resume({}, {}, seeds=[1, 2, 3], require=0.67) == ExitCode.DONE
 
     assert [trial.starts("b", seed) for seed in (1, 2, 3)] == [1, 0, 1]
-    assert trial.said[-1].endswith("stage b is GO for 2 of 3 seeds")
+    assert trial.logged[-1].endswith("stage b is GO for 2 of 3 seeds")
 
 
 def test_killed_at_any_moment_and_submitted_again_it_continues(trial: Trial) -> None:
@@ -174,7 +174,7 @@ from pathlib import Path
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.campaigns import chain
 from td3_hpc.launch.runs.cancel import cancel
-from td3_hpc.launch.jobs.foreground import alone
+from td3_hpc.launch.jobs.foreground import exclusive_lock
 from tests.campaign_stand_in import place
 chain.require_ready = lambda here: None
 profile = ClusterConfig.model_validate_json({trial.profile.model_dump_json()!r})
@@ -209,13 +209,13 @@ def descendants_of(pid: int) -> list[int]:
 
 def test_a_running_campaign_is_not_started_twice(trial: Trial) -> None:
     trial.submit({}, BAD)
-    with alone(trial.root / "submission" / "lock.local", ""):
+    with exclusive_lock(trial.root / "submission" / "lock.local", ""):
         assert trial.submit({}, BAD) == ExitCode.DONE
-        assert "submitted already" in trial.said[-1]
+        assert "submitted already" in trial.logged[-1]
         with pytest.raises(BadInput, match="has jobs"):
             trial.resume({}, {})
         with pytest.raises(BadInput, match="stop it there with Ctrl-C"):
-            cancel(trial.root, 1, trial.said.append)
+            cancel(trial.root, 1, trial.logged.append)
         CampaignDirectory(trial.root).note("cancelled")
         with pytest.raises(BadInput, match="was cancelled, and still has jobs"):
             trial.submit({}, BAD)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from td3_hpc.errors import BadInput
-from td3_hpc.launch.jobs.foreground import alone, is_held, run_script
+from td3_hpc.launch.jobs.foreground import exclusive_lock, is_held, run_script
 from tests.processes import wait_until_gone
 from tests.slurm.cluster import ROOT, wait_until
 
@@ -47,9 +47,9 @@ def test_a_stop_signal_reaches_what_the_script_runs_and_is_waited_for(tmp_path: 
 def test_only_one_process_holds_the_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     assert not is_held(lock)
-    with alone(lock, "busy"):
+    with exclusive_lock(lock, "busy"):
         assert is_held(lock)
-        with pytest.raises(BadInput, match="busy"), alone(lock, "busy"):
+        with pytest.raises(BadInput, match="busy"), exclusive_lock(lock, "busy"):
             pass
     assert not is_held(lock)
 
@@ -61,7 +61,7 @@ def test_a_script_that_outlives_its_killed_driver_still_holds_the_lock(tmp_path:
     )
     driver = (
         "from td3_hpc.launch.jobs.foreground import *\n"
-        f"with alone(Path({str(lock)!r}), 'busy') as held: run_script(Path({str(script)!r}), keep_open=[held])"
+        f"with exclusive_lock(Path({str(lock)!r}), 'busy') as held: run_script(Path({str(script)!r}), keep_open=[held])"
     )
     process = subprocess.Popen([sys.executable, "-c", driver], cwd=ROOT)
     wait_until((tmp_path / "pid").exists, 30)

@@ -17,7 +17,7 @@ ALERT = {"name": "q_magnitude", "level": "critical", "active": True, "value": fl
 
 def tell(config: dict, alert: dict = ALERT) -> Notifier:
     notifier = Notifier(AlertConfig.model_validate(config), "1k")
-    notifier.tell(alert, "ALERT (critical) q_magnitude", 700)
+    notifier.report(alert, "ALERT (critical) q_magnitude", 700)
     notifier.close()
     return notifier
 
@@ -95,7 +95,7 @@ def test_telling_never_waits(server):
     notifier = Notifier(AlertConfig(webhook=server.url, timeout_s=0.2), "1k")
     started = time.monotonic()
     for _ in range(150):
-        notifier.tell(ALERT, "text", 1)
+        notifier.report(ALERT, "text", 1)
     assert time.monotonic() - started < 5, "150 calls waited for a server that does not answer"
     assert any("waiting already" in failure for failure in notifier.failures()), "the queue must be bounded"
     server.released.set()

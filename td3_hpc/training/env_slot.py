@@ -10,11 +10,11 @@ from td3_hpc.training.simulation import Observation, Simulation
 
 
 @dataclass
-class Rollout:
+class EnvSlot:
     """One of the environments that are driven at once, and where its episode stands."""
 
-    lane: int
-    """Its number, from 0: its place in every round, and its lane in the replay buffer."""
+    env_index: int
+    """Its number, from 0: its place in every round, and its number in the replay buffer."""
     simulation: Simulation
     observation: Observation | None = None
     """The newest one; None between two episodes."""

@@ -49,7 +49,7 @@ class MechanismCheck:
     """Whether this is a `policy_freq`-th update."""
     actor_updates: int
     expected_actor_updates: int
-    """Actor updates so far, and update / policy_freq."""
+    """ActorNetwork updates so far, and update / policy_freq."""
     targets_moved: bool
     """Whether a target network's parameter has changed."""
     target_move_max_error: float

@@ -3,8 +3,8 @@ from functools import partial
 
 import pytest
 
+from td3_hpc.training.env_slot import side_by_side
 from td3_hpc.training.record import RunRecord, read_record
-from td3_hpc.training.rollout import side_by_side
 
 
 def test_calls_are_made_at_once_and_each_has_an_end_of_its_own():

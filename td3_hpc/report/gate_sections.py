@@ -6,8 +6,8 @@ from td3_hpc.formatting import percent, sentence
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import Event, Evidence, RunHistory, evidence
 from td3_hpc.gates.verdict import Verdict
-from td3_hpc.report.course import incident
 from td3_hpc.report.document import Action, Block, Cell, Chip, Section, Table, Text, linked, yaml_diff
+from td3_hpc.report.measurement_sections import incident
 
 STATUS_TEXT = {"pass": "pass", "fail": "fail", "watch": "watch", "not_judged": "not judged"}
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from td3_hpc.driving import parked
-from td3_hpc.driving.parked import ParkedWait, thread_ids
+from td3_hpc.driving import traffic_manager_wait as parked
+from td3_hpc.driving.traffic_manager_wait import ParkedWait, thread_ids
 
 
 class Sleeper:

@@ -50,7 +50,7 @@ def examine_nodes(
     stage: StageConfig,
     profile: ClusterConfig,
     cluster: str,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     package: Path = PACKAGE,
 ) -> DoctorResult:
     """Run the doctor's job on a profile's nodes and keep its result beside the profile's runs.
@@ -66,7 +66,7 @@ def examine_nodes(
     else:
         job = _SlurmJob(submit_stage(stage, profile, run_dir, "sbatch", package, PROGRAM))
     try:
-        _accompany(job, run_dir, tell)
+        _accompany(job, run_dir, log)
     except BaseException:
         job.end()
         raise
@@ -93,9 +93,9 @@ def _clear(run_dir: Path) -> None:
         shutil.rmtree(run_dir)
 
 
-def _accompany(job: _Job, run_dir: Path, tell: Callable[[str], None]) -> None:
+def _accompany(job: _Job, run_dir: Path, log: Callable[[str], None]) -> None:
     """Follow the job to its end, sending each signal when it says that it waits for it."""
-    said, sent, looked, state = "", set(), 0.0, "queued"
+    logged, sent, looked, state = "", set(), 0.0, "queued"
     while state:
         notes = read_notes(run_dir) or {}
         waiting = notes.get("waiting_for")
@@ -106,9 +106,9 @@ def _accompany(job: _Job, run_dir: Path, tell: Callable[[str], None]) -> None:
         if time.monotonic() > looked + LOOK_AT_QUEUE_S:
             state, looked = job.state(), time.monotonic()
         now = f"{state}{_activity(notes)}"
-        if state and now != said:
-            said = now
-            tell(now)
+        if state and now != logged:
+            logged = now
+            log(now)
         time.sleep(POLL_S)
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from td3_hpc.config import dump_yaml
 from td3_hpc.errors import BadInput
+from td3_hpc.launch.doctor.examination import examine_nodes
 from td3_hpc.launch.doctor.notes import NOTES_FILE, Notes
 from td3_hpc.launch.doctor.result import read_result, result_path, write_result
-from td3_hpc.launch.doctor.session import examine_nodes
 from td3_hpc.launch.preflight import MEASURED as MEASURED_CHECKS
 from td3_hpc.launch.preflight import judge
 from tests.conftest import REPOSITORY

@@ -7,7 +7,7 @@ from td3_hpc.config.gates import Gate
 from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.formatting import number, plural
 from td3_hpc.gates import remedies
-from td3_hpc.gates.findings import Confidence, Finding, counted, none_among, not_judged, seen
+from td3_hpc.gates.findings import Confidence, Finding, certain, coverage, not_judged, zero_failures
 from td3_hpc.gates.history import Event, Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
 
@@ -28,7 +28,7 @@ def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
             False,
             target,
             f"{errors:,}",
-            seen(f"{errors:,} observations"),
+            certain(f"{errors:,} observations"),
             found,
             cause=f"from steps {first['first_step']:,}–{first['last_step']:,} on, observations had another shape or "
             "type than the networks are built for",
@@ -36,7 +36,7 @@ def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
             "stage again, so that both come from one frozen package",
         )
     covered, _ = history.steps_covered()
-    return Finding(True, target, "0", none_among(covered, "observations", history), found)
+    return Finding(True, target, "0", zero_failures(covered, "observations", history), found)
 
 
 @gate("Exploration and learning both active", "checkpoint")
@@ -51,12 +51,12 @@ def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
     target = f"steps 1–{explore:,} random, {explore + 1:,}–{training.total_steps:,} learning"
     achieved = f"{random:,} random actions, {policy:,} of the policy, {updates:,} updates"
     if (random, policy) == (explore, learn) and updates:
-        return Finding(True, target, achieved, counted(history), found)
+        return Finding(True, target, achieved, coverage(history), found)
     if not updates:
         cause = f"no update is in the record: step {history.step:,} is reached, and learning starts after {explore:,}"
     else:
         cause = f"{random:,} random actions where {explore:,} were due, {policy:,} of the policy where {learn:,} were"
-    return Finding(False, target, achieved, counted(history), found, cause, pending=True)
+    return Finding(False, target, achieved, coverage(history), found, cause, pending=True)
 
 
 @gate("Evaluation completes, training resumes", "checkpoint")
@@ -80,7 +80,7 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
         why = f"each of the {plural(len(due), 'cycle')} due has steps after it"
         if due and due[-1] == config.training.total_steps:
             why += ", but for the one that ends the run"
-        return Finding(True, target, achieved, Confidence(counted(history).value, why), found)
+        return Finding(True, target, achieved, Confidence(coverage(history).value, why), found)
     missing = [step for step in due if step not in done]
     cause = f"no complete cycle at step {_listed(missing)}" if missing else f"no step after step {max(done):,}"
     losses = [event for event in history.of("worker") if event.get("purpose") == "evaluation"]
@@ -89,7 +89,7 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
         cause += f"; the evaluation environment was lost {len(losses)} times: {losses[-1].get('reason', '')}"
         found += (evidence("worker", "purpose, reason", losses),)
         change = {"simulator.hang_timeout_s": 3 * config.simulator.hang_timeout_s}
-    return Finding(False, target, achieved, counted(history), found, cause, change=change, pending=True)
+    return Finding(False, target, achieved, coverage(history), found, cause, change=change, pending=True)
 
 
 @gate("Observations normalised", "checkpoint")
@@ -110,11 +110,11 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
     blank = [event for event in intervals if event["image_max"] - event["image_min"] < PICTURE_CONTRAST]
     covered, _ = history.steps_covered()
     if not outside and not blank:
-        return Finding(True, target, achieved, none_among(covered, "observations", history), found)
+        return Finding(True, target, achieved, zero_failures(covered, "observations", history), found)
     if outside:
         cause = f"values of {' and '.join(outside)} are outside [-1, 1], or NaN"
         remedy = "normalise them where the observation is made (td3_hpc/driving/observation.py)"
-        return Finding(False, target, achieved, seen(achieved), found, cause, remedy)
+        return Finding(False, target, achieved, certain(achieved), found, cause, remedy)
     shown = f"in {len(blank)} of {len(intervals)} intervals"
     camera, default = history.config.environment.camera, CameraConfig()
     change = {
@@ -126,7 +126,7 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
         False,
         target,
         f"{achieved}; pictures of one brightness {shown}",
-        seen(f"pictures of one brightness {shown}"),
+        certain(f"pictures of one brightness {shown}"),
         found,
         cause="the camera shows nothing: every pixel of a picture has nearly the same brightness",
         remedy="" if change else "look at a frame of the evaluation film; check the simulator's renderer and weather",
@@ -155,11 +155,11 @@ def reward_components(history: RunHistory, settings: Gate) -> Finding:
     )
     if causes:
         change = {key: value for name in off for key, value in remedies.restored(history.config, name).items()}
-        return Finding(False, target, achieved, seen(achieved), found, "; ".join(causes), change=change)
+        return Finding(False, target, achieved, certain(achieved), found, "; ".join(causes), change=change)
     why = f"{len(active)} of 5 components were seen at work, over {len(intervals):,} intervals"
     if "safety" not in active:
         why += "; safety had nothing to fine yet"
-    share = counted(history).value * len(active) / len(COMPONENTS)
+    share = coverage(history).value * len(active) / len(COMPONENTS)
     return Finding(True, target, achieved, Confidence(share, why), found)
 
 
@@ -194,9 +194,9 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
         if event["replay/fill"] < 1 and not history.first_step and event["replay/transitions"] != event["last_step"]:
             causes.append(f"{event['replay/transitions']:,} transitions held after {event['last_step']:,} steps")
     if causes:
-        return Finding(False, target, achieved, counted(history), found, "; ".join(causes), pending=not ends)
+        return Finding(False, target, achieved, coverage(history), found, "; ".join(causes), pending=not ends)
     updates = history.total("updates")
-    base = none_among(updates, "updates without a gradient in the CNNs", history)
+    base = zero_failures(updates, "updates without a gradient in the CNNs", history)
     return Finding(True, target, achieved, Confidence(base.value, f"rows counted at the end; {base.why}"), found)
 
 

@@ -2,7 +2,7 @@
 
 from td3_hpc.config.gates import Gate
 from td3_hpc.formatting import plural
-from td3_hpc.gates.findings import Finding, none_among, not_judged, seen, worst
+from td3_hpc.gates.findings import Finding, certain, not_judged, worst, zero_failures
 from td3_hpc.gates.history import Event, Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
 
@@ -34,10 +34,10 @@ def clipped_double_q(history: RunHistory, settings: Gate) -> Finding:
     value, event = largest
     achieved = f"within {value:.2g} of the largest |Q'|, in {plural(len(events), 'update')}"
     if not wrong:
-        return Finding(True, target, achieved, none_among(len(events), "sampled updates", history), (found,))
+        return Finding(True, target, achieved, zero_failures(len(events), "sampled updates", history), (found,))
     achieved = f"{len(wrong):,} of {plural(len(events), 'update')} differ, by up to {value:.2g} of the largest |Q'|"
     cause = f"at update {event['update']:,} the targets are not r + γ min(Q1', Q2')"
-    return Finding(False, target, achieved, seen(achieved), (found,), cause, REMEDY)
+    return Finding(False, target, achieved, certain(achieved), (found,), cause, REMEDY)
 
 
 @gate("Delayed policy updates", "mechanism")
@@ -57,11 +57,11 @@ def delayed_policy(history: RunHistory, settings: Gate) -> Finding:
     achieved = f"moved at {moved:,} of {plural(len(events), 'sampled update')}"
     if not wrong:
         return Finding(
-            True, target, f"{achieved}, each as due", none_among(len(events), "sampled updates", history), (found,)
+            True, target, f"{achieved}, each as due", zero_failures(len(events), "sampled updates", history), (found,)
         )
     done, due = wrong[0]["actor_updates"], wrong[0]["expected_actor_updates"]
     cause = f"at update {wrong[0]['update']:,} the actor had moved {done:,} times, where {due:,} were due"
-    return Finding(False, target, f"{achieved}, {len(wrong):,} not as due", seen(cause), (found,), cause, REMEDY)
+    return Finding(False, target, f"{achieved}, {len(wrong):,} not as due", certain(cause), (found,), cause, REMEDY)
 
 
 @gate("Target policy smoothing", "mechanism")
@@ -80,13 +80,13 @@ def target_smoothing(history: RunHistory, settings: Gate) -> Finding:
         or not abs(event["smoothing_max"] - event["smoothing_expected_max"]) <= SLACK
     ]
     if not wrong:
-        return Finding(True, target, achieved, none_among(len(events), "sampled updates", history), (found,))
+        return Finding(True, target, achieved, zero_failures(len(events), "sampled updates", history), (found,))
     first = wrong[0]
     cause = (
         f"at update {first['update']:,} the noise reached {first['smoothing_max']:.3g}, where its generator gives "
         f"{first['smoothing_expected_max']:.3g}"
     )
-    return Finding(False, target, achieved, seen(cause), (found,), cause, REMEDY)
+    return Finding(False, target, achieved, certain(cause), (found,), cause, REMEDY)
 
 
 def _ordinal(count: int) -> str:

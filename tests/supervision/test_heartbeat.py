@@ -7,7 +7,7 @@ import time
 import msgpack
 import pytest
 
-from td3_hpc.supervision.version_call import VersionCall
+from td3_hpc.supervision.heartbeat import VersionCall
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 
 from td3_hpc.config import AgentConfig
 from td3_hpc.td3 import MechanismProbe, TD3Agent
-from td3_hpc.td3.networks import TwinCritic
+from td3_hpc.td3.networks import TwinCriticNetwork
 from tests.td3.batches import leaves, random_batch
 
 
@@ -14,7 +14,7 @@ class MaximumOfTwins(TD3Agent):
 
     def update(self, batch):
         critic = self.critic_target
-        forward = TwinCritic.forward
+        forward = TwinCriticNetwork.forward
 
         def larger(pixels, vector, action):
             q = torch.maximum(*forward(critic, pixels, vector, action))

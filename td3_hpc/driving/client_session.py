@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_hpc.config.environment import EnvironmentConfig, TrafficConfig
-from td3_hpc.driving.parked import ParkedWait, thread_ids
 from td3_hpc.driving.sensors import SensorTimeout
+from td3_hpc.driving.traffic_manager_wait import ParkedWait, thread_ids
 from td3_hpc.errors import BadInput, UserError
 
 SIMULATOR_VERSION = "0.9.16"
