@@ -133,8 +133,8 @@ def _run_loop(
         memory_peak_mib=_peak_memory_mib(),
     )
     console.line(
-        f"done: {counters.step} steps, {components.agent.updates} updates, "
-        f"{components.agent.actor_updates} actor updates, {counters.evaluations} evaluations, {counters.episode} episodes"
+        f"done: {counters.step} steps, {components.agent.updates} updates, {components.agent.actor_updates} actor "
+        f"updates, {counters.evaluations} evaluations, {counters.episode} episodes"
     )
     return ExitCode.DONE
 

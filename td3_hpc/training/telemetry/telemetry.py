@@ -181,7 +181,7 @@ class Telemetry:
 
     # ---- checkpoint -----------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it: no wall-clock time, so that an interrupted run's equals an undisturbed one's."""
+        """What a checkpoint keeps of it: no wall-clock time, so that an interrupted run's equals another's."""
         return {
             "interval": self._interval.state(),
             "interval_first_step": self._interval_first_step,
