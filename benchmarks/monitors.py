@@ -24,8 +24,8 @@ import torch
 from benchmarks.transitions import fill_ours, transitions
 from td3_hpc.config import StageConfig
 from td3_hpc.driving.reward import COMPONENTS
+from td3_hpc.record import RunRecord
 from td3_hpc.td3 import TD3Agent
-from td3_hpc.training.record import RunRecord
 from td3_hpc.training.telemetry.console import RunConsole
 from td3_hpc.training.telemetry.telemetry import Telemetry
 from td3_hpc.training.telemetry.tensorboard import TensorBoard

@@ -25,10 +25,10 @@ import torch
 from td3_hpc.checkpoint import CheckpointStore
 from td3_hpc.config import StageConfig
 from td3_hpc.driving.worker_handle import StepResult
+from td3_hpc.record import RunRecord
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.loop import Components, TrainingLoop
-from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.telemetry.console import RunConsole
 from td3_hpc.training.telemetry.telemetry import Telemetry

@@ -58,9 +58,9 @@ def train(
     """
     from td3_hpc.campaign.directory import place_of
     from td3_hpc.gates.verdict import final_verdict, read_gates
+    from td3_hpc.record import RECORD_FILE
     from td3_hpc.report.campaign_report import write_campaign_report
     from td3_hpc.report.run_report import write_report
-    from td3_hpc.training.record import RECORD_FILE
     from td3_hpc.training.run import default_run_dir, train
 
     directory = run_dir or default_run_dir(config, override or [])

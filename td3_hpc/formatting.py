@@ -1,12 +1,11 @@
 """Numbers and times as a reader wants them."""
 
 import time
-from typing import Any
 
 
-def when(event: dict[str, Any]) -> str:
-    """The time of an event, UTC."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(event["time"]))
+def when(seconds: float) -> str:
+    """A time in seconds since 1970 as date and time of day, UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 
 
 def duration(seconds: float) -> str:
@@ -54,3 +53,8 @@ def percent(share: float) -> str:
 def sentence(text: str) -> str:
     """With a capital and a full stop; empty where there is none."""
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def without_brackets(text: str) -> str:
+    """A text without the remark in brackets at its end, for where there is little room."""
+    return text.partition(" (")[0]

@@ -1,16 +1,15 @@
 """Draw learning curves of groups of runs on one figure, by steps and by wall time.
 
-    python -m benchmarks.learning.curves --runs "this package" RUN RUN RUN --runs peer PEER.jsonl --output curves.png
+    python -m benchmarks.learning.curves --runs "this package" RUN RUN RUN --runs peer PEER --output curves.png
 
-A RUN is a run directory, its record.jsonl, or the output of the peer's benchmark. The line is the mean over a group's
-seeds, the band its 95 % bootstrap interval.
+A RUN is a run directory, its record.jsonl, or the output folder of the peer's benchmark. The line is the mean over a
+group's seeds, the band its 95 % bootstrap interval.
 """
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
@@ -19,7 +18,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from td3_hpc.training.record import RECORD_FILE, read_record
+from td3_hpc.record import RECORD_FILE, EvaluationCycle, Interval, read_events
 
 MEASURE = "route_completion"
 
@@ -36,22 +35,21 @@ class Curve:
 
 def read_curve(path: Path) -> Curve:
     """The evaluation cycles in a run's record, or in a peer's output."""
-    events = list(read_record(path / RECORD_FILE if path.is_dir() else path))
-    cycles = [event for event in events if event["event"] == "evaluation"]
+    record = path / RECORD_FILE if path.is_dir() else path
+    cycles, intervals = read_events(record, EvaluationCycle), read_events(record, Interval)
     if not cycles:
         raise SystemExit(f"{path}: no evaluation cycle in it")
-    seconds = [cycle.get("training_seconds", _training_seconds(events, cycle["step"])) for cycle in cycles]
     return Curve(
-        np.array([cycle["step"] for cycle in cycles]),
-        np.array(seconds) / 60.0,
-        np.array([100.0 * cycle["means"][MEASURE] for cycle in cycles]),
+        np.array([cycle.step for cycle in cycles]),
+        np.array([_training_seconds(intervals, cycle.step) for cycle in cycles]) / 60.0,
+        np.array([100.0 * cycle.means[MEASURE] for cycle in cycles]),
     )
 
 
-def _training_seconds(events: Sequence[dict[str, Any]], step: int) -> float:
+def _training_seconds(intervals: Sequence[Interval], step: int) -> float:
     """Seconds that the intervals up to a step took."""
-    intervals = [event for event in events if event["event"] == "interval" and event["last_step"] <= step]
-    return float(sum((event["last_step"] - event["first_step"] + 1) / event["steps_per_second"] for event in intervals))
+    timed = [interval for interval in intervals if interval.last_step <= step and interval.steps_per_second]
+    return sum(interval.steps / (interval.steps_per_second or 1.0) for interval in timed)
 
 
 def draw(groups: dict[str, list[Curve]], output: Path) -> None:

@@ -1,14 +1,14 @@
 """Train Stable-Baselines3's TD3 on a stage: same environment, steps, batch, noise and held-out routes.
 
-    python -m benchmarks.learning.stable_baselines3 configs/stages/learn.yaml --seed 1 --output peer-1.jsonl
+    python -m benchmarks.learning.stable_baselines3 configs/stages/learn.yaml --seed 1 --output peer-1
 
-Every evaluation cycle is a line of the output, in the form of this package's record. Stable-Baselines3 has one learning
-rate for a whole network and clips no gradient; it gets the stage's rate of the heads. It is trained as its users
-train it: image and vector through its own `MultiInputPolicy`, with a CNN of 512 features in actor and critic each.
+The output folder has a record in the form of this package's, with every evaluation cycle. Stable-Baselines3 has one
+learning rate for a whole network and clips no gradient; it gets the stage's rate of the heads. It is trained as its
+users train it: image and vector through its own `MultiInputPolicy`, with a CNN of 512 features each in actor and
+critic.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ from stable_baselines3.common.noise import NormalActionNoise
 
 from td3_hpc.config import StageConfig, load_stage
 from td3_hpc.driving.environment import DrivingEnv
+from td3_hpc.record import RECORD_FILE, Interval, RunRecord
 from td3_hpc.supervision.supervisor_handle import Address, SupervisorHandle
 from td3_hpc.training.evaluation.cycle import evaluate
-from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 
@@ -34,18 +34,20 @@ READY_S = 120
 class EvaluationCycles(BaseCallback):
     """Runs the stage's evaluation cycles on a simulator of their own, and writes them down."""
 
-    def __init__(self, config: StageConfig, simulation: Simulation, stop: StopFlag, output: Path) -> None:
+    def __init__(self, config: StageConfig, simulation: Simulation, stop: StopFlag, record: RunRecord) -> None:
         super().__init__()
-        self._config, self._simulation, self._stop, self._output = config, simulation, stop, output
-        self._cycles, self._evaluating_s, self._started = 0, 0.0, time.monotonic()
+        self._config, self._simulation, self._stop, self._record = config, simulation, stop, record
+        self._cycles, self._trained_s, self._evaluating_s, self._started = 0, 0.0, 0.0, time.monotonic()
 
     def _on_step(self) -> bool:
         if self._stop:
             return False
         if self.num_timesteps % self._config.evaluation.every_steps:
             return True
+        every, step = self._config.evaluation.every_steps, self.num_timesteps
         seconds = time.monotonic() - self._started - self._evaluating_s
-        self._cycles += 1
+        speed = every / (seconds - self._trained_s)
+        self._cycles, self._trained_s = self._cycles + 1, seconds
         result = evaluate(
             self._act,
             self._simulation,
@@ -55,14 +57,9 @@ class EvaluationCycles(BaseCallback):
             stop=self._stop,
         )
         self._evaluating_s += result.seconds
-        line = {
-            "event": "evaluation",
-            "step": self.num_timesteps,
-            "training_seconds": seconds,
-            **result.as_fields(),
-        }
-        with self._output.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self._record.step = step
+        self._record.append(Interval(first_step=step - every + 1, last_step=step, steps_per_second=speed))
+        self._record.append(result.as_event())
         print(f"step {self.num_timesteps}: {seconds:.0f} s, {result.means()}", flush=True)
         return True
 
@@ -74,10 +71,11 @@ class EvaluationCycles(BaseCallback):
 def train(config: StageConfig, output: Path) -> None:
     """One seed, from the first step to the last."""
     torch.set_num_threads(config.training.threads)
-    output.unlink(missing_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / RECORD_FILE).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="peer-") as name, StopFlag() as stop:
         directory = Path(name)
-        record = RunRecord(directory)
+        record = RunRecord(output)
         record.open()
         evaluation = Simulation(config, "evaluation", directory, record, stop)
         training = SupervisorHandle(
@@ -90,7 +88,7 @@ def train(config: StageConfig, output: Path) -> None:
             env = DrivingEnv(config.environment, address.host, address.port, tm_port=0, seed=config.seed, timeout_s=60)
             try:
                 model = _model(config, env)
-                model.learn(config.training.total_steps, EvaluationCycles(config, evaluation, stop, output))
+                model.learn(config.training.total_steps, EvaluationCycles(config, evaluation, stop, record))
             finally:
                 env.close()
         finally:
@@ -134,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("stage", type=Path)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", type=Path, required=True, help="a .jsonl file, written anew")
+    parser.add_argument("--output", type=Path, required=True, help="a folder; its record is written anew")
     parser.add_argument("-o", dest="override", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     train(load_stage(arguments.stage, [*arguments.override, f"seed={arguments.seed}"]), arguments.output)

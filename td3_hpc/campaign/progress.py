@@ -1,19 +1,16 @@
 """How far a run has come, read from its directory alone."""
 
-import json
-import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from td3_hpc.campaign.admission import step_of
-from td3_hpc.config import load_stage
+from td3_hpc.config import CONFIG_FILE, load_stage
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.history import last_word
 from td3_hpc.gates.verdict import read_verdict
-from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE
+from td3_hpc.record import RECORD_FILE, AlertChanged, AttemptStarted, Event, Interval, RunFailed, read_record
 
 #: The record's end that is read: enough for the last intervals and alerts of a long run.
 TAIL_BYTES = 1 << 20
@@ -60,8 +57,8 @@ def read_progress(run_dir: Path, now: float | None = None) -> Progress:
         unreadable = ""
     except BadInput as error:
         config, unreadable = None, str(error).splitlines()[0]
-    events = list(_events(run_dir / RECORD_FILE))
-    step = max((event["step"] for event in events), default=0)
+    events = _events(run_dir / RECORD_FILE)
+    step = max((event.step for event in events), default=0)
     state, note = _state(run_dir, events)
     speed = _speed(events)
     total = config.training.total_steps if config else None
@@ -83,7 +80,7 @@ def read_progress(run_dir: Path, now: float | None = None) -> Progress:
     )
 
 
-def _state(run_dir: Path, events: list[dict[str, Any]]) -> tuple[str, str]:
+def _state(run_dir: Path, events: list[Event]) -> tuple[str, str]:
     try:
         verdict = read_verdict(run_dir)
     except BadInput as error:
@@ -91,52 +88,39 @@ def _state(run_dir: Path, events: list[dict[str, Any]]) -> tuple[str, str]:
     if verdict is not None:
         return verdict.verdict, verdict.reason if verdict.verdict == "NO-GO" else ""
     last = last_word(events)
-    if not last:  # or longer ago than what was read
+    if last is None:  # or longer ago than what was read
         return ("started" if events else "not started"), ""
-    kind = last["event"]
-    reason = str(last.get("reason", "")).splitlines() if kind == "failed" else []
-    return ("started" if kind == "attempt" else kind), reason[0] if reason else ""
+    if isinstance(last, AttemptStarted):
+        return "started", ""
+    reason = last.reason.splitlines() if isinstance(last, RunFailed) else []
+    return last.kind, reason[0] if reason else ""
 
 
-def _speed(events: list[dict[str, Any]]) -> float | None:
+def _speed(events: list[Event]) -> float | None:
     """Steps per second, evaluation cycles included: from the times of the newest attempt's intervals."""
-    begun = max((index for index, event in enumerate(events) if event["event"] == "attempt"), default=0)
-    intervals = [event for event in events[begun:] if event["event"] == "interval"][-RECENT_INTERVALS - 1 :]
+    begun = max((index for index, event in enumerate(events) if isinstance(event, AttemptStarted)), default=0)
+    intervals = [event for event in events[begun:] if isinstance(event, Interval)][-RECENT_INTERVALS - 1 :]
     if len(intervals) > 1:
-        steps = intervals[-1]["last_step"] - intervals[0]["last_step"]
-        seconds = intervals[-1]["time"] - intervals[0]["time"]
+        steps = intervals[-1].last_step - intervals[0].last_step
+        seconds = intervals[-1].time - intervals[0].time
         return steps / seconds if seconds > 0 else None
-    told = [event["steps_per_second"] for event in intervals if "steps_per_second" in event]
-    return statistics.median(told) if told else None
+    return intervals[0].steps_per_second if intervals else None
 
 
-def _alerts(events: list[dict[str, Any]]) -> tuple[str, ...]:
-    on: dict[str, bool] = {}
-    for event in events:
-        if event["event"] == "alert":
-            on[str(event.get("name"))] = bool(event.get("active"))
+def _alerts(events: list[Event]) -> tuple[str, ...]:
+    on = {event.name: event.active for event in events if isinstance(event, AlertChanged)}
     return tuple(name for name, active in on.items() if active)
 
 
-def _attempts(run_dir: Path, events: list[dict[str, Any]]) -> int:
+def _attempts(run_dir: Path, events: list[Event]) -> int:
     """Claims of the run directory, of which every attempt makes one."""
     claims = len(list((run_dir / "state").glob("epoch-*.json")))
-    return max(claims, [event["event"] for event in events].count("attempt"))
+    return max(claims, sum(isinstance(event, AttemptStarted) for event in events))
 
 
-def _events(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines at the end of a record."""
+def _events(path: Path) -> list[Event]:
+    """The whole events at the end of a record; none where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL_BYTES))
-            lines = file.read().splitlines(keepends=True)
+        return read_record(path, TAIL_BYTES).events
     except OSError:
-        return
-    for line in lines:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and isinstance(event.get("step"), int) and "event" in event and "time" in event:
-            yield event
+        return []

@@ -34,7 +34,7 @@ from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint.segments import Range, RowSource, merged, pieces, plan
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.durable import replace_file, sync_directory
-from td3_hpc.errors import BadInput, UserError
+from td3_hpc.errors import BadInput, UserError, failure_of
 
 #: The files of the kept checkpoints get new time stamps this often, lest a scratch purge take them for abandoned.
 FRESH_S = 24 * 3600.0
@@ -51,12 +51,6 @@ class CheckpointInfo:
     seconds: float
     written_again: tuple[str, ...] = ()
     """Segments whose file had gone or was cut off; their rows are in this checkpoint's own files."""
-
-    def as_fields(self) -> dict[str, Any]:
-        """For the run's record."""
-        again = {"written_again": list(self.written_again)} if self.written_again else {}
-        seconds = round(self.seconds, 3)
-        return {"name": self.path.name, "at_step": self.step, "bytes": self.bytes, "seconds": seconds, **again}
 
 
 @dataclass(frozen=True)
@@ -259,7 +253,8 @@ class CheckpointStore:
             self._discard(order)
             raise UserError(
                 f"{self._run_dir}: the checkpoint of step {step} could not be written ({error.strerror}); the previous "
-                "one is whole. Make space, or check the file system"
+                "one is whole. Make space, or check the file system",
+                code=failure_of(error),
             ) from error
         old = self._newest.files() if self._newest else ()
         self._newest = manifest

@@ -14,6 +14,9 @@ from td3_hpc.config.base import ConfigSection
 from td3_hpc.config.stage import StageConfig
 from td3_hpc.errors import BadInput
 
+CONFIG_FILE = "config.yaml"
+"""The resolved configuration in a run directory."""
+
 SectionType = TypeVar("SectionType", bound=ConfigSection)
 
 

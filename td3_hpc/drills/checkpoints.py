@@ -9,6 +9,7 @@ from td3_hpc.drills.drill import Caught, NotCaught, drill
 from td3_hpc.drills.preemption import wait_for_half_written
 from td3_hpc.drills.training_run import TrainingRun, expect_same_bytes, seconds_since, training_run
 from td3_hpc.errors import ExitCode
+from td3_hpc.record import AttemptStarted, CheckpointFailed, CheckpointSaved
 
 
 @drill("checkpoint-cut", "a checkpoint is cut off while it is written", "SIGKILL while a state file is half written")
@@ -46,14 +47,14 @@ def _continue(run: TrainingRun, workspace: Path, by: str) -> Caught:
     """Continue from what is whole, to the same end as an undisturbed run."""
     started = time.monotonic()
     run.start()
-    resumed = run.wait_for(lambda: run.events("attempt")[1:], "the second attempt")[0]
+    resumed = run.wait_for(lambda: run.events(AttemptStarted)[1:], "the second attempt")[0]
     after = seconds_since(started)
-    if resumed["resumed_from"] is None:
+    if resumed.resumed_from is None:
         raise NotCaught("the run began anew")
     run.expect_done()
     expect_same_bytes(run, workspace)
     return Caught(
-        f"{by}; continued from step {resumed['resumed_from']}, it ends with the bytes of an undisturbed run",
+        f"{by}; continued from step {resumed.resumed_from}, it ends with the bytes of an undisturbed run",
         f"on opening, {after}",
     )
 
@@ -67,18 +68,18 @@ def disk_full(workspace: Path) -> Caught:
     """The run goes on without the checkpoint, says so, and saves again once there is space."""
     with training_run(workspace) as run:
         run.start()
-        run.wait_for_event("checkpoint", "the first checkpoint")
+        run.wait_for_event(CheckpointSaved, "the first checkpoint")
         before = resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
         started = time.monotonic()
-        failed = run.wait_for_event("checkpoint_failed", "a checkpoint that fails")
+        failed = run.wait_for_event(CheckpointFailed, "a checkpoint that fails")
         after = seconds_since(started)
-        run.wait_for_step(failed["step"] + 5)
+        run.wait_for_step(failed.step + 5)
         resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, before)
         run.expect_done()
-        saved = run.events("checkpoint")[-1]["at_step"]
+        saved = run.events(CheckpointSaved)[-1].at_step
         expect_same_bytes(run, workspace)
     return Caught(
-        f"recorded (step {failed['at_step']}), the previous checkpoint stays, the run goes on and saves again "
+        f"recorded (step {failed.at_step}), the previous checkpoint stays, the run goes on and saves again "
         f"(step {saved})",
         after,
     )
@@ -94,7 +95,7 @@ def two_jobs(workspace: Path) -> Caught:
         second.start()
         code, line = second.finish()
         after = seconds_since(started)
-        if code == ExitCode.DONE or len(first.events("attempt")) != 1:
+        if code == ExitCode.DONE or len(first.events(AttemptStarted)) != 1:
             raise NotCaught(f"the second job got in, exit code {code}: {line}")
         first.expect_done()
         expect_same_bytes(first, workspace)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from td3_hpc.drills.drill import Caught, NotCaught, drill
-from td3_hpc.drills.training_run import LEARNING_STARTS, Event, TrainingRun, training_run
+from td3_hpc.drills.training_run import LEARNING_STARTS, TrainingRun, training_run
+from td3_hpc.record import AlertChanged, Interval
 from td3_hpc.training.monitors.limits import ACTOR_CNN_GRADIENT_LIMIT
 
 UNCLIPPED = tuple(f"agent.clip_norms.{group}=null" for group in ("actor", "critic", "actor_cnn", "critic_cnn"))
@@ -37,14 +38,14 @@ def explosion(workspace: Path) -> Caught:
         grown = max(norms) / norms[0]
         if crossed is None or grown < 1000:
             raise NotCaught(f"it did not explode: the norm grew {grown:,.0f}-fold, to {max(norms):.3g}")
-        if called is None or called["step"] >= crossed["step"]:
+        if called is None or called.step >= crossed.step:
             raise NotCaught(f"the norm grew {grown:,.0f}-fold and nobody said so in time")
         _expect_refused(run)
-    ahead = crossed["step"] - called["step"]
+    ahead = crossed.step - called.step
     alone = _with_the_summarys_settings_alone(workspace)
     _expect_calm(workspace)
     return Caught(
-        f"growth monitor, at a norm of {called['norm']:,.0f}; {ahead} updates later the limit of "
+        f"growth monitor, at a norm of {called.norm or 0.0:,.0f}; {ahead} updates later the limit of "
         f"{ACTOR_CNN_GRADIENT_LIMIT:,.0f} is crossed (alert), at last {max(norms):,.0f} reached, {grown:.1g} times the "
         f"first norm; NO-GO by both gates, with cause and change. {alone} With the shipped settings and reward: no "
         "alert",
@@ -98,17 +99,17 @@ def _train(run: TrainingRun, *overrides: str) -> None:
     )
 
 
-def _alert(run: TrainingRun, name: str) -> Event | None:
+def _alert(run: TrainingRun, name: str) -> AlertChanged | None:
     """The first time that an alert was raised."""
-    return next((event for event in run.events("alert") if event["name"] == name and event["active"]), None)
+    return next((event for event in run.events(AlertChanged) if event.name == name and event.active), None)
 
 
-def _update(alert: Event) -> int:
+def _update(alert: AlertChanged) -> int:
     """The update that raised it, made while the step after the alert's was on its way."""
-    return int(alert["step"]) + 1 - LEARNING_STARTS
+    return alert.step + 1 - LEARNING_STARTS
 
 
 def _norms(run: TrainingRun) -> list[float]:
     """The actor CNN's gradient norms before clipping, of every update of the actor."""
-    name = "gradient/actor_cnn_max"
-    return [event[name] for event in run.events("interval") if name in event]
+    maxima = [interval.gradient_maxima for interval in run.events(Interval)]
+    return [groups["actor_cnn"] for groups in maxima if "actor_cnn" in groups]

@@ -13,6 +13,7 @@ from td3_hpc.drills.drill import Caught, NotCaught, drill
 from td3_hpc.drills.training_run import LEARNING_STARTS, TrainingRun, seconds_since, training_run
 from td3_hpc.errors import ExitCode
 from td3_hpc.formatting import plural
+from td3_hpc.record import Interval, RunFailed
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.training.monitors.finite import non_finite_entries
 from td3_hpc.training.seeding import generator
@@ -28,18 +29,18 @@ def nan_in_training(workspace: Path) -> Caught:
         run.wait_for_step(LEARNING_STARTS)
         started = time.monotonic()
         code, line = run.finish()
-        if code != ExitCode.FAILED or not run.events("failed"):
+        if code != ExitCode.FAILED or not run.events(RunFailed):
             raise NotCaught(f"exit code {code}: {line}")
-        reason = run.events("failed")[-1]["reason"]
-        updates = sum(event.get("updates", 0) for event in run.events("interval"))
-        if "NaN or infinity" not in reason:
-            raise NotCaught(f"stopped for another reason: {reason}")
+        failure = run.events(RunFailed)[-1]
+        updates = sum(event.updates for event in run.events(Interval))
+        if failure.code != "non_finite":
+            raise NotCaught(f"stopped for another reason: {failure.reason}")
         tree = open_checkpoint(run.directory).state()
         if list(non_finite_entries(tree["agent"])):
             raise NotCaught("the newest checkpoint holds the NaN")
         kept = int(tree["counters"]["step"])
     return Caught(
-        f"{reason.partition('. ')[0]}; exit code 1, the checkpoint of step {kept} is kept and finite",
+        f"{failure.cause}; exit code 1, the checkpoint of step {kept} is kept and finite",
         f"{plural(updates, 'update')} after the first, {seconds_since(started)}",
     )
 
@@ -74,13 +75,13 @@ def _refused(workspace: Path, change: Change, said: str, expected: ExitCode) -> 
     with training_run(workspace) as run:
         run.complete("training.total_steps=32")
         _rewrite(run, change)
-        steps = len(run.events("interval"))
+        steps = len(run.events(Interval))
         started = time.monotonic()
         run.start("training.total_steps=40")
         code, line = run.finish()
         if code != expected or said not in line:
             raise NotCaught(f"exit code {code}: {line}")
-        if len(run.events("interval")) > steps:
+        if len(run.events(Interval)) > steps:
             raise NotCaught("steps were made before it was noticed")
     return Caught(f"not continued from (exit code {code}): {_shortened(line)}", f"on loading, {seconds_since(started)}")
 

@@ -12,6 +12,7 @@ from td3_hpc.drills.training_run import PATIENCE_S, TrainingRun, expect_same_byt
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.submission import load_cluster, submit
+from td3_hpc.record import AttemptStarted, RunFinished
 
 _LAUNCHER = Path("slurm/testcluster")
 _LONG = (
@@ -34,11 +35,11 @@ def node_lost(workspace: Path) -> Caught:
         node = slurm.run("squeue", "-h", "-o", "%N", "--jobs", job).stdout.strip()
         with _without(node):
             lost = time.monotonic()
-            _wait(lambda: len(run.events("attempt")) > 1, "a second attempt", job)
+            _wait(lambda: len(run.events(AttemptStarted)) > 1, "a second attempt", job)
             after = time.monotonic() - lost
-            _wait(lambda: bool(run.events("finished")), "the last step", job)
-        resumed = run.events("attempt")[1]["resumed_from"]
-        attempts = len(run.events("attempt"))
+            _wait(lambda: bool(run.events(RunFinished)), "the last step", job)
+        resumed = run.events(AttemptStarted)[1].resumed_from
+        attempts = len(run.events(AttemptStarted))
         # In a container with the same libraries, on the same processor: the same bytes as outside.
         expect_same_bytes(run, workspace, *_LONG, name="long")
     return Caught(

@@ -15,6 +15,7 @@ from td3_hpc.drills.training_run import (
     training_run,
 )
 from td3_hpc.errors import ExitCode
+from td3_hpc.record import EvaluationCycle, RunStopped
 
 
 def _preempt(workspace: Path, number: signal.Signals, wait: Callable[[TrainingRun], None]) -> Caught:
@@ -28,7 +29,7 @@ def _preempt(workspace: Path, number: signal.Signals, wait: Callable[[TrainingRu
         after = seconds_since(signalled)
         if code != ExitCode.PREEMPTED:
             raise NotCaught(f"exit code {code} after {number.name}: {line}")
-        step = run.events("stopped")[-1]["step"]
+        step = run.events(RunStopped)[-1].step
         run.complete()
         expect_same_bytes(run, workspace)
     return Caught(
@@ -55,7 +56,7 @@ def evaluating(workspace: Path) -> Caught:
 
     def wait(run: TrainingRun) -> None:
         run.wait_for_step(EVALUATION_STEPS)
-        if run.events("evaluation"):
+        if run.events(EvaluationCycle):
             raise NotCaught("the evaluation was over before the signal could be sent")
 
     return _preempt(workspace, signal.SIGUSR2, wait)

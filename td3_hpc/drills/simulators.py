@@ -19,6 +19,7 @@ from td3_hpc.drills.training_run import (
     expect_same_bytes,
     training_run,
 )
+from td3_hpc.record import EvaluationCycle, SimulatorChanged, WorkerReplaced
 from td3_hpc.supervision import ports
 
 _ANSWERS = 300
@@ -45,16 +46,17 @@ def _strike(workspace: Path, number: signal.Signals, state: str) -> Caught:
         os.kill(run.simulator_pid("training"), number)
         struck = time.time()
         run.expect_done()
+        losses: list[SimulatorChanged | WorkerReplaced] = [*run.events(SimulatorChanged), *run.events(WorkerReplaced)]
         found = [
             event
-            for event in (*run.events("simulator"), *run.events("worker"))
-            if event["time"] >= struck and event["purpose"] == "training" and event["state"] in (state, "lost", "hung")
+            for event in losses
+            if event.time >= struck and event.purpose == "training" and event.state in (state, "lost", "hung")
         ]
         if not found:
             raise NotCaught("the record names no loss of the simulator")
         expect_same_bytes(run, workspace)
-    first = min(event["time"] for event in found)
-    states = ", ".join(dict.fromkeys(event["state"] for event in found))
+    first = min(event.time for event in found)
+    states = ", ".join(dict.fromkeys(event.state for event in found))
     return Caught(
         f"watchdog ({states}): another is started, the episode rebuilt, and the run ends with the bytes of an "
         "undisturbed one",
@@ -81,19 +83,19 @@ def evaluation_never_returns(workspace: Path) -> Caught:
         run.wait_for(lambda: proxy.answers > before + _ANSWERS, "an evaluation that is going on")
         struck = time.time()
         proxy.swallow()
-        if run.events("evaluation"):
+        if run.events(EvaluationCycle):
             raise NotCaught("the evaluation was over before the proxy swallowed")
         run.expect_done()
-        lost = [event for event in run.events("worker") if event["purpose"] == "evaluation" and event["time"] >= struck]
+        lost = [event for event in run.events(WorkerReplaced) if event.purpose == "evaluation" and event.time >= struck]
         if not lost:
             raise NotCaught("the record names no loss of the evaluation's environment")
-        cycles = [event["cycle"] for event in run.events("evaluation")]
+        cycles = [event.cycle for event in run.events(EvaluationCycle)]
         if cycles != [1, 2]:
             raise NotCaught(f"evaluation cycles {cycles} were completed, not 1 and 2")
-    reason = lost[0]["reason"].rstrip(".")
+    reason = lost[0].reason.rstrip(".")
     return Caught(
         f"watchdog ({reason}): the environment is replaced, both cycles complete, training resumes after each",
-        f"{lost[0]['time'] - struck:.1f} s (configured: {STAGE['simulator']['hang_timeout_s']} s)",
+        f"{lost[0].time - struck:.1f} s (configured: {STAGE['simulator']['hang_timeout_s']} s)",
     )
 
 

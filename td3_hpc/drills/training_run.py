@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from td3_hpc.checkpoint import diff
 from td3_hpc.drills.drill import NotCaught
 from td3_hpc.durable import replace_file
-from td3_hpc.training.record import RECORD_FILE, read_record
+from td3_hpc.record import RECORD_FILE, Event, RunFinished, read_events
 
 Value = TypeVar("Value")
-Event = dict[str, Any]
+EventType = TypeVar("EventType", bound=Event)
 
 PATIENCE_S = 300.0
 """Longest wait for anything; a machine under load is no failure."""
@@ -84,7 +84,7 @@ class TrainingRun:
     def expect_done(self) -> None:
         """Wait until all steps are done, whatever the verdict on them. Raises NotCaught."""
         code, line = self.finish()
-        if not self.events("finished"):
+        if not self.events(RunFinished):
             raise NotCaught(f"the run ended with exit code {code} before its last step: {line}")
 
     def send(self, number: signal.Signals) -> None:
@@ -97,15 +97,13 @@ class TrainingRun:
             self._process.kill()
             self._process.communicate()
 
-    def events(self, kind: str | None = None) -> list[Event]:
-        """The record so far, all of it or one kind of event."""
-        path = self.directory / RECORD_FILE
-        events = list(read_record(path)) if path.exists() else []
-        return [event for event in events if kind in (None, event["event"])]
+    def events(self, kind: type[EventType]) -> list[EventType]:
+        """The events of a kind in the record so far."""
+        return read_events(self.directory / RECORD_FILE, kind)
 
     def step(self) -> int:
         """The last completed step that the record tells of."""
-        return max((event["step"] for event in self.events()), default=0)
+        return max((event.step for event in self.events(Event)), default=0)
 
     def wait_for(self, condition: Callable[[], Value], what: str, pause_s: float = 0.02) -> Value:
         """Wait until the condition holds and return its value. Raises NotCaught."""
@@ -120,9 +118,9 @@ class TrainingRun:
             time.sleep(pause_s)
         raise NotCaught(f"not within {PATIENCE_S:.0f} s: {what}")
 
-    def wait_for_event(self, kind: str, what: str, **fields: Any) -> Event:
-        """Wait for an event with these fields."""
-        return self.wait_for(lambda: [e for e in self.events(kind) if fields.items() <= e.items()], what)[0]
+    def wait_for_event(self, kind: type[EventType], what: str) -> EventType:
+        """Wait for the first event of a kind."""
+        return self.wait_for(lambda: self.events(kind), what)[0]
 
     def wait_for_step(self, step: int) -> None:
         """Wait until a step is done."""
@@ -151,7 +149,7 @@ def training_run(workspace: Path, name: str = "run") -> Iterator[TrainingRun]:
 def expect_same_bytes(run: TrainingRun, workspace: Path, *overrides: str, name: str = "run") -> None:
     """Compare a disturbed run with one that nothing disturbed, made at the first call of its name. Raises NotCaught."""
     with training_run(workspace.parent / "undisturbed", name) as undisturbed:
-        if not undisturbed.events("finished"):
+        if not undisturbed.events(RunFinished):
             undisturbed.complete(*overrides)
         differences = diff(undisturbed.directory, run.directory)
     if differences:

@@ -1,9 +1,12 @@
 """How the policy drives, in the last evaluation cycle."""
 
+from dataclasses import replace
+
 from td3_hpc.config.gates import LimitGate
 from td3_hpc.gates.findings import Confidence, Finding, not_judged
 from td3_hpc.gates.history import RunHistory, evidence
 from td3_hpc.gates.registry import gate
+from td3_hpc.record import EvaluationCycle
 from td3_hpc.training.evaluation.measures import Estimate, estimates
 
 #: With fewer episodes a bootstrap interval says nothing.
@@ -25,24 +28,27 @@ def collisions_per_km(history: RunHistory, settings: LimitGate) -> Finding:
 
 
 def _driving(history: RunHistory, settings: LimitGate, measure: str, unit: str, at_least: bool) -> Finding:
-    cycles = [event for event in history.of("evaluation") if event["episodes"]][-1:]
-    found = evidence("evaluation", "episodes", cycles)
+    cycles = [cycle for cycle in history.of(EvaluationCycle) if cycle.episodes][-1:]
+    found = evidence(EvaluationCycle, "episodes", cycles)
     target = f"{'≥' if at_least else '≤'} {settings.limit:g} {unit}"
     if not cycles:
         return not_judged(target, "no evaluation cycle is complete", found)
-    episodes, environment = cycles[0]["episodes"], history.config.environment
+    episodes, environment = cycles[0].episodes, history.config.environment
     figure = estimates(episodes, environment.ticks_per_action * environment.fixed_delta_seconds)[measure]
     if figure.value != figure.value:
         return not_judged(target, "no distance was driven", found)
     met = figure.value >= settings.limit if at_least else figure.value <= settings.limit
     achieved = f"{figure.value:.3g} {unit} (95 %: {figure.low:.3g} to {figure.high:.3g})"
     confidence = _confidence(figure, settings.limit, len(episodes))
+    finding = Finding(
+        met, target, achieved, confidence, (found,), value=figure.value, unit=unit, interval=(figure.low, figure.high)
+    )
     if met:
-        return Finding(met, target, achieved, confidence, (found,))
-    ends = ", ".join(sorted({str(episode["end_reason"]).replace("_", " ") for episode in episodes}))
-    cause = f"the episodes ended by {ends}, after {sum(episode['distance_m'] for episode in episodes):,.0f} m in all"
+        return finding
+    ends = ", ".join(sorted({episode.end_reason.replace("_", " ") for episode in episodes}))
+    cause = f"the episodes ended by {ends}, after {sum(episode.distance_m for episode in episodes):,.0f} m in all"
     remedy = "a policy this young is expected to; longer training decides" if history.step < YOUNG else ""
-    return Finding(met, target, achieved, confidence, (found,), cause, remedy)
+    return replace(finding, cause=cause, remedy=remedy)
 
 
 def _confidence(figure: Estimate, limit: float, episodes: int) -> Confidence:

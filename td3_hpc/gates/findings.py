@@ -1,10 +1,10 @@
 """What a gate finds, and how sure it may be of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from td3_hpc.gates.history import Event, Evidence, RunHistory
+from td3_hpc.gates.history import EventType, Evidence, RunHistory
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,12 @@ class Finding:
     """Configuration keys and the values to give them; each can be applied with `-o KEY=VALUE`."""
     pending: bool = False
     """Missed only because the run has not come that far."""
+    value: float | None = None
+    """The number behind `achieved`; None where it is none."""
+    unit: str = ""
+    """Unit of the value, the interval and the target."""
+    interval: tuple[float, float] | None = None
+    """95 % interval of the value, where there is one."""
 
 
 def not_judged(target: str, why: str, *evidence: Evidence) -> Finding:
@@ -75,7 +81,7 @@ def agreement(agreeing: int, count: int, what: str) -> Confidence:
     return Confidence(share, f"{agreeing:,} of {count:,} {what} agree")
 
 
-def worst(events: Iterable[Event], name: str) -> tuple[float, Event] | None:
-    """The largest value of a field (NaN counts as the largest) and its event; None where there is none."""
-    found = [(event[name], event) for event in events if event.get(name) is not None]
+def worst(events: Iterable[EventType], read: Callable[[EventType], float | None]) -> tuple[float, EventType] | None:
+    """The largest number that `read` finds (NaN counts as the largest) and its event; None where it finds none."""
+    found = [(value, event) for event in events if (value := read(event)) is not None]
     return max(found, key=lambda pair: float("inf") if pair[0] != pair[0] else pair[0]) if found else None

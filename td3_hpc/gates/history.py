@@ -1,17 +1,29 @@
 """A run's record, sorted by what gates and reports ask for."""
 
-import json
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from td3_hpc.config import StageConfig, load_stage
+from td3_hpc.config import CONFIG_FILE, StageConfig, load_stage
 from td3_hpc.errors import BadInput
-from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE
+from td3_hpc.record import (
+    FORMAT,
+    RECORD_FILE,
+    AttemptStarted,
+    EpisodeEnded,
+    Event,
+    Interval,
+    RunFailed,
+    RunFinished,
+    RunStopped,
+    read_record,
+)
 
-Event = dict[str, Any]
-"""An event's own fields, with `event`, `step`, `time` and its `line` in the record."""
+EventType = TypeVar("EventType", bound=Event)
+RUN_STATES = (AttemptStarted, RunStopped, RunFailed, RunFinished)
+"""The events that tell how a run itself stands."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +50,9 @@ class Evidence:
         return f"{self.count:,} × `{self.event}` ({self.fields}), {steps}, {lines}"
 
 
-def last_word(events: Iterable[Event]) -> Event:
-    """The last event that tells how a run itself stands; empty where there is none."""
-    words = [event for event in events if event["event"] in ("attempt", "stopped", "failed", "finished")]
-    return words[-1] if words else {}
+def last_word(events: Iterable[Event]) -> Event | None:
+    """The last event that tells how a run itself stands, whatever its simulators reported after it."""
+    return next((event for event in reversed(list(events)) if isinstance(event, RUN_STATES)), None)
 
 
 @dataclass
@@ -62,37 +73,44 @@ class RunHistory:
             raise BadInput(f"{self.run_dir}: {'; '.join(self.problems)}")
         return self.stage
 
-    def of(self, kind: str) -> list[Event]:
+    def of(self, kind: type[EventType]) -> list[EventType]:
         """The events of a kind."""
-        return [event for event in self.events if event["event"] == kind]
+        return [event for event in self.events if isinstance(event, kind)]
 
-    def having(self, kind: str, name: str) -> list[Event]:
-        """The events of a kind that have a field."""
-        return [event for event in self.of(kind) if event.get(name) is not None]
+    @property
+    def intervals(self) -> list[Interval]:
+        """The complete intervals."""
+        return self.of(Interval)
 
-    def column(self, kind: str, name: str) -> list[float]:
-        """A field of a kind of event, where it is present."""
-        return [event[name] for event in self.having(kind, name)]
+    @property
+    def learning(self) -> list[Interval]:
+        """The intervals in which the policy learnt."""
+        return [interval for interval in self.intervals if interval.updates]
+
+    @property
+    def learning_speeds(self) -> list[float]:
+        """Steps per second of the intervals in which the policy learnt."""
+        return [interval.steps_per_second for interval in self.learning if interval.steps_per_second is not None]
 
     @property
     def step(self) -> int:
         """The last completed step that the record knows of."""
-        return max((event["step"] for event in self.events), default=0)
+        return max((event.step for event in self.events), default=0)
 
     @property
     def finished(self) -> bool:
         """All steps of the configuration are done."""
-        ends = self.of("finished")
-        return bool(ends) and self.stage is not None and ends[-1]["step"] >= self.stage.training.total_steps
+        ends = self.of(RunFinished)
+        return bool(ends) and self.stage is not None and ends[-1].step >= self.stage.training.total_steps
 
     @property
     def can_go_on(self) -> bool:
         """Steps are left, and the run has not failed: it is under way, or was stopped or killed."""
-        return not self.finished and self.last_word.get("event") != "failed"
+        return not self.finished and not isinstance(self.last_word, RunFailed)
 
     @property
-    def last_word(self) -> Event:
-        """How the run itself stands, whatever its simulators said after that; empty where it has not begun."""
+    def last_word(self) -> Event | None:
+        """How the run itself stands; None where it has not begun."""
         return last_word(self.events)
 
     @property
@@ -101,37 +119,55 @@ class RunHistory:
 
         The record of such a stage begins with the earlier one's; epochs count from 1 in each.
         """
-        begun = [event for event in self.of("attempt") if event.get("epoch") == 1]
-        return int(begun[-1].get("resumed_from") or 0) if begun else 0
+        begun = [attempt for attempt in self.of(AttemptStarted) if attempt.epoch == 1]
+        return begun[-1].resumed_from or 0 if begun else 0
+
+    def attempts(self) -> list[tuple[AttemptStarted, list[Event]]]:
+        """Each attempt with all events up to the next one, its own start first."""
+        starts = self.of(AttemptStarted)
+        ends = [start.line for start in starts[1:]] + [math.inf]
+        return [
+            (start, [event for event in self.events if start.line <= event.line < end])
+            for start, end in zip(starts, ends)
+        ]
+
+    def active_seconds(self) -> float:
+        """Wall-clock time of all attempts, from each one's first to its last event (seconds)."""
+        return sum(max(event.time for event in own) - start.time for start, own in self.attempts())
 
     def evaluations_due(self) -> list[int]:
         """The steps of this stage at which an evaluation cycle is due."""
         every, total = self.config.evaluation.every_steps, self.config.training.total_steps
         return list(range((self.first_step // every + 1) * every, total + 1, every))
 
-    def total(self, name: str) -> int:
+    def total(self, count: Callable[[Interval], int | None]) -> int:
         """Sum of a count over all intervals."""
-        return int(sum(self.column("interval", name)))
+        return sum(count(interval) or 0 for interval in self.intervals)
 
     def steps_covered(self) -> tuple[int, int]:
         """How many different steps the interval events cover, and how many they hold twice."""
         covered, counted, reached = 0, 0, 0
-        for first, last in sorted((event["first_step"], event["last_step"]) for event in self.of("interval")):
+        for first, last in sorted((interval.first_step, interval.last_step) for interval in self.intervals):
             counted += last - first + 1
             covered += max(0, last - max(first - 1, reached))
             reached = max(reached, last)
         return covered, counted - covered
 
 
-def evidence(kind: str, fields: str, events: Iterable[Event]) -> Evidence:
+def evidence(kind: type[Event], fields: str, events: Iterable[Event]) -> Evidence:
     """Evidence from these events, all of one kind."""
     found = list(events)
     if not found:
-        return Evidence(kind, fields, 0)
-    first = min(event["first_step" if "first_step" in event else "step"] for event in found)
-    last = max(event["last_step" if "last_step" in event else "step"] for event in found)
-    lines = [event["line"] for event in found]
-    return Evidence(kind, fields, len(found), first, last, min(lines), max(lines))
+        return Evidence(kind.kind, fields, 0)
+    return Evidence(kind.kind, fields, len(found), *span(found))
+
+
+def span(events: Sequence[Event]) -> tuple[int, int, int, int]:
+    """First and last step, first and last line of at least one event."""
+    first = min(event.first_step if isinstance(event, Interval | EpisodeEnded) else event.step for event in events)
+    last = max(event.last_step if isinstance(event, Interval | EpisodeEnded) else event.step for event in events)
+    lines = [event.line for event in events]
+    return first, last, min(lines), max(lines)
 
 
 def read_history(run_dir: Path) -> RunHistory:
@@ -149,29 +185,18 @@ def read_history(run_dir: Path) -> RunHistory:
 
 def _read_events(path: Path, history: RunHistory) -> None:
     try:
-        lines = path.read_bytes().splitlines()
+        recorded = read_record(path)
     except OSError as error:
         history.problems.append(f"{path.name}: {(error.strerror or str(error)).lower()}")
         return
-    damaged = []
-    for number, line in enumerate(lines, 1):
-        event = _event(line)
-        if event is None:
-            damaged.append(number)
-        else:
-            history.events.append({**event, "line": number})
-    if not lines:
+    history.events = recorded.events
+    if recorded.newer_format is not None:
+        history.problems.append(
+            f"{path.name}: of format {recorded.newer_format}, which a newer td3-hpc wrote; this one reads {FORMAT}"
+        )
+    if not recorded.lines:
         history.problems.append(f"{path.name}: empty")
+    damaged = recorded.damaged
     if damaged:
         listed = ", ".join(map(str, damaged[:5])) + (", …" if len(damaged) > 5 else "")
-        history.problems.append(f"{path.name}: {len(damaged)} of {len(lines)} lines cannot be read (line {listed})")
-
-
-def _event(line: bytes) -> Event | None:
-    """The event on a line; None where it is not a whole one."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    whole = isinstance(event, dict) and isinstance(event.get("event"), str) and isinstance(event.get("step"), int)
-    return event if whole else None
+        history.problems.append(f"{path.name}: {len(damaged)} of {recorded.lines} lines cannot be read (line {listed})")

@@ -23,8 +23,16 @@ from td3_hpc.gates.findings import (
     worst,
     zero_failures,
 )
-from td3_hpc.gates.history import Event, Evidence, RunHistory, evidence
+from td3_hpc.gates.history import Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
+from td3_hpc.record import (
+    CheckpointFailed,
+    CheckpointSaved,
+    EvaluationCycle,
+    GradientReading,
+    Interval,
+    RunFailed,
+)
 from td3_hpc.training.monitors.growth import fit
 
 ACTOR_CNN = "actor_cnn"
@@ -43,15 +51,17 @@ def total_steps(history: RunHistory, settings: Gate) -> Finding:
     due = history.config.training.total_steps
     achieved = number(covered) + (f", {repeated:,} of them twice" if repeated else "")
     cause = f"the record covers {covered:,} of {due:,} steps" + (f"; {repeated:,} stand twice" if repeated else "")
-    found = evidence("interval", "first_step, last_step", history.of("interval"))
-    return _count(history, covered == due and not repeated, number(due), achieved, cause, found)
+    found = evidence(Interval, "first_step, last_step", history.intervals)
+    met = covered == due and not repeated
+    return _count(history, met, number(due), (covered, achieved, "steps"), cause, found)
 
 
 @gate("TD3 updates", "metric")
 def critic_updates(history: RunHistory, settings: Gate) -> Finding:
     """One per step after `learning_starts`."""
     training = history.config.training
-    return _total(history, "updates", training.total_steps - training.learning_starts, "updates")
+    done = history.total(lambda interval: interval.updates)
+    return _total(history, done, training.total_steps - training.learning_starts, "updates")
 
 
 @gate("Actor updates", "metric")
@@ -59,35 +69,33 @@ def actor_updates(history: RunHistory, settings: Gate) -> Finding:
     """Critic updates / `policy_freq`."""
     training = history.config.training
     due = (training.total_steps - training.learning_starts) // history.config.agent.policy_freq
-    return _total(history, "actor_updates", due, "actor updates")
+    return _total(history, history.total(lambda interval: interval.actor_updates), due, "actor updates")
 
 
 @gate("Evaluation cycles", "metric")
 def evaluations(history: RunHistory, settings: Gate) -> Finding:
     """Cycles with all their episodes."""
     every, episodes = history.config.evaluation.every_steps, history.config.evaluation.episodes
-    due, cycles = set(history.evaluations_due()), history.of("evaluation")
-    whole = {event["step"] // every * every for event in cycles if len(event["episodes"]) >= episodes} & due
+    due, cycles = set(history.evaluations_due()), history.of(EvaluationCycle)
+    whole = {cycle.step // every * every for cycle in cycles if len(cycle.episodes) >= episodes} & due
     cause = f"{len(whole):,} of {len(due):,} cycles have all their {plural(episodes, 'episode')}"
-    found = evidence("evaluation", "episodes", cycles)
-    return _count(history, whole == due, number(len(due)), number(len(whole)), cause, found)
+    found = evidence(EvaluationCycle, "episodes", cycles)
+    achieved = (len(whole), number(len(whole)), "cycles")
+    return _count(history, whole == due, number(len(due)), achieved, cause, found)
 
 
-def _total(history: RunHistory, name: str, due: int, what: str) -> Finding:
-    done = history.total(name)
+def _total(history: RunHistory, done: int, due: int, what: str) -> Finding:
     cause = f"{done:,} {what} in the record where {due:,} were due"
-    return _count(
-        history,
-        done == due,
-        number(due),
-        number(done),
-        cause,
-        evidence("interval", name, history.of("interval")),
-    )
+    found = evidence(Interval, what.replace(" ", "_"), history.intervals)
+    return _count(history, done == due, number(due), (done, number(done), what), cause, found)
 
 
-def _count(history: RunHistory, met: bool, target: str, achieved: str, cause: str, found: Evidence) -> Finding:
-    finding = Finding(met, target, achieved, coverage(history), (found,))
+def _count(
+    history: RunHistory, met: bool, target: str, achieved: tuple[int, str, str], cause: str, found: Evidence
+) -> Finding:
+    """`achieved`: the count, its text and its unit."""
+    value, text, unit = achieved
+    finding = Finding(met, target, text, coverage(history), (found,), value=value, unit=unit)
     return finding if met else replace(finding, cause=cause, pending=True)
 
 
@@ -95,45 +103,45 @@ def _count(history: RunHistory, met: bool, target: str, achieved: str, cause: st
 @gate("NaN or infinity", "metric")
 def finite(history: RunHistory, settings: Gate) -> Finding:
     """Looked for in every observation, reward, loss and gradient norm; a run ends at the first in an update."""
-    bad = history.total("non_finite")
-    ends = [event for event in history.of("failed") if "NaN" in event.get("reason", "")]
-    found: tuple[Evidence, ...] = (evidence("interval", "non_finite", history.having("interval", "non_finite")),)
+    bad = history.total(lambda interval: interval.non_finite)
+    ends = [failure for failure in history.of(RunFailed) if failure.code == "non_finite"]
+    counted = [interval for interval in history.intervals if interval.non_finite is not None]
+    found: tuple[Evidence, ...] = (evidence(Interval, "non_finite", counted),)
     if not bad and not ends:
         covered, _ = history.steps_covered()
-        return Finding(True, "0", "0", zero_failures(covered, "steps", history), found)
+        return Finding(True, "0", "0", zero_failures(covered, "steps", history), found, value=0, unit="steps")
     cause = f"{bad:,} steps or updates held NaN or infinity"
     if ends:
-        found += (evidence("failed", "reason", ends),)
-        cause = ends[-1]["reason"].split(". The run stops")[0]
+        found += (evidence(RunFailed, "reason", ends),)
+        cause = ends[-1].cause
     change: dict[str, Any] = {}
     for group in ("critic", "critic_cnn", "actor", ACTOR_CNN):
         change |= remedies.stabilise(history.config, group)
-    achieved = number(bad) if bad else f"the run ended by it at step {ends[-1]['step']:,}"
-    return Finding(False, "0", achieved, certain(cause), found, cause, change=change)
+    achieved = number(bad) if bad else f"the run ended by it at step {ends[-1].step:,}"
+    return Finding(False, "0", achieved, certain(cause), found, cause, change=change, value=bad, unit="steps")
 
 
 @gate("Actor CNN gradient norm", "metric")
 def actor_cnn_gradient(history: RunHistory, settings: LimitGate) -> Finding:
     """The largest of all updates, before clipping: clipping hides an explosion, it does not end it."""
-    name = f"gradient/{ACTOR_CNN}_max"
-    intervals = history.having("interval", name)
-    found = evidence("interval", name, intervals)
-    highest = worst(intervals, name)
+    intervals = [interval for interval in history.intervals if ACTOR_CNN in interval.gradient_maxima]
+    found = evidence(Interval, f"gradient/{ACTOR_CNN}_max", intervals)
+    highest = worst(intervals, lambda interval: interval.gradient_maxima[ACTOR_CNN])
     target = f"≤ {number(settings.limit)}"
     if highest is None:
         return not_judged(target, "no actor update is in the record", found)
     value, event = highest
+    updates = history.total(lambda interval: interval.actor_updates)
+    confidence = zero_failures(updates, "actor updates above it", history)
+    finding = Finding(True, target, number(value), confidence, (found,), value=value, unit="L2 norm")
     if value <= settings.limit:
-        updates = history.total("actor_updates")
-        return Finding(True, target, number(value), zero_failures(updates, "actor updates above it", history), (found,))
-    over = [other for other in intervals if not other[name] <= settings.limit]
-    where = f"steps {event['first_step']:,}–{event['last_step']:,}"
-    return Finding(
-        False,
-        target,
-        number(value),
-        certain(f"above the limit in {len(over):,} of {len(intervals):,} intervals"),
-        (found,),
+        return finding
+    over = [other for other in intervals if not other.gradient_maxima[ACTOR_CNN] <= settings.limit]
+    where = f"steps {event.first_step:,}–{event.last_step:,}"
+    return replace(
+        finding,
+        met=False,
+        confidence=certain(f"above the limit in {len(over):,} of {len(intervals):,} intervals"),
         cause=f"the actor CNN's gradient reached {number(value)} in {where}, {number(value / settings.limit)} "
         f"times the limit: the policy's loss is -Q, so that large Q values drive it ({_loudest(history)})",
         change=remedies.stabilise(history.config, ACTOR_CNN),
@@ -148,27 +156,28 @@ def actor_cnn_growth(history: RunHistory, settings: LimitGate) -> Finding:
     the gate asks whether it lasts.
     """
     target = f"≤ {number(settings.limit)}× per 100 updates"
-    readings = [event for event in history.of("gradients") if event["before_clipping"].get(ACTOR_CNN, 0) > 0]
+    readings = [reading for reading in history.of(GradientReading) if reading.before_clipping.get(ACTOR_CNN, 0) > 0]
     readings = readings[-MOST_READINGS:]
-    found = evidence("gradients", f"update, before_clipping.{ACTOR_CNN}", readings)
+    found = evidence(GradientReading, f"update, before_clipping.{ACTOR_CNN}", readings)
     if len(readings) < FEWEST_READINGS:
         return not_judged(target, f"{plural(len(readings), 'reading')}; a trend takes {FEWEST_READINGS}", found)
-    updates = np.array([event["update"] for event in readings], np.float64)
-    norms = np.log([event["before_clipping"][ACTOR_CNN] for event in readings])
+    updates = np.array([reading.update for reading in readings], np.float64)
+    norms = np.log([reading.before_clipping[ACTOR_CNN] for reading in readings])
     trend = fit(updates, norms, history.config.monitors.gradient_limits.actor_cnn)
     horizon = history.config.training.total_steps - history.config.training.learning_starts
     ahead = trend.updates_to_limit
     grows = trend.factor > settings.limit and trend.significance >= SIGNIFICANT
     achieved = f"{trend.factor:.3g}× over {len(readings)} readings"
+    quiet = _pairs(updates, norms, settings.limit, below=True)
+    finding = Finding(True, target, achieved, quiet, (found,), value=trend.factor, unit="factor per 100 updates")
     if not grows or ahead is None or ahead > horizon:
-        return Finding(True, target, achieved, _pairs(updates, norms, settings.limit, below=True), (found,))
+        return finding
     when = f"reaches the limit in about {ahead:,.0f} updates" if ahead else "is beyond the limit"
-    return Finding(
-        False,
-        target,
-        f"{achieved}, {when}",
-        _pairs(updates, norms, settings.limit, below=False),
-        (found,),
+    return replace(
+        finding,
+        met=False,
+        achieved=f"{achieved}, {when}",
+        confidence=_pairs(updates, norms, settings.limit, below=False),
         cause=f"the actor CNN's gradient norm grows {trend.factor:.3g} times per 100 updates: exponential growth, "
         f"which {when} ({_loudest(history)})",
         change=remedies.stabilise(history.config, ACTOR_CNN),
@@ -183,7 +192,7 @@ def _pairs(updates: FloatArray, norms: FloatArray, limit: float, below: bool) ->
 
 
 def _loudest(history: RunHistory) -> str:
-    q = worst(history.of("interval"), "q_abs_max")
+    q = worst(history.intervals, lambda interval: interval.q_abs_max)
     scale = history.config.environment.reward.scale
     rate = history.config.agent.learning_rates.actor_cnn
     return f"largest |Q| {number(q[0]) if q else 'unknown'}, reward scale {scale:g}, learning rate {rate:g}"
@@ -195,23 +204,22 @@ def q_magnitude(history: RunHistory, settings: LimitGate) -> Finding:
     config = history.config
     most = config.environment.reward.bound / (1 - config.agent.discount)
     limit = settings.limit * most
-    intervals = history.having("interval", "q_abs_max")
-    found = evidence("interval", "q_abs_max", intervals)
-    highest = worst(intervals, "q_abs_max")
+    intervals = [interval for interval in history.intervals if interval.q_abs_max is not None]
+    found = evidence(Interval, "q_abs_max", intervals)
+    highest = worst(intervals, lambda interval: interval.q_abs_max)
     target = f"≤ {number(limit)} ({settings.limit:g} · r_max / (1 - γ))"
     if highest is None:
         return not_judged(target, "no update is in the record", found)
     value, event = highest
+    updates = history.total(lambda interval: interval.updates)
+    confidence = zero_failures(updates, "updates above it", history)
+    finding = Finding(True, target, number(value), confidence, (found,), value=value)
     if value <= limit:
-        return Finding(
-            True, target, number(value), zero_failures(history.total("updates"), "updates above it", history), (found,)
-        )
-    return Finding(
-        False,
-        target,
-        number(value),
-        certain(f"|Q| = {number(value)} by step {event['last_step']:,}"),
-        (found,),
+        return finding
+    return replace(
+        finding,
+        met=False,
+        confidence=certain(f"|Q| = {number(value)} by step {event.last_step:,}"),
         cause=f"|Q| reached {number(value)}, {number(value / most)} times what the reward allows: the critic "
         "diverges, it does not estimate",
         change=remedies.stabilise(config, "critic") | remedies.stabilise(config, "critic_cnn"),
@@ -221,89 +229,90 @@ def q_magnitude(history: RunHistory, settings: LimitGate) -> Finding:
 @gate("Checkpoints saved", "metric")
 def checkpoints_saved(history: RunHistory, settings: Gate) -> Finding:
     """Checkpoints written, and those that could not be."""
-    written, failed = history.of("checkpoint"), history.of("checkpoint_failed")
-    found = (evidence("checkpoint", "name, bytes", written), evidence("checkpoint_failed", "error", failed))
+    written, failed = history.of(CheckpointSaved), history.of(CheckpointFailed)
+    found = (evidence(CheckpointSaved, "name, bytes", written), evidence(CheckpointFailed, "error", failed))
     target = "every one that was due"
     achieved = f"{len(written):,} written, {len(failed):,} failed"
+    confidence = zero_failures(len(written), "checkpoints that failed", history)
+    finding = Finding(True, target, achieved, confidence, found, value=len(failed), unit="failed checkpoints")
     if written and not failed:
-        return Finding(True, target, achieved, zero_failures(len(written), "checkpoints that failed", history), found)
-    cause = f"{len(failed):,} could not be written: {failed[-1].get('error')}" if failed else "none was written"
-    full = "No space" in cause or "quota" in cause.lower()
+        return finding
+    cause = f"{len(failed):,} could not be written: {failed[-1].error}" if failed else "none was written"
+    full = bool(failed) and failed[-1].code == "disk_full"
     remedy = "free disk space, or set a budget" if full else "see `td3-hpc checkpoint verify`"
     change = {"checkpoint.compression": "blosc-lz4"} if full else {}
-    return Finding(False, target, achieved, certain(achieved), found, cause, remedy, change)
+    return replace(finding, met=False, confidence=certain(achieved), cause=cause, remedy=remedy, change=change)
 
 
 @gate("Progress dominance", "metric")
 def progress_dominance(history: RunHistory, settings: LimitGate) -> Finding:
     """The share of the progress reward in the magnitude of all five; large early on, and watched."""
-    intervals = history.having("interval", "reward_magnitude/progress")
-    found = evidence("interval", "reward_magnitude/*", intervals)
+    intervals = [interval for interval in history.intervals if "progress" in interval.reward_magnitudes]
+    found = evidence(Interval, "reward_magnitude/*", intervals)
     target = f"≤ {settings.limit:.0%} of the reward's magnitude"
-    shares = [_share([event], "progress") for event in intervals]
+    shares = [_share([interval], "progress") for interval in intervals]
     if not shares:
         return not_judged(target, "no interval is complete", found)
     share = _share(intervals, "progress")
     met = share <= settings.limit
     same = sum((other <= settings.limit) == met for other in shares)
-    finding = Finding(met, target, f"{share:.0%}", agreement(same, len(shares), "intervals"), (found,))
+    confidence = agreement(same, len(shares), "intervals")
+    finding = Finding(met, target, f"{share:.0%}", confidence, (found,), value=share, unit="share")
     if met:
         return finding
     weight = history.config.environment.reward.progress
     cause = f"progress makes up {share:.0%} of the reward's magnitude: the policy may learn to rush, and nothing else"
     change = {"environment.reward.progress": float(f"{weight / 2:.3g}")}
     remedy = "expected early; change it only where it is still so after 100,000 steps"
-    return Finding(met, target, finding.achieved, finding.confidence, finding.evidence, cause, remedy, change)
+    return replace(finding, cause=cause, remedy=remedy, change=change)
 
 
-def _share(intervals: Sequence[Event], component: str) -> float:
+def _share(intervals: Sequence[Interval], component: str) -> float:
     """A component's part of the magnitude of all, over every step of these intervals."""
     total = part = 0.0
-    for event in intervals:
-        steps = event["last_step"] - event["first_step"] + 1
-        total += steps * sum(event.get(f"reward_magnitude/{name}", 0.0) for name in COMPONENTS)
-        part += steps * event[f"reward_magnitude/{component}"]
+    for interval in intervals:
+        total += interval.steps * sum(interval.reward_magnitudes.get(name, 0.0) for name in COMPONENTS)
+        part += interval.steps * interval.reward_magnitudes[component]
     return part / total if total else 0.0
 
 
 @gate("Action saturation", "metric")
 def action_saturation(history: RunHistory, settings: LimitGate) -> Finding:
     """Share of actions at the end of their range: tanh's gradient vanishes there, and the policy stops learning."""
-    learning = history.having("interval", "policy_saturation")
+    learning = [interval for interval in history.intervals if interval.policy_saturation is not None]
     last = learning[-max(1, len(learning) // 4) :]
-    found = evidence("interval", "policy_saturation", last)
+    found = evidence(Interval, "policy_saturation", last)
     target = f"≤ {settings.limit:.0%} of the policy's actions"
     if not last:
         return not_judged(target, "the policy has not been updated yet", found)
-    values = [event["policy_saturation"] for event in last]
+    values = [interval.policy_saturation or 0.0 for interval in last]
     mean = sum(values) / len(values)
     met = mean <= settings.limit
     same = sum((value <= settings.limit) == met for value in values)
     confidence = agreement(same, len(values), "of the last intervals")
+    finding = Finding(met, target, f"{mean:.0%}", confidence, (found,), value=mean, unit="share")
     if met:
-        return Finding(met, target, f"{mean:.0%}", confidence, (found,))
+        return finding
     cause = f"{mean:.0%} of the policy's actions are at the end of their range: its gradient vanishes there"
-    change = remedies.unsaturated(history.config)
-    return Finding(met, target, f"{mean:.0%}", confidence, (found,), cause, change=change)
+    return replace(finding, cause=cause, change=remedies.unsaturated(history.config))
 
 
 @gate("Speed of training", "metric")
 def steps_per_second(history: RunHistory, settings: LimitGate) -> Finding:
     """Median over the intervals in which the policy learnt."""
-    learning = [event for event in history.having("interval", "steps_per_second") if event.get("updates")]
-    found = evidence("interval", "steps_per_second", learning)
+    speeds = history.learning_speeds
+    found = evidence(Interval, "steps_per_second", history.learning)
     target = f"≥ {settings.limit:g} steps/s"
-    if not learning:
+    if not speeds:
         return not_judged(target, "no interval with updates is complete", found)
-    values = [event["steps_per_second"] for event in learning]
-    middle = median(values)
+    middle = median(speeds)
     met = middle >= settings.limit
-    same = sum((value >= settings.limit) == met for value in values)
-    finding = Finding(met, target, f"{middle:.3g} steps/s", agreement(same, len(values), "intervals"), (found,))
+    same = sum((speed >= settings.limit) == met for speed in speeds)
+    confidence = agreement(same, len(speeds), "intervals")
+    finding = Finding(met, target, f"{middle:.3g} steps/s", confidence, (found,), value=middle, unit="steps/s")
     if met:
         return finding
     steps = history.config.training.total_steps
     cause = f"{middle:.3g} steps/s: {steps:,} steps would take {steps / max(middle, 1e-9) / 3600:.1f} hours"
     change = {} if history.config.agent.precision == "bfloat16" else {"agent.precision": "bfloat16"}
-    remedy = "a GPU, or more threads"
-    return Finding(met, target, finding.achieved, finding.confidence, (found,), cause, remedy, change)
+    return replace(finding, cause=cause, remedy="a GPU, or more threads", change=change)

@@ -35,6 +35,12 @@ class GateResult:
     cause: str
     remedy: str
     change: Mapping[str, Any]
+    value: float | None = None
+    """The number behind `achieved`; None where it is none, or the verdict is from before it was kept."""
+    unit: str = ""
+    """Unit of the value, the interval and the target."""
+    interval: tuple[float, float] | None = None
+    """95 % interval of the value, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,9 @@ def _judge(name: str, registered: _Registered, history: RunHistory, settings: Ga
         cause=finding.cause,
         remedy=finding.remedy,
         change=dict(finding.change),
+        value=finding.value,
+        unit=finding.unit,
+        interval=finding.interval,
     )
 
 

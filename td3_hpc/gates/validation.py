@@ -1,6 +1,7 @@
 """The six validation checkpoints."""
 
 import math
+from collections.abc import Sequence
 
 from td3_hpc.config import CameraConfig
 from td3_hpc.config.gates import Gate
@@ -8,8 +9,9 @@ from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.formatting import number, plural
 from td3_hpc.gates import remedies
 from td3_hpc.gates.findings import Confidence, Finding, certain, coverage, not_judged, zero_failures
-from td3_hpc.gates.history import Event, Evidence, RunHistory, evidence
+from td3_hpc.gates.history import Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
+from td3_hpc.record import EvaluationCycle, Interval, RunFinished, WorkerReplaced
 
 #: A picture whose brightest and darkest pixel differ by less than this, in units of [-1, 1], shows nothing.
 PICTURE_CONTRAST = 0.05
@@ -18,19 +20,19 @@ PICTURE_CONTRAST = 0.05
 @gate("No dimension errors", "checkpoint")
 def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
     """Each observation was compared with the announced shapes and types when it came in."""
-    intervals = history.having("interval", "dimension_errors")
-    errors = history.total("dimension_errors")
-    found = (evidence("interval", "dimension_errors", intervals),)
+    intervals = [interval for interval in history.intervals if interval.dimension_errors is not None]
+    errors = history.total(lambda interval: interval.dimension_errors)
+    found = (evidence(Interval, "dimension_errors", intervals),)
     target = "0: image (4, 84, 84) uint8, vector (53,) float32"
     if errors:
-        first = next(event for event in intervals if event["dimension_errors"])
+        first = next(interval for interval in intervals if interval.dimension_errors)
         return Finding(
             False,
             target,
             f"{errors:,}",
             certain(f"{errors:,} observations"),
             found,
-            cause=f"from steps {first['first_step']:,}–{first['last_step']:,} on, observations had another shape or "
+            cause=f"from steps {first.first_step:,}–{first.last_step:,} on, observations had another shape or "
             "type than the networks are built for",
             remedy="the code that makes observations and the code that trains are of different versions: submit the "
             "stage again, so that both come from one frozen package",
@@ -43,10 +45,10 @@ def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
 def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
     """Random actions, then the policy's with an update per step, at the steps that the configuration says."""
     training = history.config.training
-    intervals = history.of("interval")
-    random, policy = history.total("random_actions"), history.total("policy_actions")
-    updates = history.total("updates")
-    found = (evidence("interval", "random_actions, policy_actions, updates", intervals),)
+    random = history.total(lambda interval: interval.random_actions)
+    policy = history.total(lambda interval: interval.policy_actions)
+    updates = history.total(lambda interval: interval.updates)
+    found = (evidence(Interval, "random_actions, policy_actions, updates", history.intervals),)
     explore, learn = training.learning_starts, training.total_steps - training.learning_starts
     target = f"steps 1–{explore:,} random, {explore + 1:,}–{training.total_steps:,} learning"
     achieved = f"{random:,} random actions, {policy:,} of the policy, {updates:,} updates"
@@ -63,15 +65,15 @@ def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
 def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
     """Each cycle that was due is in the record, and steps follow it."""
     config, every = history.config, history.config.evaluation.every_steps
-    cycles = history.of("evaluation")
+    cycles = history.of(EvaluationCycle)
     due = history.evaluations_due()
-    done = {event["step"] // every * every for event in cycles}  # several simulators may overshoot by a few steps
-    last_step = max((event["last_step"] for event in history.of("interval")), default=0)
+    done = {cycle.step // every * every for cycle in cycles}  # several simulators may overshoot by a few steps
+    last_step = max((interval.last_step for interval in history.intervals), default=0)
     resumed = [step for step in due if step in done and (last_step > step or step == config.training.total_steps)]
-    lost = sum(event.get("lost", 0) for event in cycles)
+    lost = sum(cycle.lost for cycle in cycles)
     found: tuple[Evidence, ...] = (
-        evidence("evaluation", "step, episodes", cycles),
-        evidence("interval", "last_step", history.of("interval")),
+        evidence(EvaluationCycle, "step, episodes", cycles),
+        evidence(Interval, "last_step", history.intervals),
     )
     target = f"{plural(len(due), 'cycle')}, at step {_listed(due)}, each followed by training"
     again = f"; {lost} episodes repeated after a lost simulator" if lost else ""
@@ -83,11 +85,11 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
         return Finding(True, target, achieved, Confidence(coverage(history).value, why), found)
     missing = [step for step in due if step not in done]
     cause = f"no complete cycle at step {_listed(missing)}" if missing else f"no step after step {max(done):,}"
-    losses = [event for event in history.of("worker") if event.get("purpose") == "evaluation"]
+    losses = [event for event in history.of(WorkerReplaced) if event.purpose == "evaluation"]
     change = {}
     if losses:
-        cause += f"; the evaluation environment was lost {len(losses)} times: {losses[-1].get('reason', '')}"
-        found += (evidence("worker", "purpose, reason", losses),)
+        cause += f"; the evaluation environment was lost {len(losses)} times: {losses[-1].reason}"
+        found += (evidence(WorkerReplaced, "purpose, reason", losses),)
         change = {"simulator.hang_timeout_s": 3 * config.simulator.hang_timeout_s}
     return Finding(False, target, achieved, coverage(history), found, cause, change=change, pending=True)
 
@@ -95,19 +97,19 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
 @gate("Observations normalised", "checkpoint")
 def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
     """The extremes of every observation, and whether the pictures show anything."""
-    names = ("image_min", "image_max", "vector_min", "vector_max")
-    intervals = history.having("interval", "image_min")
-    found = (evidence("interval", ", ".join(names), intervals),)
+    intervals = [interval for interval in history.intervals if interval.image_min is not None]
+    found = (evidence(Interval, "image_min, image_max, vector_min, vector_max", intervals),)
     target = "pixels and vector in [-1, 1], pictures with contrast"
     if not intervals:
         return not_judged(target, "no interval is complete: no observation is in the record yet", *found)
-    low = {name: min(history.column("interval", f"{name}_min"), key=_nan_first) for name in ("image", "vector")}
-    high = {name: max(history.column("interval", f"{name}_max"), key=_nan_last) for name in ("image", "vector")}
-    achieved = ", ".join(
-        f"{name} {low[key]:.2f} to {high[key]:.2f}" for name, key in (("pixels", "image"), ("vector", "vector"))
-    )
-    outside = [name for name in low if not (low[name] >= -1 and high[name] <= 1)]
-    blank = [event for event in intervals if event["image_max"] - event["image_min"] < PICTURE_CONTRAST]
+    ranges = {
+        "pixels": _range([(interval.image_min, interval.image_max) for interval in intervals]),
+        "vector": _range([(interval.vector_min, interval.vector_max) for interval in intervals]),
+    }
+    achieved = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in ranges.items())
+    outside = [name for name, (low, high) in ranges.items() if not (low >= -1 and high <= 1)]
+    contrasts = [(interval.image_max or 0.0) - (interval.image_min or 0.0) for interval in intervals]
+    blank = [contrast for contrast in contrasts if contrast < PICTURE_CONTRAST]
     covered, _ = history.steps_covered()
     if not outside and not blank:
         return Finding(True, target, achieved, zero_failures(covered, "observations", history), found)
@@ -137,16 +139,16 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
 @gate("Reward components working", "checkpoint")
 def reward_components(history: RunHistory, settings: Gate) -> Finding:
     """All five are recorded, finite and add up to the reward; all but safety, which needs an event, are not zero."""
-    intervals = history.having("interval", "reward")
-    found = (evidence("interval", "reward, reward/*, reward_magnitude/*", intervals),)
+    intervals = [interval for interval in history.intervals if interval.reward is not None]
+    found = (evidence(Interval, "reward, reward/*, reward_magnitude/*", intervals),)
     target = "5 components active, finite, their sum the reward"
     if not intervals:
         return not_judged(target, "no interval is complete: no reward is in the record yet", *found)
     weights = history.config.environment.reward
-    active = [name for name in COMPONENTS if any(event.get(f"reward_magnitude/{name}") for event in intervals)]
+    active = [name for name in COMPONENTS if any(interval.reward_magnitudes.get(name) for interval in intervals)]
     off = [name for name in COMPONENTS if getattr(weights, name) == 0]
     silent = [name for name in COMPONENTS if name not in active and name not in off and name != "safety"]
-    wrong = [event for event in intervals if not _adds_up(event)]
+    wrong = [interval for interval in intervals if not _adds_up(interval)]
     achieved = f"{len(active)} active" + (", sums agree" if not wrong else f", {len(wrong)} sums differ")
     causes = [f"the weight of {name} is 0" for name in off]
     causes += [f"{name} was 0 at every step: the car does not move, or its measure is not read" for name in silent]
@@ -166,13 +168,13 @@ def reward_components(history: RunHistory, settings: Gate) -> Finding:
 @gate("Buffer operations", "checkpoint")
 def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
     """The rows that the buffer held at the end, the batches drawn, and gradients in both CNNs."""
-    config, ends = history.config, history.of("finished")
-    learning = history.having("interval", "updates")
+    config, ends = history.config, history.of(RunFinished)
+    learning, updates = history.learning, history.total(lambda interval: interval.updates)
     groups = ("actor_cnn", "critic_cnn")
-    still = [name for name in groups if not any(event.get(f"gradient/{name}_max") for event in learning)]
+    still = [name for name in groups if not any(interval.gradient_maxima.get(name) for interval in learning)]
     found: tuple[Evidence, ...] = (
-        evidence("finished", "replay_rows, episodes", ends),
-        evidence("interval", "updates, gradient/*_cnn_max", learning),
+        evidence(RunFinished, "replay_rows, episodes", ends),
+        evidence(Interval, "updates, gradient/*_cnn_max", learning),
     )
     capacity, batch = config.replay.capacity, config.agent.batch_size
     target = "a row per step and per episode's end, gradients in both CNNs"
@@ -181,28 +183,28 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
         causes.append("the run has not ended: its buffer's rows are not counted yet")
     if still:
         causes.append(f"no gradient reached the {' or the '.join(name.replace('_', ' ') for name in still)}")
-    achieved = f"{history.total('updates'):,} batches of {batch:,} drawn"
+    achieved = f"{updates:,} batches of {batch:,} drawn"
     if ends:
-        rows, least = ends[-1]["replay_rows"], ends[-1]["step"] + ends[-1]["episodes"]
+        rows, least = ends[-1].replay_rows, ends[-1].step + ends[-1].episodes
         achieved = f"{rows:,} rows held, {achieved}"
         most = least + getattr(config, "simulators", 1)
         if not min(capacity, least) <= rows <= min(capacity, most):
             causes.append(f"the buffer holds {rows:,} rows where {min(capacity, least):,} to {most:,} were due")
-    holds = history.having("interval", "replay/transitions")[-1:]
-    for event in holds:
-        found += (evidence("interval", "replay/transitions, replay/fill", holds),)
-        if event["replay/fill"] < 1 and not history.first_step and event["replay/transitions"] != event["last_step"]:
-            causes.append(f"{event['replay/transitions']:,} transitions held after {event['last_step']:,} steps")
+    holds = [interval for interval in history.intervals if interval.replay_transitions is not None][-1:]
+    for last in holds:
+        found += (evidence(Interval, "replay/transitions, replay/fill", holds),)
+        filling = (last.replay_fill or 0.0) < 1 and not history.first_step
+        if filling and last.replay_transitions != last.last_step:
+            causes.append(f"{last.replay_transitions:,} transitions held after {last.last_step:,} steps")
     if causes:
         return Finding(False, target, achieved, coverage(history), found, "; ".join(causes), pending=not ends)
-    updates = history.total("updates")
     base = zero_failures(updates, "updates without a gradient in the CNNs", history)
     return Finding(True, target, achieved, Confidence(base.value, f"rows counted at the end; {base.why}"), found)
 
 
-def _adds_up(event: Event) -> bool:
-    total = sum(event[f"reward/{name}"] for name in COMPONENTS)
-    return math.isfinite(total) and abs(total - event["reward"]) <= 1e-6 * max(1.0, abs(total))
+def _adds_up(interval: Interval) -> bool:
+    total = sum(interval.rewards[name] for name in COMPONENTS)
+    return math.isfinite(total) and abs(total - (interval.reward or 0.0)) <= 1e-6 * max(1.0, abs(total))
 
 
 def _listed(steps: list[int]) -> str:
@@ -210,9 +212,10 @@ def _listed(steps: list[int]) -> str:
     return ", ".join(texts) if len(texts) <= 4 else f"{texts[0]}, {texts[1]}, …, {texts[-1]}"
 
 
-def _nan_first(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
-
-
-def _nan_last(value: float) -> float:
-    return math.inf if math.isnan(value) else value
+def _range(extremes: Sequence[tuple[float | None, float | None]]) -> tuple[float, float]:
+    """The least and the largest of intervals' extremes; NaN, if there is one, counts as beyond both."""
+    lows, highs = [low for low, _ in extremes if low is not None], [high for _, high in extremes if high is not None]
+    return (
+        min(lows, key=lambda value: -math.inf if math.isnan(value) else value),
+        max(highs, key=lambda value: math.inf if math.isnan(value) else value),
+    )

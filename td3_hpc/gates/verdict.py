@@ -11,13 +11,13 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from td3_hpc.code import code_digest, file_digest
-from td3_hpc.config import read_yaml, validate
+from td3_hpc.config import CONFIG_FILE, read_yaml, validate
 from td3_hpc.config.gates import GatesConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.gates import GateResult, judge_gates
 from td3_hpc.gates.history import RunHistory, read_history
-from td3_hpc.training.record import CONFIG_FILE
+from td3_hpc.record import AttemptStarted
 
 VERDICT_FILE = "verdict.json"
 GATES_FILE = "gates.yaml"
@@ -176,9 +176,8 @@ def _bound_to(history: RunHistory) -> BoundTo:
 
 def _code_of_attempts(history: RunHistory) -> str | None:
     """The digest that the last attempt noted of the package it ran."""
-    attempts = history.of("attempt")
-    digest = attempts[-1].get("environment", {}).get("code_sha256") if attempts else None
-    return str(digest) if digest else None
+    attempts = history.of(AttemptStarted)
+    return attempts[-1].environment.code_sha256 or None if attempts else None
 
 
 def _config_digest(run_dir: Path) -> str:

@@ -1,6 +1,5 @@
 """The page of a campaign: its stages and seeds, their verdicts, and the way to each run's report."""
 
-from operator import itemgetter
 from pathlib import Path
 
 from td3_hpc import __version__
@@ -12,6 +11,7 @@ from td3_hpc.formatting import duration, plural, sentence, when
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory, read_history
 from td3_hpc.gates.verdict import Verdict, read_verdict
+from td3_hpc.record import AttemptStarted
 from td3_hpc.report.document import (
     Action,
     Block,
@@ -24,7 +24,6 @@ from td3_hpc.report.document import (
     Tile,
     yaml_diff,
 )
-from td3_hpc.report.measurement_sections import active_seconds
 from td3_hpc.report.rendering import to_html, to_markdown
 
 COLUMNS = {
@@ -87,12 +86,12 @@ class _Run:
         gates = {gate.name: gate for gate in self.verdict.gates} if self.verdict else {}
         figures = [gates[name].achieved if name in gates else "–" for name in COLUMNS]
         step = self.history.step if self.history else 0
-        attempts = str(len(self.history.of("attempt"))) if self.history else "0"
+        attempts = str(len(self.history.of(AttemptStarted))) if self.history else "0"
         return [self.chip(), self._link(root), f"{step:,} / {self.steps:,}", attempts, self._took(), *figures]
 
     def _took(self) -> str:
         try:
-            return duration(active_seconds(self.history)) if self.history and self.begun else "–"
+            return duration(self.history.active_seconds()) if self.history and self.begun else "–"
         except (LookupError, TypeError, ValueError):  # events without their time
             return "–"
 
@@ -172,8 +171,7 @@ def _state(directory: CampaignDirectory, campaign: Campaign, runs: list[_Run]) -
 def _as_of(runs: list[_Run]) -> str:
     """Until when the page tells, and how to have it tell more: it is written when a stage ends."""
     events = [event for run in runs if run.history for event in run.history.events]
-    timed = [event for event in events if isinstance(event.get("time"), float)]
-    newest = max(timed, key=itemgetter("time"), default=None)
+    newest = max((event.time for event in events), default=0.0)
     until = f"Written with what was recorded until {when(newest)} UTC; " if newest else ""
     return sentence(f"{until}`td3-hpc report` with this directory writes it anew")
 
@@ -207,5 +205,5 @@ def _ledger(directory: CampaignDirectory) -> list[Block]:
         rest = ", ".join(
             f"{key} {event[key]}" for key in event if key not in ("event", "time") and event[key] is not None
         )
-        rows.append([when(event), str(event["event"]), rest])
+        rows.append([when(event["time"]), str(event["event"]), rest])
     return [Table(["When (UTC)", "What", "Details"], rows)] if rows else [Text("Nothing is noted yet.")]

@@ -19,6 +19,7 @@ from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import UserError
 from td3_hpc.gates.history import RunHistory
+from td3_hpc.record import EpisodeEnded, EvaluationCycle, GradientReading, Interval
 from td3_hpc.training.evaluation.measures import estimates
 from td3_hpc.training.evaluation.trace import trace_path
 
@@ -71,10 +72,10 @@ def _draw(history: RunHistory, directory: Path, name: str, draw: Draw) -> None:
 
 
 def _gradients(axes: Axes, history: RunHistory) -> None:
-    events = history.of("gradients")
-    groups = list(events[-1]["before_clipping"])
+    readings = history.of(GradientReading)
+    groups = list(readings[-1].before_clipping)
     for group, colour in zip(groups, COLOURS):
-        points = [(event["update"], event["before_clipping"].get(group)) for event in events]
+        points = [(reading.update, reading.before_clipping.get(group)) for reading in readings]
         _line(axes, points, label=group.replace("_cnn", " CNN"), color=colour, marker="o", markersize=3)
     gate = GatesConfig().actor_cnn_gradient
     if gate:
@@ -84,13 +85,13 @@ def _gradients(axes: Axes, history: RunHistory) -> None:
 
 
 def _values(axes: Axes, history: RunHistory) -> None:
-    intervals = history.having("interval", "q_abs_max")
-    for name, label, colour in (
-        ("q_abs_max", "largest |Q|", COLOURS[0]),
-        ("td_error", "mean TD error", COLOURS[1]),
-        ("critic_loss", "critic loss", COLOURS[4]),
-    ):
-        _line(axes, [(event["last_step"], event.get(name)) for event in intervals], label=label, color=colour)
+    readings: tuple[tuple[Callable[[Interval], float | None], str, str], ...] = (
+        (lambda interval: interval.q_abs_max, "largest |Q|", COLOURS[0]),
+        (lambda interval: interval.td_error, "mean TD error", COLOURS[1]),
+        (lambda interval: interval.critic_loss, "critic loss", COLOURS[4]),
+    )
+    for read, label, colour in readings:
+        _line(axes, [(each.last_step, read(each)) for each in history.intervals], label=label, color=colour)
     if history.stage is not None:
         bound = 2 * history.config.environment.reward.bound / (1 - history.config.agent.discount)
         axes.axhline(bound, color=LIMIT_COLOUR, ls="--", lw=1.2, label="limit, |Q|")
@@ -99,9 +100,8 @@ def _values(axes: Axes, history: RunHistory) -> None:
 
 
 def _rewards(axes: Axes, history: RunHistory) -> None:
-    intervals = history.of("interval")
     for name, colour in zip(COMPONENTS, COLOURS):
-        points = [(event["last_step"], event.get(f"reward/{name}")) for event in intervals]
+        points = [(interval.last_step, interval.rewards.get(name)) for interval in history.intervals]
         _line(axes, points, label=name.replace("_", " "), color=colour)
     if history.stage is not None:
         axes.axvline(history.config.training.learning_starts, color=INK, ls=":", lw=1, label="learning starts")
@@ -110,7 +110,8 @@ def _rewards(axes: Axes, history: RunHistory) -> None:
 
 
 def _returns(axes: Axes, history: RunHistory) -> None:
-    episodes = _thin([(event["last_step"], event["return"]) for event in history.having("episode", "return")])
+    ended = history.of(EpisodeEnded)
+    episodes = _thin([(episode.last_step, episode.return_) for episode in ended if episode.return_ is not None])
     axes.plot(*zip(*episodes) if episodes else ((), ()), ".", color=COLOURS[4], label="training episode")
     _with_intervals(axes, history, "return", COLOURS[0])
     axes.set(xlabel="step", ylabel="return")
@@ -124,14 +125,14 @@ def _completion(axes: Axes, history: RunHistory) -> None:
 
 
 def _with_intervals(axes: Axes, history: RunHistory, measure: str, colour: str) -> None:
-    cycles = [event for event in history.of("evaluation") if event.get("episodes")]
-    figures = [estimates(event["episodes"], decision_s(history))[measure] for event in cycles]
+    cycles = [cycle for cycle in history.of(EvaluationCycle) if cycle.episodes]
+    figures = [estimates(cycle.episodes, decision_s(history))[measure] for cycle in cycles]
     middle = [figure.value for figure in figures]
     reach = [
         [abs(figure.value - figure.low) for figure in figures],
         [abs(figure.high - figure.value) for figure in figures],
     ]
-    steps = [event["step"] for event in cycles]
+    steps = [cycle.step for cycle in cycles]
     axes.errorbar(steps, middle, yerr=reach, fmt="s-", color=colour, ms=4, lw=1.4, capsize=3, label="evaluation, 95 %")
 
 
@@ -171,9 +172,9 @@ def _frame(axes: Axes, points: Sequence[Sequence[float]]) -> None:
 
 def _last_paths(history: RunHistory) -> list[dict[str, Any]]:
     """The paths of the last evaluation cycle that has a trace."""
-    for event in reversed(history.of("evaluation")):
+    for cycle in reversed(history.of(EvaluationCycle)):
         try:
-            path = trace_path(history.run_dir, event["step"]).with_suffix(".json")
+            path = trace_path(history.run_dir, cycle.step).with_suffix(".json")
             episodes = [episode for episode in json.loads(path.read_bytes())["episodes"] if episode["path"]]
         except (OSError, ValueError, LookupError, TypeError):
             continue
@@ -205,12 +206,20 @@ def decision_s(history: RunHistory) -> float:
     return environment.ticks_per_action * environment.fixed_delta_seconds
 
 
+def _has_values(history: RunHistory) -> bool:
+    return any(interval.q_abs_max is not None for interval in history.intervals)
+
+
 FIGURES: dict[str, tuple[str, Draw, Callable[[RunHistory], bool]]] = {
-    "gradients": ("Gradient norms of each parameter group", _gradients, lambda h: bool(h.of("gradients"))),
-    "values": ("Q values, TD error, loss", _values, lambda h: bool(h.having("interval", "q_abs_max"))),
-    "rewards": ("Reward per step, by component", _rewards, lambda h: bool(h.having("interval", "reward"))),
-    "returns": ("Return of episodes", _returns, lambda h: bool(h.of("episode") or h.of("evaluation"))),
-    "completion": ("Route completion in evaluation", _completion, lambda h: bool(h.of("evaluation"))),
+    "gradients": ("Gradient norms of each parameter group", _gradients, lambda h: bool(h.of(GradientReading))),
+    "values": (
+        "Q values, TD error, loss",
+        _values,
+        _has_values,
+    ),
+    "rewards": ("Reward per step, by component", _rewards, lambda h: any(interval.rewards for interval in h.intervals)),
+    "returns": ("Return of episodes", _returns, lambda h: bool(h.of(EpisodeEnded) or h.of(EvaluationCycle))),
+    "completion": ("Route completion in evaluation", _completion, lambda h: bool(h.of(EvaluationCycle))),
     "map": ("Paths of the last evaluation cycle; wide: the planned route", _map, lambda h: bool(_last_paths(h))),
 }
 

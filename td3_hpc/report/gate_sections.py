@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from td3_hpc.formatting import percent, sentence
 from td3_hpc.gates import GateResult
-from td3_hpc.gates.history import Event, Evidence, RunHistory, evidence
+from td3_hpc.gates.history import Evidence, RunHistory, evidence, span
 from td3_hpc.gates.verdict import Verdict
+from td3_hpc.record import AttemptStarted, EpisodeEnded, EvaluationCycle, Event, GradientReading, Interval
 from td3_hpc.report.document import Action, Block, Cell, Chip, Section, Table, Text, linked, yaml_diff
 from td3_hpc.report.measurement_sections import incident
 
@@ -101,25 +102,25 @@ def evidence_section(history: RunHistory, verdict: Verdict | None) -> Section:
         (
             "gradients",
             "Gradient timeline",
-            evidence("gradients", "before_clipping, after_clipping", history.of("gradients")),
+            evidence(GradientReading, "before_clipping, after_clipping", history.of(GradientReading)),
         ),
         (
             "rewards",
             "Rewards",
-            evidence("interval", "reward/*, reward_magnitude/*", history.having("interval", "reward")),
+            evidence(Interval, "reward/*, reward_magnitude/*", history.intervals),
         ),
-        ("episodes", "Episodes", evidence("episode", "end_reason, return", history.of("episode"))),
-        ("evaluation", "Evaluation", evidence("evaluation", "episodes, seconds", history.of("evaluation"))),
-        ("attempts", "Attempts, time", evidence("attempt", "time, resumed_from", history.of("attempt"))),
+        ("episodes", "Episodes", evidence(EpisodeEnded, "end_reason, return", history.of(EpisodeEnded))),
+        ("evaluation", "Evaluation", evidence(EvaluationCycle, "episodes, seconds", history.of(EvaluationCycle))),
+        ("attempts", "Attempts, time", evidence(AttemptStarted, "time, resumed_from", history.of(AttemptStarted))),
         (
             "incidents",
             "Incidents",
-            Evidence(", ".join(sorted({e["event"] for e in incidents})), "all", *_span(incidents)),
+            _incident_evidence(incidents),
         ),
         (
             "resources",
             "Speed, memory",
-            evidence("interval", "steps_per_second", history.having("interval", "steps_per_second")),
+            evidence(Interval, "steps_per_second", history.intervals),
         ),
     ):
         anchors.append(f"evidence-{name}")
@@ -132,6 +133,6 @@ def evidence_section(history: RunHistory, verdict: Verdict | None) -> Section:
     )
 
 
-def _span(events: Sequence[Event]) -> tuple[int, int | None, int | None, int | None, int | None]:
-    found = evidence("", "", events)
-    return found.count, found.first_step, found.last_step, found.first_line, found.last_line
+def _incident_evidence(incidents: Sequence[Event]) -> Evidence:
+    kinds = ", ".join(sorted({event.kind for event in incidents}))
+    return Evidence(kinds, "all", len(incidents), *span(incidents)) if incidents else Evidence(kinds, "all", 0)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+from td3_hpc.config import CONFIG_FILE
 from td3_hpc.formatting import duration, number, size
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory
 from td3_hpc.gates.verdict import Verdict
+from td3_hpc.record import AttemptStarted, CheckpointFailed, CheckpointSaved, SimulatorChanged
 from td3_hpc.report.document import Block, Cell, Chip, Code, Items, Section, Table, Text, linked, overrides
-from td3_hpc.training.record import CONFIG_FILE
 
 LONG_RUN = 1_000_000
 DAY_S = 86_400
@@ -83,22 +84,20 @@ def _because(results: list[GateResult]) -> str:
 
 
 def _checkpoint_risk(history: RunHistory) -> Risk:
-    failed, resumed = (
-        history.of("checkpoint_failed"),
-        [e for e in history.of("attempt") if e.get("resumed_from") is not None],
-    )
-    written = linked(f"{len(history.of('checkpoint')):,} written", "checkpoints_saved")
+    failed = history.of(CheckpointFailed)
+    resumed = [attempt for attempt in history.of(AttemptStarted) if attempt.resumed_from is not None]
+    written = linked(f"{len(history.of(CheckpointSaved)):,} written", "checkpoints_saved")
     answer = "stop this run once with Ctrl-C and continue it; `td3-hpc checkpoint verify`"
     if failed:
-        return Risk("high", "Checkpoints", f"{written}, {len(failed):,} failed: {failed[-1].get('error')}", answer)
+        return Risk("high", "Checkpoints", f"{written}, {len(failed):,} failed: {failed[-1].error}", answer)
     if not resumed:
         return Risk("medium", "Checkpoints", f"{written}, but no resume in this run", answer)
-    exact = "exact" if not resumed[-1].get("not_exact") else "not exact"
+    exact = "exact" if not resumed[-1].not_exact else "not exact"
     return Risk("low", "Checkpoints", f"{written}, resumed {len(resumed):,} times, {exact}", "none needed")
 
 
 def _simulator_risk(history: RunHistory) -> Risk:
-    lost = [event for event in history.of("simulator") if event.get("state") in ("died", "hung", "lost")]
+    lost = [event for event in history.of(SimulatorChanged) if event.state in ("died", "hung", "lost")]
     steps = max(1, history.step)
     answer = "its supervisor restarts it and the episode is rebuilt; `simulator.restarts_per_hour` bounds that"
     if not lost:
@@ -130,10 +129,7 @@ def _time_risk(history: RunHistory) -> Risk:
 
 def speed(history: RunHistory) -> float | None:
     """Median steps per second while learning."""
-    values = [
-        event["steps_per_second"] for event in history.having("interval", "steps_per_second") if event.get("updates")
-    ]
-    return median(values) if values else None
+    return median(history.learning_speeds) if history.learning_speeds else None
 
 
 def milestones(history: RunHistory, verdict: Verdict) -> Section:

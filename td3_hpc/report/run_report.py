@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from td3_hpc import __version__
+from td3_hpc.config import CONFIG_FILE
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.formatting import without_brackets
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory, read_history
 from td3_hpc.gates.verdict import Verdict, judge_history
+from td3_hpc.record import RECORD_FILE, RunFailed, RunStopped
 from td3_hpc.report import comparison_section as compare
 from td3_hpc.report import gate_sections as sections
 from td3_hpc.report import long_run_sections as outlook
@@ -16,7 +19,6 @@ from td3_hpc.report import measurement_sections as course
 from td3_hpc.report.document import Chip, ChipStatus, Document, Section, Text, Tile, linked
 from td3_hpc.report.figures import Drawn, draw_figures
 from td3_hpc.report.rendering import to_html, to_markdown
-from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE
 
 #: What a damaged or half-written record may do to code that reads it.
 DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
@@ -126,10 +128,9 @@ def _reason(history: RunHistory, verdict: Verdict | None, warnings: list[str]) -
         return verdict.reason
     total = history.config.training.total_steps
     last = history.last_word
-    if not history.can_go_on:
-        reason = str(last.get("reason")).split(". ")[0]
-        return f"The run failed at step {history.step:,} of {total:,}: {reason}."
-    stopped = f"was stopped by {last.get('signal')}" if last.get("event") == "stopped" else "is running, or was killed"
+    if isinstance(last, RunFailed):
+        return f"The run failed at step {history.step:,} of {total:,}: {last.cause.rstrip('.')}."
+    stopped = f"was stopped by {last.signal}" if isinstance(last, RunStopped) else "is running, or was killed"
     return f"The run stands at step {history.step:,} of {total:,} and {stopped}; `td3-hpc train` continues it."
 
 
@@ -168,6 +169,9 @@ def _tiles(verdict: Verdict) -> list[Tile]:
 
 
 def _tile(label: str, result: GateResult) -> Tile:
-    achieved, _, interval = result.achieved.removesuffix(")").partition(" (")
-    details = [interval, f"target {result.target.partition(' (')[0]}"]
-    return Tile(label, linked(achieved, result.name), "; ".join(filter(None, details)), result.status)
+    details = [f"target {without_brackets(result.target)}"]
+    achieved = result.achieved
+    if result.interval is not None and result.value is not None:
+        achieved = f"{result.value:.3g} {result.unit}"
+        details.insert(0, "95 %: {:.3g} to {:.3g}".format(*result.interval))
+    return Tile(label, linked(achieved, result.name), "; ".join(details), result.status)

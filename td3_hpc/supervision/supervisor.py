@@ -82,7 +82,7 @@ class Supervisor:
             self._publish("stopped", "the learner has ended")
             return ExitCode.DONE
         except UserError as error:
-            self._give_up(str(error), isinstance(error, BadInput))
+            self._give_up(error)
             return error.exit_code
         finally:
             self._stop_server()
@@ -217,8 +217,11 @@ class Supervisor:
         restarts = self._policy.recent
         pause_s = self._policy.next_pause_s(lived_s)
         if pause_s is None or (not self._was_ready and self._starts == _FIRST_STARTS):
-            never = "" if self._was_ready else ", never ready"  # a job's script looks for these words
-            raise UserError(f"{end.state}, {detail}, after {restarts} restarts within an hour{never}")
+            never = "" if self._was_ready else ", never ready"
+            raise UserError(
+                f"{end.state}, {detail}, after {restarts} restarts within an hour{never}",
+                code="simulator_failed" if self._was_ready else "simulator_never_ready",
+            )
         resume = time.monotonic() + pause_s
         while time.monotonic() < resume:
             self._pulse()
@@ -278,9 +281,10 @@ class Supervisor:
         except OSError as error:  # a full disk must not end the simulator: the learner is told through the pipe
             print(f"{path}: {error}", file=sys.stderr, flush=True)
 
-    def _give_up(self, why: str, bad_input: bool) -> None:
-        self._publish("failed", why)
-        self._event("failed", why, lines=self._last_lines(), bad_input=bad_input)
+    def _give_up(self, error: UserError) -> None:
+        self._publish("failed", str(error))
+        bad_input = isinstance(error, BadInput)
+        self._event("failed", str(error), code=error.code, lines=self._last_lines(), bad_input=bad_input)
 
     def _last_lines(self) -> list[str]:
         return self._log.last_lines() if self._config.kind != "external" else []

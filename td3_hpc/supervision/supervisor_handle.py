@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 
 from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput, UserError
+from td3_hpc.errors import BadInput, FailureCode, UserError
 from td3_hpc.supervision.ports import BLOCK
 
 Purpose = Literal["training", "evaluation"]
@@ -38,6 +38,15 @@ def simulator_port(config: SimulatorConfig, purpose: Purpose, index: int = 0) ->
 
 class SimulatorFailed(UserError):
     """The supervisor gave up on its simulator; the message holds the simulator's last lines."""
+
+    code = "simulator_failed"
+
+    def __init__(
+        self, message: str, *, cause: str = "", code: FailureCode | None = None, simulator: int | None = None
+    ) -> None:
+        """`simulator`: its number, where there are several training simulators."""
+        super().__init__(message, cause=cause, code=code)
+        self.simulator = simulator
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class SupervisorEvent:
     pid: int | None = None
     bad_input: bool = False
     """For `failed`: the configuration is at fault, so a restart cannot help."""
+    code: FailureCode | None = None
+    """For `failed`: the kind of failure."""
 
     def as_fields(self) -> dict[str, Any]:
         """The fields that are set, for the run's record."""
@@ -99,6 +110,7 @@ class SupervisorHandle:
         The name is the purpose, with `index` after it where there are several simulators of one purpose.
         """
         self._config = config
+        self._index = index
         self._name = simulator_name(purpose, index)
         self._port = simulator_port(config, purpose, index or 0)
         self._town = town
@@ -239,7 +251,7 @@ class SupervisorHandle:
             self._address = None
             self.needs_recycling = False
         if event.state == "failed":
-            self._failure = (BadInput if event.bad_input else SimulatorFailed)(self._explain(event))
+            self._failure = BadInput(event.detail) if event.bad_input else self._given_up(event)
 
     def _supervisor_ended(self) -> None:
         process = self._process
@@ -256,12 +268,13 @@ class SupervisorHandle:
             return
         self.start()
 
-    def _explain(self, event: SupervisorEvent) -> str:
-        if event.bad_input:
-            return event.detail
+    def _given_up(self, event: SupervisorEvent) -> SimulatorFailed:
         log = self._log_dir / f"simulator-{self._name}.log"
         output = "".join(f"\n  {line}" for line in event.lines) or "\n  (nothing)"
-        return f"the {self._name} simulator was given up: {event.detail}; its last lines ({log}):{output}"
+        cause = f"the {self._name} simulator was given up: {event.detail}"
+        return SimulatorFailed(
+            f"{cause}; its last lines ({log}):{output}", cause=cause, code=event.code, simulator=self._index
+        )
 
     def _pipe(self, name: Literal["stdin", "stdout"]) -> IO[bytes]:
         pipe = getattr(self._process, name)

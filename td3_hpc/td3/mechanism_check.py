@@ -7,7 +7,6 @@ agent and its generators are only read.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -77,10 +76,6 @@ class MechanismCheck:
         if not self.target_move_max_error <= MOVE_TOLERANCE:
             found.append(f"the targets did not move by tau: error {self.target_move_max_error:.2g}")
         return found
-
-    def as_fields(self) -> dict[str, Any]:
-        """For the record."""
-        return {**vars(self), "faults": self.faults()}
 
 
 class MechanismProbe:

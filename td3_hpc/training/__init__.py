@@ -4,7 +4,6 @@ run.py          one stage from its configuration to its exit code
 loop.py         the steps: act, update while the simulator ticks, collect;  env_slot.py  one environment of them
 simulation.py   an environment worker and its simulator, replaced when lost
 state.py        the run as a checkpoint's tree, and back;  descriptions.py  what its entries are
-record.py       the append-only record of the run
 signals.py      one flag for every way of being asked to stop
 seeding.py, device.py
 evaluation/     the deterministic policy on held-out routes, and `td3-hpc evaluate`

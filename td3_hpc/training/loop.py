@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from td3_hpc.checkpoint import Checkpoint, CheckpointStore, Superseded
+from td3_hpc.checkpoint import Checkpoint, CheckpointInfo, CheckpointStore, Superseded
 from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.driving.worker_handle import EpisodeLog
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.record import CheckpointSaved, RunRecord
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
 from td3_hpc.training.env_slot import EnvSlot, side_by_side
 from td3_hpc.training.evaluation.cycle import evaluate
 from td3_hpc.training.evaluation.trace import CycleTrace, trace_path
-from td3_hpc.training.record import RunRecord
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import EpisodeLost, Observation, Simulation
@@ -218,7 +218,7 @@ class TrainingLoop:
             self.counters.step, self.state(), self._components.replay, tags=tags, descriptions=DESCRIPTIONS
         )
         self._note_outcomes()
-        self._components.record.append("checkpoint", **info.as_fields(), **tags)
+        self._components.record.append(_saved(info, **tags))
         self._last_checkpoint_step = self.counters.step
 
     def save_in_background(self, tags: dict[str, Any]) -> None:
@@ -233,9 +233,9 @@ class TrainingLoop:
         """Book what the saves in the background came to. Raises Superseded, and whatever is no fault of the disk."""
         for outcome in self._components.store.poll():
             if outcome.info is not None:
-                self._components.record.append("checkpoint", **outcome.info.as_fields())
+                self._components.record.append(_saved(outcome.info))
             elif isinstance(outcome.error, UserError) and not isinstance(outcome.error, Superseded):
-                self._components.telemetry.checkpoint_failed(outcome.step, str(outcome.error))
+                self._components.telemetry.checkpoint_failed(outcome.step, outcome.error)
             elif outcome.error is not None:
                 raise outcome.error
 
@@ -294,6 +294,13 @@ class TrainingLoop:
                 slot.observation = result.result()
             except EpisodeLost:
                 self._drop_episode(slot, "not_reproduced")
+
+
+def _saved(info: CheckpointInfo, **tags: Any) -> CheckpointSaved:
+    """The record's event of a checkpoint, with the tags that its manifest has."""
+    again = {"written_again": list(info.written_again)} if info.written_again else {}
+    seconds = round(info.seconds, 3)
+    return CheckpointSaved(name=info.path.name, at_step=info.step, bytes=info.bytes, seconds=seconds, **again, **tags)
 
 
 def _newest(slot: EnvSlot) -> Observation:

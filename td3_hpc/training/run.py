@@ -10,16 +10,27 @@ from typing import Any
 
 from td3_hpc.checkpoint import Checkpoint, CheckpointStore, has_checkpoint
 from td3_hpc.checkpoint.manifest import STATE_DIR
-from td3_hpc.config import StageConfig, dump_yaml, load_stage, parse_stage
+from td3_hpc.config import CONFIG_FILE, StageConfig, dump_yaml, load_stage, parse_stage
 from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
+from td3_hpc.record import (
+    FORMAT,
+    RECORD_FILE,
+    AttemptStarted,
+    RunFailed,
+    RunFinished,
+    RunRecord,
+    RunStopped,
+    read_events,
+)
+from td3_hpc.record.events import Environment
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
+from td3_hpc.supervision.supervisor_handle import SimulatorFailed
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.device import choose_device
 from td3_hpc.training.loop import Components, TrainingLoop
-from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE, RunRecord, read_record
 from td3_hpc.training.seeding import derived_seed, generator
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import Simulation
@@ -118,19 +129,21 @@ def _run_loop(
                 return _stopped(components, console, loop.counters.step)
         finished = loop.run()
     except UserError as error:
-        components.record.append("failed", reason=str(error))
+        simulator = error.simulator if isinstance(error, SimulatorFailed) else None
+        components.record.append(RunFailed(code=error.code, reason=str(error), cause=error.cause, simulator=simulator))
         raise
     if not finished:
         return _stopped(components, console, loop.counters.step)
     counters = loop.counters
     components.record.append(
-        "finished",
-        updates=components.agent.updates,
-        actor_updates=components.agent.actor_updates,
-        episodes=counters.episode,
-        evaluations=counters.evaluations,
-        replay_rows=components.replay.next_row - components.replay.first_row,
-        memory_peak_mib=_peak_memory_mib(),
+        RunFinished(
+            updates=components.agent.updates,
+            actor_updates=components.agent.actor_updates,
+            episodes=counters.episode,
+            evaluations=counters.evaluations,
+            replay_rows=components.replay.next_row - components.replay.first_row,
+            memory_peak_mib=_peak_memory_mib(),
+        )
     )
     console.line(
         f"done: {counters.step} steps, {components.agent.updates} updates, {components.agent.actor_updates} actor "
@@ -141,7 +154,7 @@ def _run_loop(
 
 def _stopped(components: Components, console: RunConsole, step: int) -> ExitCode:
     name = components.stop.signal_name or "stop"
-    components.record.append("stopped", signal=name, memory_peak_mib=_peak_memory_mib())
+    components.record.append(RunStopped(signal=name, memory_peak_mib=_peak_memory_mib()))
     console.line(f"step {step}: stopped by {name} with a checkpoint saved; the same command continues")
     return ExitCode.PREEMPTED
 
@@ -198,11 +211,8 @@ def _check_whose(checkpoint: Checkpoint, tree: dict[str, Any], config: StageConf
 
 
 def _is_complete(run_dir: Path, config: StageConfig) -> bool:
-    path = run_dir / RECORD_FILE
-    if not path.exists():
-        return False
-    finished = [event for event in read_record(path) if event["event"] == "finished"]
-    return bool(finished) and finished[-1]["step"] >= config.training.total_steps
+    finished = read_events(run_dir / RECORD_FILE, RunFinished)
+    return bool(finished) and finished[-1].step >= config.training.total_steps
 
 
 def _note_attempt(
@@ -226,12 +236,16 @@ def _note_attempt(
         else:
             console.line(f"step {record.step}: resumed from its checkpoint")
     record.append(
-        "attempt",
-        epoch=store.epoch,
-        resumed_from=record.step if checkpoint else None,
-        not_exact=not_exact,
-        messages=list(store.messages),
-        pid=os.getpid(),
-        environment={key: value for key, value in here.items() if not isinstance(value, dict | list)},
+        AttemptStarted(
+            format=FORMAT,
+            epoch=store.epoch,
+            resumed_from=record.step if checkpoint else None,
+            not_exact=not_exact,
+            messages=list(store.messages),
+            pid=os.getpid(),
+            environment=Environment.model_validate(
+                {key: value for key, value in here.items() if not isinstance(value, dict | list)}
+            ),
+        )
     )
     return not_exact

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,9 @@ from td3_hpc.config import StageConfig
 from td3_hpc.config.environment import TrafficConfig
 from td3_hpc.driving.worker_handle import EnvironmentWorker, EpisodeLog, StepResult, WorkerLost
 from td3_hpc.errors import UserError
+from td3_hpc.record import EpisodeNotReproduced, RunRecord, SimulatorChanged, WorkerReplaced
 from td3_hpc.supervision.remote_supervisor_handle import RemoteSupervisorHandle
 from td3_hpc.supervision.supervisor_handle import Address, Purpose, SupervisorHandle, simulator_name
-from td3_hpc.training.record import RunRecord
 from td3_hpc.training.signals import StopFlag, StopRequested
 
 Observation = Mapping[str, np.ndarray]
@@ -44,7 +45,7 @@ class Simulation:
         several = purpose == "training" and config.simulators > 1
         self._config = config
         self._purpose: Purpose = purpose
-        self._who = {"purpose": purpose, "simulator": index} if several else {"purpose": purpose}
+        self._who: dict[str, Any] = {"purpose": purpose, "simulator": index} if several else {"purpose": purpose}
         self._name = simulator_name(purpose, index if several else None)
         self._tm_port = _traffic_manager_port(config.environment.traffic, purpose, index)
         self._record = record
@@ -127,7 +128,7 @@ class Simulation:
             if resumed.exact:
                 return resumed.observation
             self._record.append(
-                "episode_not_reproduced", **self._who, seed=episode.seed, exact_decisions=resumed.steps_exact
+                EpisodeNotReproduced(**self._who, seed=episode.seed, exact_decisions=resumed.steps_exact)
             )
             raise EpisodeLost
         raise self._given_up("rebuilding the episode")
@@ -173,7 +174,7 @@ class Simulation:
         """End the lost worker; the next use starts another, on a restarted simulator where that was lost too."""
         episode = len(self.episode) if self.episode else 0
         self._record.append(
-            "worker", **self._who, state="lost", reason=str(lost), decision=episode, attempt=attempt + 1
+            WorkerReplaced(**self._who, state="lost", reason=str(lost), decision=episode, attempt=attempt + 1)
         )
         self._end_worker()
         if lost.simulator_suspect and self._address is not None:
@@ -187,12 +188,13 @@ class Simulation:
 
     def _note_events(self) -> None:
         for event in self._supervisor.events():
-            self._record.append("simulator", **self._who, **event.as_fields())
+            self._record.append(SimulatorChanged(**self._who, **event.as_fields()))
 
     def _given_up(self, where: str) -> UserError:
         return UserError(
             f"the {self._name} environment was lost {ATTEMPTS_PER_STEP} times at {where} "
-            f"(seed {self.episode.seed if self.episode else '-'}); see {self._log_dir}/worker-{self._name}.log"
+            f"(seed {self.episode.seed if self.episode else '-'}); see {self._log_dir}/worker-{self._name}.log",
+            code="environment_lost",
         )
 
 

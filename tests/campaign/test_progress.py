@@ -31,9 +31,9 @@ def make_run(folder: Path, *lines: str) -> Path:
 def test_speed_and_time_left_count_evaluation_in_and_earlier_attempts_out(tmp_path: Path) -> None:
     run = make_run(
         tmp_path,
-        event("attempt", 0, 0.0),
+        event("attempt", 0, 0.0, epoch=1),
         interval(1, 10, 1.0),
-        event("attempt", 10, 1000.0),
+        event("attempt", 10, 1000.0, epoch=2),
         interval(11, 20, 1010.0),
         event("evaluation", 20, 1025.0),
         interval(21, 40, 1050.0),
@@ -48,7 +48,7 @@ def test_speed_and_time_left_count_evaluation_in_and_earlier_attempts_out(tmp_pa
 
 
 def test_the_newest_checkpoint_and_its_age(tmp_path: Path) -> None:
-    run = make_run(tmp_path, event("attempt", 0, 0.0))
+    run = make_run(tmp_path, event("attempt", 0, 0.0, epoch=1))
     for name in ("checkpoint-e0001-s000000050-0002.json", "checkpoint-e0002-s000000030-0001.json"):
         (run / "state" / name).touch()
         os.utime(run / "state" / name, (900.0, 900.0 if "e0001" in name else 940.0))
@@ -62,7 +62,7 @@ def test_the_newest_checkpoint_and_its_age(tmp_path: Path) -> None:
 def test_alerts_that_are_on(tmp_path: Path) -> None:
     run = make_run(
         tmp_path,
-        event("attempt", 0, 0.0),
+        event("attempt", 0, 0.0, epoch=1),
         event("alert", 10, 1.0, name="q_magnitude", active=True),
         event("alert", 20, 2.0, name="td_error", active=True),
         event("alert", 30, 3.0, name="q_magnitude", active=False),
@@ -72,7 +72,7 @@ def test_alerts_that_are_on(tmp_path: Path) -> None:
 
 
 def test_why_a_run_failed(tmp_path: Path) -> None:
-    run = make_run(tmp_path, event("attempt", 0, 0.0), event("failed", 4, 1.0, reason="NaN in update 3\nmore"))
+    run = make_run(tmp_path, event("attempt", 0, 0.0, epoch=1), event("failed", 4, 1.0, reason="NaN in update 3\nmore"))
 
     progress = read_progress(run)
 
@@ -81,7 +81,7 @@ def test_why_a_run_failed(tmp_path: Path) -> None:
 
 def test_an_empty_or_damaged_directory_is_told_as_far_as_it_goes(tmp_path: Path) -> None:
     assert read_progress(tmp_path).state == "not started"
-    run = make_run(tmp_path, event("attempt", 0, 0.0), interval(1, 10, 1.0), '{"event": "inter')
+    run = make_run(tmp_path, event("attempt", 0, 0.0, epoch=1), interval(1, 10, 1.0), '{"event": "inter')
     (run / "config.yaml").write_text("training: [")
     (run / "verdict.json").write_text("{")
 
@@ -92,7 +92,7 @@ def test_an_empty_or_damaged_directory_is_told_as_far_as_it_goes(tmp_path: Path)
 
 
 def test_of_a_long_record_the_end_is_enough(tmp_path: Path) -> None:
-    lines = [event("attempt", 0, 0.0), *(interval(step, step, float(step)) for step in range(1, 20_001))]
+    lines = [event("attempt", 0, 0.0, epoch=1), *(interval(step, step, float(step)) for step in range(1, 20_001))]
     run = make_run(tmp_path, *lines)
 
     progress = read_progress(run)

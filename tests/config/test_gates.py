@@ -10,6 +10,7 @@ from td3_hpc.config.gates import GatesConfig, LimitGate
 from td3_hpc.errors import BadInput
 from td3_hpc.gates import findings, registry
 from td3_hpc.gates.history import evidence, read_history
+from td3_hpc.record import EpisodeEnded
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "gates.md"
 
@@ -74,7 +75,14 @@ def test_the_document_s_example_is_a_gate():
     registered = dict(registry.GATES)
     from statistics import median
 
-    names = {**vars(findings), **vars(registry), "evidence": evidence, "median": median, "LimitGate": LimitGate}
+    names = {
+        **vars(findings),
+        **vars(registry),
+        "EpisodeEnded": EpisodeEnded,
+        "evidence": evidence,
+        "median": median,
+        "LimitGate": LimitGate,
+    }
     try:
         exec(code, names)
         judged = registry.GATES["episode_length"].judge
@@ -83,7 +91,7 @@ def test_the_document_s_example_is_a_gate():
         registry.GATES.update(registered)
     record = Path(__file__).parents[1] / "records" / "1k"
     history = read_history(record)
-    lengths = [event["length"] for event in history.of("episode")]
+    lengths = [episode.length for episode in history.of(EpisodeEnded)]
     finding = judged(history, LimitGate(severity="optional", limit=max(lengths) + 1.0))
     assert (finding.met, finding.evidence[0].count) == (False, len(lengths))
     assert judged(history, LimitGate(severity="optional", limit=0.0)).met

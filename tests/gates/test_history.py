@@ -7,6 +7,7 @@ import pytest
 from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.history import evidence, read_history
+from td3_hpc.record import Interval
 
 CONFIG = {"name": "x", "training": {"total_steps": 50, "learning_starts": 10}, "evaluation": {"every_steps": 10}}
 
@@ -29,12 +30,10 @@ def interval(first, last):
 
 
 def test_events_know_their_line(write):
-    history = write({"event": "attempt"}, "half a li", interval(1, 10), interval(11, 20))
-    assert [event["line"] for event in history.events] == [1, 3, 4]
+    history = write({"event": "attempt", "epoch": 1}, "half a li", interval(1, 10), interval(11, 20))
+    assert [event.line for event in history.events] == [1, 3, 4]
     assert history.problems == ["record.jsonl: 1 of 4 lines cannot be read (line 2)"]
-    assert (
-        str(evidence("interval", "reward", history.of("interval"))) == "2 × `interval` (reward), steps 1–20, lines 3–4"
-    )
+    assert str(evidence(Interval, "reward", history.intervals)) == "2 × `interval` (reward), steps 1–20, lines 3–4"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from td3_hpc.code import code_digest
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.gates.history import read_history
 from td3_hpc.gates.verdict import final_verdict, judge, read_verdict, write_verdict
+from td3_hpc.record import AttemptStarted
 from td3_hpc.report.run_report import write_report
 
 
@@ -61,8 +62,8 @@ def test_it_is_bound_to_what_was_submitted(healthy_run):
 
 
 def test_without_submission_it_is_bound_to_the_code_that_ran(healthy_run):
-    attempt = read_history(healthy_run).of("attempt")[-1]
-    assert judge(healthy_run).bound_to.code_sha256 == attempt["environment"]["code_sha256"]
+    attempt = read_history(healthy_run).of(AttemptStarted)[-1]
+    assert judge(healthy_run).bound_to.code_sha256 == attempt.environment.code_sha256
     record = (healthy_run / "record.jsonl").read_text()
     (healthy_run / "record.jsonl").write_text(record.replace("code_sha256", "another"))
     assert judge(healthy_run).bound_to.code_sha256 == code_digest()
@@ -138,7 +139,7 @@ def test_a_finished_run_exits_as_its_verdict_says(kept_run):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "NO-GO: " in done.stdout
-    assert len(read_history(run).of("attempt")) == 1
+    assert len(read_history(run).of(AttemptStarted)) == 1
 
 
 @pytest.mark.parametrize("write", [write_verdict, write_report])

@@ -3,8 +3,8 @@ from functools import partial
 
 import pytest
 
+from td3_hpc.record import RunRecord, SimulatorChanged, read_events
 from td3_hpc.training.env_slot import side_by_side
-from td3_hpc.training.record import RunRecord, read_record
 
 
 def test_calls_are_made_at_once_and_each_has_an_end_of_its_own():
@@ -29,10 +29,12 @@ def test_what_simulators_say_at_once_stands_in_whole_lines(tmp_path):
 
     def talk(number):
         for line in range(200):
-            record.append("simulator", simulator=number, line=line, detail="x" * 500)
+            record.append(
+                SimulatorChanged(purpose="training", state="ready", simulator=number, pid=line, detail="x" * 500)
+            )
 
     for result in side_by_side([partial(talk, number) for number in range(8)]):
         result.result()
     record.close()
-    said = [(event["simulator"], event["line"]) for event in read_record(record.path)]
-    assert sorted(said) == [(number, line) for number in range(8) for line in range(200)]
+    written = [(event.simulator, event.pid) for event in read_events(record.path, SimulatorChanged)]
+    assert sorted(written) == [(number, line) for number in range(8) for line in range(200)]

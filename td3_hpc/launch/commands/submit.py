@@ -47,6 +47,7 @@ def submit(
     from td3_hpc.launch.jobs.submission import load_cluster, show
     from td3_hpc.launch.jobs.submission import submit as submit_stage
     from td3_hpc.launch.preflight import check, mistakes, refusal
+    from td3_hpc.launch.preflight.checks import ASK_SLURM
 
     if print_only:
         profile = load_cluster(cluster, cluster_override or [])
@@ -54,7 +55,7 @@ def submit(
         return
     found = mistakes(check(config, cluster, run_dir, override or [], cluster_override or []))
     if submit_by == "hand" and not shutil.which("sbatch"):  # a container on a login node, say: it is outside
-        found = [finding for finding in found if finding.check != "Slurm"]
+        found = [finding for finding in found if finding.check != ASK_SLURM]
     if found:
         raise refusal(found)
     profile = load_cluster(cluster, cluster_override or [])

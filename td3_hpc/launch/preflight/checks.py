@@ -20,6 +20,9 @@ from td3_hpc.launch.preflight.plan import Plan
 
 Checks = dict[str, Callable[[Plan], str]]
 
+ASK_SLURM = "Slurm"
+"""Name of the check that Slurm's commands are here and answer."""
+
 EVERYWHERE: Checks = {
     "run directory": run_directory.check_writable,
     "run": run_directory.check_not_taken,
@@ -44,7 +47,7 @@ IN_A_CONTAINER: Checks = {
     "Apptainer": container.check_apptainer,
 }
 ON_SLURM: Checks = {
-    "Slurm": cluster.check_slurm,
+    ASK_SLURM: cluster.check_slurm,
     "partition": cluster.check_partition,
     "preemption": cluster.check_preemption,
     "account and QoS": cluster.check_account,
@@ -87,6 +90,6 @@ def checks_for(plan: Plan) -> Checks:
     if plan.profile.container:
         chosen |= IN_A_CONTAINER
     if plan.profile.scheduler == "slurm":
-        chosen |= ON_SLURM if slurm.usable() else {"Slurm": no_slurm}
+        chosen |= ON_SLURM if slurm.usable() else {ASK_SLURM: no_slurm}
     measured: Checks = {"doctor": nodes.check_doctor, **MEASURED}
     return chosen | (measured if plan.doctor_result else {"doctor": never_measured})

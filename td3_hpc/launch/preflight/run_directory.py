@@ -4,12 +4,12 @@ import tempfile
 
 from td3_hpc.checkpoint.manifest import STATE_DIR
 from td3_hpc.checkpoint.ownership import Ownership
+from td3_hpc.config import CONFIG_FILE
 from td3_hpc.errors import UserError
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.submission import read_notes
 from td3_hpc.launch.preflight.finding import Mistake
 from td3_hpc.launch.preflight.plan import Plan, existing_parent
-from td3_hpc.training.record import CONFIG_FILE
 
 
 def check_writable(plan: Plan) -> str:

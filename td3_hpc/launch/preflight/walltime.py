@@ -7,7 +7,7 @@ from pathlib import Path
 from td3_hpc.checkpoint.manifest import manifest_paths, order_of
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan
-from td3_hpc.training.record import RECORD_FILE, read_record
+from td3_hpc.record import RECORD_FILE, CheckpointSaved, Interval, read_events
 
 START_S = 30.0
 """From a job's start to its first step, where it was not measured: container, PyTorch, simulators."""
@@ -40,11 +40,9 @@ def known_rate(plan: Plan) -> Rate | None:
 
 def recorded_rate(run_dir: Path) -> float | None:
     """Steps a second in the newest interval of a run's record."""
-    path = run_dir / RECORD_FILE
-    if not path.exists():
-        return None
-    rates = [event["steps_per_second"] for event in read_record(path) if event.get("steps_per_second")]
-    return float(rates[-1]) if rates else None
+    intervals = read_events(run_dir / RECORD_FILE, Interval)
+    rates = [interval.steps_per_second for interval in intervals if interval.steps_per_second]
+    return rates[-1] if rates else None
 
 
 def steps_done(run_dir: Path) -> int:
@@ -131,9 +129,8 @@ def check_signal_lead(plan: Plan) -> str:
 
 def checkpoint_seconds(plan: Plan) -> tuple[float, str]:
     """Seconds that a checkpoint takes, and whence that is known. Raises NotLearnt."""
-    path = plan.run_dir / RECORD_FILE
-    events = read_record(path) if path.exists() else ()
-    recorded = [float(event["seconds"]) for event in events if event["event"] == "checkpoint"]
+    saved = read_events(plan.run_dir / RECORD_FILE, CheckpointSaved)
+    recorded = [event.seconds for event in saved if event.seconds is not None]
     if recorded:
         return max(recorded[-10:]), "this run's record"
     saving = plan.doctor.saving

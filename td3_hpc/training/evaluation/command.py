@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from td3_hpc.checkpoint import open_checkpoint
-from td3_hpc.config import StageConfig, load_stage
+from td3_hpc.config import CONFIG_FILE, StageConfig, load_stage
 from td3_hpc.driving.film import check_format
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.record import RunRecord
 from td3_hpc.training.evaluation.cycle import EvaluationResult, evaluate
 from td3_hpc.training.evaluation.measures import Estimate, estimates_over_runs
 from td3_hpc.training.evaluation.policies import Blank, PolicyName, blinded, make_policy
-from td3_hpc.training.record import CONFIG_FILE, RunRecord
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 
@@ -58,7 +58,7 @@ class Driven:
             "policy": drive.policy,
             "without": drive.without,
             "step": self.step,
-            "episodes": self.result.episodes,
+            "episodes": [episode.as_line() for episode in self.result.episodes],
         }
 
 

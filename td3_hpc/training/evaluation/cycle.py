@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from td3_hpc.record import EpisodeSummary, EvaluationCycle
 from td3_hpc.training.evaluation.trace import CycleTrace
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
@@ -26,8 +26,8 @@ class EvaluationResult:
 
     cycle: int
     """Number of the cycle, from 1."""
-    episodes: list[dict[str, Any]]
-    """Each whole episode's summary, as the environment gives it, with its route."""
+    episodes: list[EpisodeSummary]
+    """Each whole episode's summary, with its route."""
     lost: int
     """Episodes that a lost simulator cut off; they are repeated, and not counted among `episodes`."""
     seconds: float
@@ -35,17 +35,15 @@ class EvaluationResult:
 
     def means(self) -> dict[str, float]:
         """Mean of each measure over the episodes."""
-        return {name: float(np.mean([episode[name] for episode in self.episodes])) for name in MEASURES}
+        numbers = [episode.as_line() for episode in self.episodes]
+        return {name: float(np.mean([episode[name] for episode in numbers])) for name in MEASURES}
 
-    def as_fields(self) -> dict[str, Any]:
-        """For the record."""
-        return {
-            "cycle": self.cycle,
-            "means": self.means(),
-            "episodes": self.episodes,
-            "lost": self.lost,
-            "seconds": round(self.seconds, 1),
-        }
+    def as_event(self) -> EvaluationCycle:
+        """The record's event of it."""
+        seconds = round(self.seconds, 1)
+        return EvaluationCycle(
+            cycle=self.cycle, means=self.means(), episodes=self.episodes, lost=self.lost, seconds=seconds
+        )
 
 
 def evaluate(
@@ -60,7 +58,7 @@ def evaluate(
     film: Path | None = None,
     autopilot: bool = False,
     trace: CycleTrace | None = None,
-    on_episode: Callable[[dict[str, Any]], None] = lambda summary: None,
+    on_episode: Callable[[EpisodeSummary], None] = lambda summary: None,
 ) -> EvaluationResult:
     """Drive `episodes` whole episodes on the held-out routes first, first + 1, … in turn.
 
@@ -70,7 +68,7 @@ def evaluate(
     Raises StopRequested as soon as the stop flag is set: the cycle is then repeated from its start on resume.
     """
     started = time.monotonic()
-    summaries: list[dict[str, Any]] = []
+    summaries: list[EpisodeSummary] = []
     lost = 0
     while len(summaries) < episodes:
         number = first + len(summaries)
@@ -81,7 +79,7 @@ def evaluate(
         except EpisodeLost:
             lost += 1
             continue
-        summaries.append({"route": route, **summary})
+        summaries.append(summary)
         on_episode(summaries[-1])
     if trace is not None:
         with contextlib.suppress(OSError):  # a full disk costs the pictures, not the run
@@ -103,8 +101,8 @@ def drive_episode(
     film: Path | None = None,
     autopilot: bool = False,
     trace: CycleTrace | None = None,
-) -> dict[str, Any]:
-    """One whole episode; returns the environment's summary of it."""
+) -> EpisodeSummary:
+    """One whole episode; returns what came of it."""
     observation = simulation.reset(seed, route, film, autopilot)
     if trace is not None:
         trace.begin()
@@ -118,5 +116,5 @@ def drive_episode(
         if result.terminated or result.truncated:
             if trace is not None:
                 trace.end(route, result.info)
-            return dict(result.info["episode"])
+            return EpisodeSummary.model_validate({"route": route, **result.info["episode"]})
         observation = result.observation

@@ -1,10 +1,11 @@
 """How well somebody drives: the measures of the CARLA Leaderboard's kind, with bootstrap intervals over episodes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from td3_hpc.record import EpisodeSummary
 
 _RESAMPLES = 2000
 _LEVEL = 0.95
@@ -45,30 +46,30 @@ class Estimate:
         return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 
-def columns(episodes: Sequence[Mapping[str, Any]], decision_s: float) -> dict[str, np.ndarray]:
-    """What the measures are made of, an entry an episode, from the environment's summaries (`info["episode"]`).
+def columns(episodes: Sequence[EpisodeSummary], decision_s: float) -> dict[str, np.ndarray]:
+    """What the measures are made of, an entry an episode, from the summaries of episodes.
 
     decision_s: simulated seconds of one decision.
     """
 
-    def column(name: str) -> np.ndarray:
-        return np.array([episode[name] for episode in episodes], np.float64)
+    def column(read: Callable[[EpisodeSummary], float]) -> np.ndarray:
+        return np.array([read(episode) for episode in episodes], np.float64)
 
-    decisions = column("length")
+    decisions = column(lambda episode: episode.length)
     return {
-        "completion_percent": 100.0 * column("route_completion"),
-        "success_percent": 100.0 * np.array([episode["end_reason"] == "route_completed" for episode in episodes]),
-        "collisions": column("collisions"),
-        "lane_invasions": column("lane_invasions"),
-        "km": column("distance_m") / 1000.0,
+        "completion_percent": 100.0 * column(lambda episode: episode.route_completion),
+        "success_percent": 100.0 * column(lambda episode: episode.end_reason == "route_completed"),
+        "collisions": column(lambda episode: episode.collisions),
+        "lane_invasions": column(lambda episode: episode.lane_invasions),
+        "km": column(lambda episode: episode.distance_m) / 1000.0,
         "hours": decisions * decision_s / 3600.0,
-        "comfort": np.array([episode["reward_components"]["comfort"] for episode in episodes]),
+        "comfort": column(lambda episode: episode.reward_components["comfort"]),
         "decisions": decisions,
-        "return": column("return"),
+        "return": column(lambda episode: episode.return_),
     }
 
 
-def estimates(episodes: Sequence[Mapping[str, Any]], decision_s: float) -> dict[str, Estimate]:
+def estimates(episodes: Sequence[EpisodeSummary], decision_s: float) -> dict[str, Estimate]:
     """Every measure by its name, with a percentile-bootstrap interval (Efron 1979) over whole episodes.
 
     The resampling is seeded: the same episodes give the same interval. With no distance driven, a figure per
@@ -77,7 +78,7 @@ def estimates(episodes: Sequence[Mapping[str, Any]], decision_s: float) -> dict[
     return estimates_over_runs([episodes], decision_s)
 
 
-def estimates_over_runs(runs: Sequence[Sequence[Mapping[str, Any]]], decision_s: float) -> dict[str, Estimate]:
+def estimates_over_runs(runs: Sequence[Sequence[EpisodeSummary]], decision_s: float) -> dict[str, Estimate]:
     """The same over several seeds' runs, which drove the same routes: episode i of each is in the same situation.
 
     Runs and routes are both drawn anew, each for itself (the bootstrap of crossed factors, Owen 2007): the interval

@@ -56,15 +56,15 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
     )
     for episode in driven.result.episodes:
         table.add_row(
-            str(episode["route"]),
-            f"{episode['route_length_m']:.0f}",
-            f"{episode['route_completion']:.0%}",
-            f"{episode['return']:.1f}",
-            str(episode["length"]),
-            f"{episode['mean_speed_kmh']:.1f}",
-            str(episode["collisions"]),
-            str(episode["lane_invasions"]),
-            episode["end_reason"].replace("_", " "),
+            str(episode.route),
+            f"{episode.route_length_m:.0f}",
+            f"{episode.route_completion:.0%}",
+            f"{episode.return_:.1f}",
+            str(episode.length),
+            f"{episode.mean_speed_kmh:.1f}",
+            str(episode.collisions),
+            str(episode.lane_invasions),
+            episode.end_reason.replace("_", " "),
         )
     return table
 

@@ -13,13 +13,16 @@ from td3_hpc.td3 import UpdateStats
 class NonFinite(UserError):
     """A number of the run is NaN or infinite."""
 
+    code = "non_finite"
+
     def __init__(self, where: str, names: Sequence[str], step: int) -> None:
         """`where` and `names` say what; `step` is the last completed one."""
         listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        cause = f"NaN or infinity in {where} at step {step}: {listed}"
         super().__init__(
-            f"NaN or infinity in {where} at step {step}: {listed}. The run stops here, nothing of it is saved, and "
-            "older checkpoints are kept. Look at the alerts and the gradient norms in the report, and lower the "
-            "learning rates or the reward's scale"
+            f"{cause}. The run stops here, nothing of it is saved, and older checkpoints are kept. Look at the alerts "
+            "and the gradient norms in the report, and lower the learning rates or the reward's scale",
+            cause=cause,
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from td3_hpc.config import AlertConfig
+from td3_hpc.record import AlertChanged
 
 LEVELS = ("info", "warning", "critical")
 _MOST_WAITING = 100
@@ -35,15 +36,15 @@ class Notifier:
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def report(self, alert: dict[str, Any], text: str, step: int) -> None:
-        """Queue an alert (its fields in the record, and its one line) if its level is worth it; returns at once."""
-        if not self._channels or LEVELS.index(alert["level"]) < LEVELS.index(self._config.from_level):
+    def report(self, alert: AlertChanged, text: str, step: int) -> None:
+        """Queue an alert, with its one line of text, if its level is worth it; returns at once."""
+        if not self._channels or LEVELS.index(alert.level) < LEVELS.index(self._config.from_level):
             return
-        message = {"text": f"{self._run}, step {step}: {text}", "run": self._run, "step": step, **alert}
+        message = {"text": f"{self._run}, step {step}: {text}", "run": self._run, "step": step, **alert.as_line()}
         try:
             self._waiting.put_nowait(message)
         except queue.Full:
-            self._failures.put(f"{alert['name']}: {_MOST_WAITING} notifications are waiting already; this one is lost")
+            self._failures.put(f"{alert.name}: {_MOST_WAITING} notifications are waiting already; this one is lost")
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="notifier", daemon=True)

@@ -9,6 +9,17 @@ import numpy as np
 
 from td3_hpc.config import StageConfig
 from td3_hpc.driving.reward import COMPONENTS
+from td3_hpc.errors import UserError
+from td3_hpc.record import (
+    AlertChanged,
+    CheckpointFailed,
+    EpisodeEnded,
+    GradientReading,
+    Interval,
+    MechanismSample,
+    NotificationFailed,
+    RunRecord,
+)
 from td3_hpc.replay import Batch, ReplayBuffer
 from td3_hpc.td3 import MechanismCheck, TD3Agent, UpdateStats
 from td3_hpc.training.evaluation.cycle import EvaluationResult
@@ -18,7 +29,6 @@ from td3_hpc.training.monitors.growth import GrowthMonitor
 from td3_hpc.training.monitors.limits import gradient_limits, limits
 from td3_hpc.training.monitors.mechanism_sampling import MechanismMonitor
 from td3_hpc.training.monitors.notify import Notifier
-from td3_hpc.training.record import RunRecord
 from td3_hpc.training.telemetry.accumulator import Accumulator
 from td3_hpc.training.telemetry.console import RunConsole
 from td3_hpc.training.telemetry.replay_contents import replay_contents
@@ -152,17 +162,19 @@ class Telemetry:
     # ---- rarer events ---------------------------------------------------------------------------------------------
     def episode(self, index: int, first_step: int, step: int, seed: int, summary: Mapping[str, Any]) -> None:
         """An episode has ended; `summary` is the environment's `info["episode"]`."""
-        self._record.append("episode", index=index, first_step=first_step, last_step=step, seed=seed, **summary)
+        fields = {"index": index, "first_step": first_step, "last_step": step, "seed": seed, **summary}
+        self._record.append(EpisodeEnded.model_validate(fields))
         for name, value in summary.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 self._tensorboard.scalar(f"episode/{name}", value, step)
 
     def evaluation(self, result: EvaluationResult, step: int) -> None:
         """An evaluation cycle is complete."""
-        self._record.append("evaluation", **result.as_fields())
-        for name, value in result.means().items():
+        event = result.as_event()
+        means = event.means
+        self._record.append(event)
+        for name, value in means.items():
             self._tensorboard.scalar(f"evaluation/{name}", value, step)
-        means = result.means()
         self._console.line(
             f"step {step}: evaluation {result.cycle}, {len(result.episodes)} episodes, return {means['return']:.2f}, "
             f"route completion {means['route_completion']:.0%}, {result.seconds:.0f} s"
@@ -174,9 +186,9 @@ class Telemetry:
         if broken:
             raise self._non_finite(where, broken)
 
-    def checkpoint_failed(self, step: int, error: str) -> None:
+    def checkpoint_failed(self, step: int, error: UserError) -> None:
         """A checkpoint in the background could not be written; the run goes on."""
-        self._record.append("checkpoint_failed", at_step=step, error=error)
+        self._record.append(CheckpointFailed(at_step=step, code=error.code, error=str(error)))
         self._console.line(f"step {step}: {error}")
 
     # ---- checkpoint -----------------------------------------------------------------------------------------------
@@ -206,7 +218,8 @@ class Telemetry:
             summary |= {f"parameters/{name}": norm for name, norm in self._agent.parameter_norms().items()}
             summary |= replay_contents(self._replay)
         summary["steps_per_second"] = self._steps_in_interval_here / seconds
-        self._record.append("interval", first_step=self._interval_first_step, last_step=step, **summary)
+        steps = {"first_step": self._interval_first_step, "last_step": step}
+        self._record.append(Interval.model_validate({**steps, **summary}))
         for name, value in summary.items():
             self._tensorboard.scalar(name if "/" in name else f"train/{name}", value, step)
         for change in self.alerts.observe_interval(summary):
@@ -230,15 +243,15 @@ class Telemetry:
 
     def _write_gradients(self, stats: UpdateStats, updates: int, step: int) -> None:
         norms, clipped, trends = stats.grad_norms_before, stats.grad_norms_after, self._growth.trends
+        limited = {group: trend for group, trend in trends.items() if group in self._growth.limits}
         self._record.append(
-            "gradients",
-            update=updates,
-            before_clipping=norms,
-            after_clipping=clipped,
-            growth={group: trend.factor for group, trend in trends.items()},
-            updates_to_limit={
-                group: trend.updates_to_limit for group, trend in trends.items() if group in self._growth.limits
-            },
+            GradientReading(
+                update=updates,
+                before_clipping=norms,
+                after_clipping=clipped,
+                growth={group: trend.factor for group, trend in trends.items()},
+                updates_to_limit={group: trend.updates_to_limit for group, trend in limited.items()},
+            )
         )
         for group, norm in norms.items():
             self._tensorboard.scalar(f"gradients/{group}", norm, step)
@@ -251,7 +264,7 @@ class Telemetry:
 
     def _note_mechanisms(self, check: MechanismCheck, step: int) -> None:
         faults = check.faults()
-        self._record.append("mechanisms", **check.as_fields())
+        self._record.append(MechanismSample(**vars(check), faults=faults))
         self._tensorboard.scalar("mechanisms/target_max_error", check.target_max_error, step)
         self._interval.count("mechanism_checks")
         self._interval.count("mechanism_faults", len(faults))
@@ -268,16 +281,16 @@ class Telemetry:
         """Write an alert that is raised or over to the record, TensorBoard and the log, and tell who wants to know."""
         if change is None:
             return
-        fields = {**change.as_fields(), **(details or {})}
-        self._record.append("alert", **fields)
+        event = AlertChanged.model_validate({**change.as_fields(), **(details or {})})
+        self._record.append(event)
         self._tensorboard.scalar(f"alerts/{change.limit.name}", float(change.active), step)
         self._tensorboard.text("alerts", str(change), step)
         self._console.line(f"step {step}: {change}")
-        self._notifier.report(fields, str(change), step)
+        self._notifier.report(event, str(change), step)
 
     def _note_failed_notifications(self) -> None:
         for failure in self._notifier.failures():
-            self._record.append("notification_failed", reason=failure)
+            self._record.append(NotificationFailed(reason=failure))
             self._console.line(f"step {self._record.step}: an alert could not be told: {failure}")
 
 

@@ -24,6 +24,11 @@ def record(run_dir: Path, *events: dict) -> None:
     (run_dir / "record.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
 
 
+def interval(last_step: int, rate: float) -> dict:
+    steps = {"step": last_step, "first_step": last_step - 9, "last_step": last_step}
+    return {"event": "interval", **steps, "steps_per_second": rate}
+
+
 def test_attempts_are_counted_from_the_stated_rate(tmp_path: Path) -> None:
     # 1e6 / 10 + 100 cycles of 3 episodes of 1000 decisions / 10 = 130,000 s, in attempts of 600 - 3 - 0.5 minutes.
     found = check_walltime(plan(tmp_path / "run", *MILLION, rate=10, walltime_minutes=600, scheduler="slurm"))
@@ -48,7 +53,7 @@ def test_the_doctors_rate_is_used_for_its_kind_of_simulator_only(tmp_path: Path)
 
 def test_a_run_that_has_begun_counts_what_is_left_at_its_own_rate(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    record(run, {"event": "interval", "steps_per_second": 9.0}, {"event": "interval", "steps_per_second": 5.0})
+    record(run, interval(10, 9.0), interval(20, 5.0))
     (run / "state").mkdir()
     (run / "state" / "checkpoint-e0001-s000000600-0003.json").touch()
 
@@ -104,7 +109,7 @@ def test_the_signal_comes_early_enough_for_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_the_time_of_a_checkpoint_is_this_runs_own_where_it_has_saved(tmp_path: Path) -> None:
-    record(tmp_path / "run", {"event": "checkpoint", "seconds": 100.0}, {"event": "checkpoint", "seconds": 60.0})
+    record(tmp_path / "run", *({"event": "checkpoint", "step": 10, "seconds": seconds} for seconds in (100.0, 60.0)))
 
     with pytest.raises(Mistake, match=r"takes 100\.0 s \(this run's record\)"):
         check_signal_lead(plan(tmp_path / "run", result=doctor()))

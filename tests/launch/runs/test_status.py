@@ -55,7 +55,7 @@ def test_without_slurm_it_tells_what_the_directories_tell_and_that_it_is_not_all
 def test_a_run_of_its_own_and_its_alerts(tmp_path: Path) -> None:
     run = make_run(
         tmp_path,
-        event("attempt", 0, 0.0),
+        event("attempt", 0, 0.0, epoch=1),
         interval(1, 10, 10.0),
         event("alert", 10, 10.0, name="q_magnitude", active=True),
         interval(11, 20, 20.0),
@@ -95,7 +95,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_slurm")
 def test_a_run_that_started_and_whose_job_is_unknown_keeps_its_last_state(campaign: Path) -> None:
     run = campaign / "a" / "seed-1"
-    (run / "record.jsonl").write_text(event("attempt", 0, 0.0))
+    (run / "record.jsonl").write_text(event("attempt", 0, 0.0, epoch=1))
     (run / JOBS_FILE).write_text("0 12_1\n")
 
     status = read_status([campaign])

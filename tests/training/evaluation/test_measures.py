@@ -5,22 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from td3_hpc.record import EpisodeSummary
 from td3_hpc.training.evaluation.measures import MEASURES, estimates, estimates_over_runs
 
 DECISION_S = 0.1
 
 
 def episode(completion=1.0, reason="route_completed", metres=300.0, decisions=400, collisions=0, lines=0):
-    return {
-        "return": completion * 100,
-        "length": decisions,
-        "route_completion": completion,
-        "distance_m": metres,
-        "collisions": collisions,
-        "lane_invasions": lines,
-        "reward_components": {"comfort": -0.5},
-        "end_reason": reason,
-    }
+    return EpisodeSummary(
+        return_=completion * 100,
+        length=decisions,
+        route_completion=completion,
+        route_length_m=500.0,
+        distance_m=metres,
+        mean_speed_kmh=0.0,
+        collisions=collisions,
+        lane_invasions=lines,
+        reward_components={"comfort": -0.5},
+        end_reason=reason,
+    )
 
 
 def test_figures_of_two_episodes_by_hand():
@@ -56,7 +59,7 @@ episodes = st.builds(
 @given(st.lists(episodes, min_size=1, max_size=12))
 def test_an_interval_lies_within_the_extremes_and_is_the_same_again(driven):
     figures = estimates(driven, DECISION_S)
-    completions = [100 * item["route_completion"] for item in driven]
+    completions = [100 * item.route_completion for item in driven]
     figure = figures["route completion"]
     assert min(completions) - 1e-9 <= figure.low <= figure.high <= max(completions) + 1e-9
     assert figures == estimates(driven, DECISION_S)

@@ -9,13 +9,14 @@ import psutil
 import pytest
 
 from td3_hpc.config import AlertConfig
+from td3_hpc.record import AlertChanged
 from td3_hpc.training.monitors.notify import Notifier
 from tests.processes import wait_until_gone
 
-ALERT = {"name": "q_magnitude", "level": "critical", "active": True, "value": float("nan"), "limit": 420.0}
+ALERT = AlertChanged(name="q_magnitude", level="critical", active=True, value=float("nan"), limit=420.0)
 
 
-def tell(config: dict, alert: dict = ALERT) -> Notifier:
+def tell(config: dict, alert: AlertChanged = ALERT) -> Notifier:
     notifier = Notifier(AlertConfig.model_validate(config), "1k")
     notifier.report(alert, "ALERT (critical) q_magnitude", 700)
     notifier.close()
@@ -65,7 +66,7 @@ def test_a_webhook_gets_it_by_post(server):
 
 @pytest.mark.parametrize(("level", "told"), [("info", 0), ("warning", 1), ("critical", 1)])
 def test_levels_below_the_configured_one_are_not_told(server, level, told):
-    tell({"webhook": server.url}, {**ALERT, "level": level})
+    tell({"webhook": server.url}, ALERT.model_copy(update={"level": level}))
     assert len(server.posted) == told
 
 

@@ -45,9 +45,7 @@ def main() -> int:
     log("started", step=step, environment=dict(os.environ), config=Path(sys.argv[2]).read_text())
     if int(os.environ.get("SLURM_RESTART_COUNT", 0)) < plan.get("simulator_from", 0):
         with (run / "record.jsonl").open("a") as record:
-            record.write(
-                '{"event": "attempt"}\n{"event": "failed", "reason": "hung, after 3 restarts, never ready: ..."}\n'
-            )
+            record.write('{"event": "attempt"}\n{"event": "failed", "code": "simulator_never_ready"}\n')
         return EXIT_FAILED
     if plan.get("gets_nowhere"):
         return EXIT_PREEMPTED

@@ -1,8 +1,7 @@
-"""The record of a run: an append-only file of JSON lines, from which every report is made.
+"""The one writer of records.
 
-Each line holds `event`, `step` (the last completed one), `time` (UTC seconds since 1970) and the event's own fields.
-A line is written at once, so a killed run leaves at most one cut line, which readers skip. On a full disk lines wait in
-memory until there is space.
+An event's line is written at once, so a killed run leaves at most one cut line, which the reader skips. On a full disk
+lines wait in memory until there is space.
 """
 
 import contextlib
@@ -10,34 +9,24 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from td3_hpc.durable import replace_file
+from td3_hpc.record.base import KINDS, Event
 
 RECORD_FILE = "record.jsonl"
-CONFIG_FILE = "config.yaml"
-
-#: Events of an attempt's own life. They stay when the record is cut back to a checkpoint: they did happen.
-HISTORY_EVENTS = frozenset({"attempt", "simulator", "worker", "checkpoint", "checkpoint_failed", "stopped", "failed"})
-
-
-def read_record(path: Path) -> Iterator[dict[str, Any]]:
-    """The events of a record in order; a line that is not whole JSON is skipped."""
-    with path.open("rb") as file:
-        for line in file:
-            event = _parse(line)
-            if event is not None:
-                yield event
 
 
 class RunRecord:
     """Writes the record of one run directory."""
 
     def __init__(self, run_dir: Path, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives the seconds since 1970."""
         self.path = run_dir / RECORD_FILE
         self.step = 0
+        """Last completed step, which every event notes."""
         self._clock = clock
         self._file: BinaryIO | None = None
         self._waiting = bytearray()
@@ -49,13 +38,14 @@ class RunRecord:
             self._cut(keep_bytes)
         self._file = self.path.open("ab", buffering=0)
 
-    def append(self, event: str, **fields: Any) -> None:
-        """Write one event; numbers may be numpy's, NaN and infinities are written as NaN and Infinity."""
+    def append(self, event: Event) -> None:
+        """Write one event, with the current step and time; NaN and infinities are written as NaN and Infinity."""
         if self._file is None:
             raise RuntimeError("the record is not open")
-        line = {"event": event, "step": self.step, "time": round(self._clock(), 3), **fields}
+        head = {"event": event.kind, "step": self.step, "time": round(self._clock(), 3)}
+        line = {**head, **{name: value for name, value in event.as_line().items() if name not in head}}
         with self._lock:
-            self._waiting += json.dumps(line, default=_plain).encode() + b"\n"
+            self._waiting += json.dumps(line).encode() + b"\n"
             self._write(self._file)
 
     def size(self) -> int:
@@ -68,6 +58,7 @@ class RunRecord:
         return os.fstat(self._file.fileno()).st_size + len(self._waiting)
 
     def close(self) -> None:
+        """Write what waits, as far as the disk takes it, and close the file."""
         if self._file is not None:
             self._write(self._file)
             self._file.close()
@@ -87,22 +78,11 @@ class RunRecord:
             replace_file(self.path, kept + b"".join(history))
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None
-
-
 def _is_history(line: bytes) -> bool:
-    event = _parse(line)
-    return event is not None and line.endswith(b"\n") and event["event"] in HISTORY_EVENTS
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot stand in the record")
+    """Whether a line is a whole event that stays when the record is cut back."""
+    try:
+        event: Any = json.loads(line)
+    except ValueError:
+        return False
+    kind = KINDS.get(str(event.get("event"))) if isinstance(event, dict) else None
+    return kind is not None and kind.history and line.endswith(b"\n")

@@ -1,0 +1,414 @@
+"""The schema of the record: one frozen class per kind of event.
+
+The names of fields in a line are those of the attributes, but for an alias (`return`, `replay/fill`) and for families,
+whose entries stand by themselves (`reward/progress`). A new field has a default, so that older records are still read;
+telemetry writes a new number of an interval to TensorBoard by itself. The kinds' names in the file never change.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from td3_hpc.record.base import Event, Family, Fields
+
+Purpose = Literal["training", "evaluation"]
+
+
+# ---- the attempt and its end
+class Environment(BaseModel):
+    """Where and with what an attempt computes: versions, processor, digests (see `training/state.py`)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    host: str = "–"
+    job: str = ""
+    code_sha256: str = ""
+
+
+class AttemptStarted(Event, kind="attempt", history=True):
+    """A process began to work on the run."""
+
+    format: int = 1
+    """Number of the record's schema from here on; records without it are of format 1."""
+    epoch: int
+    """Number of the attempt's claim of the run directory, from 1 in each stage."""
+    resumed_from: int | None = None
+    """Step of the checkpoint that it continues (steps); null for none."""
+    not_exact: list[str] = []
+    """Since when the run is not exact and why, one text for each time; empty: exact throughout."""
+    messages: list[str] = []
+    """What the checkpoint store had to say on opening the directory."""
+    pid: int | None = None
+    """Process number of the learner on its host."""
+    environment: Environment = Environment()
+    """Where and with what it computes."""
+
+
+class RunStopped(Event, kind="stopped", history=True):
+    """A signal stopped the attempt; a checkpoint is saved."""
+
+    signal: str = "a signal"
+    """Name of the signal."""
+    memory_peak_mib: int | None = None
+    """Largest resident size of the learner in this attempt (MiB)."""
+
+
+class RunFailed(Event, kind="failed", history=True):
+    """An error ended the attempt."""
+
+    code: str = "error"
+    """Kind of the failure, for programs (`FailureCode` in `errors.py`)."""
+    reason: str = ""
+    """The whole message: what happened, where, what to do."""
+    cause: str = ""
+    """What happened, without the advice."""
+    simulator: int | None = None
+    """Number of the training simulator at fault, from 0, where there are several."""
+
+
+class RunFinished(Event, kind="finished"):
+    """All steps are done."""
+
+    updates: int = 0
+    """TD3 updates of the run (updates)."""
+    actor_updates: int = 0
+    """Actor updates of the run (updates)."""
+    episodes: int = 0
+    """Training episodes that have ended (episodes)."""
+    evaluations: int = 0
+    """Completed evaluation cycles (cycles)."""
+    replay_rows: int = 0
+    """Rows that the replay buffer holds (rows)."""
+    memory_peak_mib: int | None = None
+    """Largest resident size of the learner in this attempt (MiB)."""
+
+
+# ---- simulators and workers
+class SimulatorChanged(Event, kind="simulator", history=True):
+    """A simulator changed its state, as its supervisor saw it."""
+
+    purpose: Purpose
+    """What it is for."""
+    simulator: int | None = None
+    """Which of several training simulators, from 0."""
+    state: str
+    """`started`, `ready`, `died`, `hung`, `lost`, `outgrown`, `recycled`, `failed` or `supervisor_lost`."""
+    generation: int = 0
+    """Which start of the server it concerns, from 1."""
+    detail: str = ""
+    """The exit code or signal, the reason, the versions, for people."""
+    code: str | None = None
+    """For `failed`: the kind of failure (`FailureCode` in `errors.py`)."""
+    seconds: float | None = None
+    """For `ready` the time since the start, for the end of a generation the time that it lived (seconds)."""
+    lines: list[str] = []
+    """Last lines of the server's log, where it ended unasked."""
+    host: str | None = None
+    """Address where it listens."""
+    port: int | None = None
+    """First of its ports."""
+    pid: int | None = None
+    """Process number of the server on its host."""
+    bad_input: bool = False
+    """For `failed`: the configuration is at fault, so that a restart cannot help."""
+
+
+class WorkerReplaced(Event, kind="worker", history=True):
+    """An environment's worker process was lost; another takes its place."""
+
+    purpose: Purpose
+    """Which environment it drove."""
+    simulator: int | None = None
+    """Which of several training simulators, from 0."""
+    state: Literal["lost"] = "lost"
+    """What happened to it."""
+    reason: str = ""
+    """How it was lost, for people."""
+    decision: int = 0
+    """Completed decisions of its episode (decisions)."""
+    attempt: int = 1
+    """Which attempt at the same step failed, from 1."""
+
+
+class EpisodeNotReproduced(Event, kind="episode_not_reproduced"):
+    """An episode in progress could not be rebuilt on a new simulator; it ends, truncated."""
+
+    purpose: Purpose
+    """Which environment it was in."""
+    simulator: int | None = None
+    """Which of several training simulators, from 0."""
+    seed: int = 0
+    """Seed of the episode."""
+    exact_decisions: int = 0
+    """Decisions from its start that were reproduced (decisions)."""
+
+
+# ---- driving
+class EpisodeSummary(Fields):
+    """What came of a whole episode, as the environment tells it (`info["episode"]`)."""
+
+    end_reason: str
+    """Why it ended: `route_completed`, `collision`, `off_road`, `off_route`, `stuck`, `time_limit`."""
+    return_: float = Field(alias="return")
+    """Sum of the rewards (1)."""
+    length: int
+    """Its decisions (decisions)."""
+    route_completion: float
+    """Share of the route that was driven ([0, 1])."""
+    route_length_m: float
+    """Length of the route (metres)."""
+    distance_m: float
+    """Distance driven (metres)."""
+    mean_speed_kmh: float
+    """Mean speed (km/h)."""
+    collisions: int
+    """Collisions (1)."""
+    lane_invasions: int
+    """Lane markings crossed (1)."""
+    reward_components: dict[str, float]
+    """Sum of each weighted reward component (1)."""
+    route: int | None = None
+    """Number of the held-out route; null in training."""
+
+
+class EpisodeEnded(Event, kind="episode"):
+    """A training episode ended. What was not measured, since its simulator was lost, is null."""
+
+    index: int = 0
+    """Number of the episode within the run, from 0."""
+    first_step: int = 0
+    """Step of the run that its first decision is (steps)."""
+    last_step: int = 0
+    """Step at which it ended (steps)."""
+    seed: int = 0
+    """Seed of the episode."""
+    end_reason: str | None = None
+    """As in `EpisodeSummary`, or `simulator_lost`, `not_reproduced`."""
+    return_: float | None = Field(default=None, alias="return")
+    """Sum of the rewards (1)."""
+    length: int | None = None
+    """Its decisions (decisions)."""
+    route_completion: float | None = None
+    """Share of the route that was driven ([0, 1])."""
+    route_length_m: float | None = None
+    """Length of the route (metres)."""
+    distance_m: float | None = None
+    """Distance driven (metres)."""
+    mean_speed_kmh: float | None = None
+    """Mean speed (km/h)."""
+    collisions: int | None = None
+    """Collisions (1)."""
+    lane_invasions: int | None = None
+    """Lane markings crossed (1)."""
+    reward_components: dict[str, float] | None = None
+    """Sum of each weighted reward component (1)."""
+
+
+class EvaluationCycle(Event, kind="evaluation"):
+    """The deterministic policy drove whole episodes on held-out routes."""
+
+    cycle: int
+    """Number of the cycle, from 1."""
+    means: dict[str, float]
+    """Mean over the episodes of the measures of `EpisodeSummary` that are numbers."""
+    episodes: list[EpisodeSummary]
+    """Each whole episode."""
+    lost: int = 0
+    """Episodes that a lost simulator cut off; they were repeated (episodes)."""
+    seconds: float | None = None
+    """Wall-clock time of the cycle (seconds)."""
+
+
+# ---- learning
+class Interval(Event, kind="interval"):
+    """Means, extremes and counts over `logging.interval_steps` steps. A number without a reading is null."""
+
+    first_step: int
+    """First step of the interval (steps)."""
+    last_step: int
+    """Last step of the interval (steps)."""
+    steps_per_second: float | None = None
+    """Speed, from the wall clock (steps/s)."""
+    dimension_errors: int | None = None
+    """Observations of another shape or type than announced (observations)."""
+    non_finite: int | None = None
+    """Observations, rewards and updates that held NaN or infinity (1)."""
+    random_actions: int = 0
+    """Decisions drawn at random (decisions)."""
+    policy_actions: int = 0
+    """Decisions of the policy, with its noise (decisions)."""
+    reward: float | None = None
+    """Mean reward of a decision (1)."""
+    rewards: Annotated[dict[str, float], Family("reward/")] = {}
+    """Mean of each weighted reward component (1)."""
+    reward_magnitudes: Annotated[dict[str, float], Family("reward_magnitude/")] = {}
+    """Mean of each component's absolute value (1)."""
+    reward_shares: Annotated[dict[str, float], Family("reward_share/")] = {}
+    """Share of each component in the magnitude of all ([0, 1])."""
+    action_saturation: float | None = None
+    """Share of the decisions' components beyond 0.99 ([0, 1])."""
+    image_min: float | None = None
+    """Darkest pixel, scaled ([-1, 1])."""
+    image_max: float | None = None
+    """Brightest pixel, scaled ([-1, 1])."""
+    vector_min: float | None = None
+    """Smallest number of the observations' vectors ([-1, 1])."""
+    vector_max: float | None = None
+    """Largest number of the observations' vectors ([-1, 1])."""
+    updates: int = 0
+    """TD3 updates (updates)."""
+    actor_updates: int = 0
+    """Actor updates (updates)."""
+    critic_loss: float | None = None
+    """Mean loss of the twin critics (1)."""
+    actor_loss: float | None = None
+    """Mean loss of the actor (1)."""
+    q_mean: float | None = None
+    """Mean Q value (1)."""
+    q_abs_max: float | None = None
+    """Largest |Q| (1)."""
+    twin_disagreement: float | None = None
+    """Mean |Q1 - Q2| (1)."""
+    td_error: float | None = None
+    """Mean absolute temporal-difference error (1)."""
+    policy_saturation: float | None = None
+    """Share of the policy's actions beyond 0.99, at its updates ([0, 1])."""
+    gradient_maxima: Annotated[dict[str, float], Family("gradient/", "_max")] = {}
+    """Largest gradient norm of each parameter group before clipping (L2 norm)."""
+    mechanism_checks: int = 0
+    """Updates that were recomputed (updates)."""
+    mechanism_faults: int = 0
+    """Faults found in them (1)."""
+    parameter_norms: Annotated[dict[str, float], Family("parameters/")] = {}
+    """Norm of each network's parameters at the interval's end (L2 norm)."""
+    replay_transitions: int | None = Field(default=None, alias="replay/transitions")
+    """Transitions that the replay buffer holds (transitions)."""
+    replay_fill: float | None = Field(default=None, alias="replay/fill")
+    """How full the buffer is ([0, 1])."""
+    replay_episodes: int | None = Field(default=None, alias="replay/episodes")
+    """Ended episodes in the buffer (episodes)."""
+    replay_terminated: float | None = Field(default=None, alias="replay/terminated")
+    """Share of them that terminated ([0, 1])."""
+    replay_truncated: float | None = Field(default=None, alias="replay/truncated")
+    """Share of them that were truncated ([0, 1])."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps it covers."""
+        return self.last_step - self.first_step + 1
+
+
+class GradientReading(Event, kind="gradients"):
+    """Gradient norms at one update, every `logging.gradient_interval_updates`."""
+
+    update: int
+    """Number of the update (updates)."""
+    before_clipping: dict[str, float]
+    """Norm of each parameter group (L2 norm)."""
+    after_clipping: dict[str, float] = {}
+    """The same after clipping (L2 norm)."""
+    growth: dict[str, float | None] = {}
+    """Fitted growth of each group's norm (factor per 100 updates)."""
+    updates_to_limit: dict[str, float | None] = {}
+    """When the fitted norm reaches the group's limit (updates); null: not at this rate."""
+
+
+class MechanismSample(Event, kind="mechanisms"):
+    """One update computed a second time, to see that TD3's mechanisms work in it (td3/mechanism_check.py)."""
+
+    update: int
+    """Number of the update (updates)."""
+    target_max_error: float
+    """Largest difference of a target from r + γ (1 - terminated) min(Q1', Q2') (share of the largest |Q'|)."""
+    target_tolerance: float
+    """What rounding explains of it (share of the largest |Q'|)."""
+    minimum_share: float = 0.0
+    """Mean distance of Q1' and Q2' (share of the largest |Q'|)."""
+    smoothing_max: float
+    """Largest absolute noise on the target policy's actions (1)."""
+    smoothing_expected_max: float
+    """The same, drawn from a copy of the generator (1)."""
+    noise_clip: float
+    """Bound of the noise (1)."""
+    actor_updated: bool
+    """Whether the actor's parameters changed."""
+    expected_actor_update: bool
+    """Whether this is a `policy_freq`-th update."""
+    actor_updates: int
+    """Actor updates so far (updates)."""
+    expected_actor_updates: int
+    """update / policy_freq (updates)."""
+    targets_moved: bool
+    """Whether a target network changed."""
+    target_move_max_error: float = 0.0
+    """Largest difference of a target network from target + τ (online - target) (share of its tensor's largest)."""
+    faults: list[str] = []
+    """What is not as TD3 prescribes, for people."""
+
+
+# ---- alerts and checkpoints
+class AlertChanged(Event, kind="alert"):
+    """A watched number crossed its limit, or is clear of it again."""
+
+    name: str
+    """Name of the alert."""
+    level: Literal["info", "warning", "critical"] = "warning"
+    """How serious it is."""
+    active: bool
+    """True: raised, False: over."""
+    value: float = float("nan")
+    """The newest reading, in the watched number's unit."""
+    limit: float = float("nan")
+    """What it must not exceed."""
+    meaning: str = ""
+    """What it means and what to do, for people."""
+    where: str | None = None
+    """For NaN or infinity: in what."""
+    names: list[str] = []
+    """For NaN or infinity: the names of the numbers."""
+    faults: list[str] = []
+    """For TD3's mechanisms: what is wrong, for people."""
+    factor: float | None = None
+    """For growth: fitted factor (per 100 updates)."""
+    significance: float | None = None
+    """For growth: by how much rising pairs outnumber falling ones (standard deviations)."""
+    norm: float | None = None
+    """For growth: the fitted norm (L2 norm)."""
+    updates_to_limit: float | None = None
+    """For growth: when the fitted norm reaches its limit (updates)."""
+
+
+class NotificationFailed(Event, kind="notification_failed"):
+    """An alert could not be sent to the user's command or webhook."""
+
+    reason: str
+    """Why, for people."""
+
+
+class CheckpointSaved(Event, kind="checkpoint", history=True):
+    """A checkpoint is durable."""
+
+    name: str = ""
+    """Name of its manifest."""
+    at_step: int = 0
+    """Its step (steps)."""
+    bytes: int = 0
+    """Written for it; what earlier ones wrote is not counted (bytes)."""
+    seconds: float | None = None
+    """From the snapshot until it was durable (seconds)."""
+    written_again: list[str] = []
+    """Segments whose file was gone or cut off; their rows are in this checkpoint's own files."""
+    signal: str | None = None
+    """The stop signal that asked for it."""
+    stage_end: bool = False
+    """Whether it is the stage's last."""
+
+
+class CheckpointFailed(Event, kind="checkpoint_failed", history=True):
+    """A checkpoint could not be written; the run goes on."""
+
+    at_step: int = 0
+    """Its step (steps)."""
+    code: str = "error"
+    """Kind of the failure, for programs (`FailureCode` in `errors.py`)."""
+    error: str = ""
+    """The whole message, for people."""
