@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from td3_hpc.record.base import FORMAT, KINDS, Event, families
-from td3_hpc.record.events import AttemptStarted
 from td3_hpc.record.older import upgrade
+from td3_hpc.record.run_events import AttemptStarted
 
 EventType = TypeVar("EventType", bound=Event)
 

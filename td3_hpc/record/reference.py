@@ -5,7 +5,7 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin
 
 from td3_hpc.record.base import FORMAT, KINDS, Event, Fields, families
-from td3_hpc.record.events import EpisodeSummary
+from td3_hpc.record.measured_events import EpisodeSummary
 
 _INTRODUCTION = f"""# The record
 
@@ -39,7 +39,8 @@ _NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", t
 
 def record_reference() -> str:
     """The document, in Markdown."""
-    return "\n".join([_INTRODUCTION, *(_kind(kind) for kind in KINDS.values()), _section("Episode", EpisodeSummary)])
+    kinds = [_kind(KINDS[name]) for name in sorted(KINDS)]
+    return "\n".join([_INTRODUCTION, *kinds, _section("An evaluation's episode", EpisodeSummary)])
 
 
 def _kind(kind: type[Event]) -> str:

@@ -18,13 +18,13 @@ from td3_hpc.record import (
     FORMAT,
     RECORD_FILE,
     AttemptStarted,
+    Environment,
     RunFailed,
     RunFinished,
     RunRecord,
     RunStopped,
     read_events,
 )
-from td3_hpc.record.events import Environment
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.supervision.supervisor_handle import SimulatorFailed
