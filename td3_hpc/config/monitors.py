@@ -56,7 +56,7 @@ class AlertConfig(ConfigSection):
 
 
 class MonitorsConfig(ConfigSection):
-    """Monitors and alerts; see docs/monitors-and-alerts.md."""
+    """Monitors and alerts; see docs/operate.md."""
 
     gradient_limits: GradientLimits = GradientLimits()
     growth: GrowthConfig = GrowthConfig()
