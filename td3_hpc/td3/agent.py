@@ -1,4 +1,4 @@
-"""TD3 (Fujimoto, van Hoof, Meger 2018, "Addressing Function Approximation Error in ActorNetwork-Critic Methods")."""
+"""TD3 (Fujimoto, van Hoof, Meger 2018, "Addressing Function Approximation Error in Actor-Critic Methods")."""
 
 import copy
 from collections.abc import Mapping
