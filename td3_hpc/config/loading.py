@@ -64,6 +64,16 @@ for _class in (_UniqueKeyLoader, _Dumper):
     )
 
 
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Text; where it holds a line end of Unicode's, in quotes, or YAML would read that as a space."""
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if set(text) & set("\x85\u2028\u2029") else None
+    )
+
+
+_Dumper.add_representer(str, _text)
+
+
 class _NotYaml(Exception):
     """Why a text is not YAML, in one line."""
 
