@@ -31,6 +31,7 @@ from td3_hpc.supervision.supervisor_handle import SimulatorFailed
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.device import choose_device
 from td3_hpc.training.loop import Components, TrainingLoop
+from td3_hpc.training.monitors.notify import read_channels
 from td3_hpc.training.seeding import derived_seed, generator
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import Simulation
@@ -58,6 +59,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
         return ExitCode.DONE
     choose_device(config)
+    read_channels(config.monitors.alerts)  # a mistake in them is told now, not with the first alert
     with StopFlag() as stop:
         store = CheckpointStore(run_dir, config.checkpoint)
         store.open_for_writing()

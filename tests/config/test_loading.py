@@ -120,7 +120,7 @@ def stages(draw):
 def test_what_is_written_is_read_back(tmp_path_factory, config):
     path = tmp_path_factory.getbasetemp() / "written.yaml"
     path.write_text(dump_yaml(config), encoding="utf-8")
-    assert load_stage(path) == config
+    assert load_stage(path).model_dump() == config.model_dump()  # where secrets are redacted
 
 
 def test_every_default_is_written_out():
