@@ -10,6 +10,7 @@ lineage.py     which checkpoints count: not those of a superseded writer
 compare.py     do two checkpoints hold the same bytes?
 adoption.py    a run that begins with another run's checkpoint
 retention.py   which checkpoints are kept
+errors.py      what is wrong with a checkpoint
 cli.py         td3-hpc checkpoint inspect | verify | diff | prune
 """
 

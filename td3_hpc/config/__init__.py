@@ -1,4 +1,20 @@
-"""Typed, validated configuration: one schema, read from YAML, frozen, passed down whole."""
+"""Typed, validated configuration: one schema, read from YAML, frozen, passed down whole.
+
+loading.py      from a YAML file and overrides to a configuration, and back
+base.py         the base class of every section
+stage.py        a stage, with all the sections below
+agent.py        networks, learning rates, the replay buffer
+environment.py  camera, route, traffic, reward, weather
+simulator.py    which simulator, and how long it is waited for
+training.py     steps, evaluation, checkpoints, logging
+monitors.py     limits whose crossing is an alert, and who is told
+gates.py        what a stage has to earn
+campaign.py     a campaign's file
+cluster.py      a cluster's profile
+secret.py       what is named by a variable or a file, and redacted in copies
+changes.py      what differs between two stages, and what may differ while a run goes on
+reference.py    the page of every key, from the schema
+"""
 
 from td3_hpc.config.agent import AgentConfig, ClipNorms, LearningRates, ReplayConfig
 from td3_hpc.config.environment import (
