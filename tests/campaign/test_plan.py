@@ -8,8 +8,8 @@ import yaml
 
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.errors import BadInput
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {
     "name": "small",
     "training": {"total_steps": 100, "learning_starts": 10},

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -17,8 +16,7 @@ from td3_hpc.checkpoint import store as store_module
 from td3_hpc.errors import UserError
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
 from tests.disks import fill_up, small_disk
-
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 class Writer:

@@ -11,8 +11,9 @@ from td3_hpc.errors import BadInput
 from td3_hpc.gates import findings, registry
 from td3_hpc.gates.history import evidence, read_history
 from td3_hpc.record import EpisodeEnded
+from tests.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "gates.md"
+DOCUMENT = ROOT / "docs" / "gates.md"
 
 
 def test_what_is_left_out_keeps_its_default():

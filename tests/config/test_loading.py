@@ -15,6 +15,7 @@ from td3_hpc.config import StageConfig, apply_overrides, dump_yaml, load_stage, 
 from td3_hpc.config.base import ConfigSection
 from td3_hpc.config.reference import sections
 from td3_hpc.errors import BadInput, ExitCode
+from tests.paths import ROOT
 
 MINIMAL = {"name": "small", "training": {"total_steps": 2000, "learning_starts": 500}}
 KEYS = {
@@ -406,7 +407,7 @@ def test_any_override_is_applied_or_refused(text):
 
 
 def test_the_stages_of_this_repository_are_valid():
-    paths = sorted((Path(__file__).parents[2] / "configs" / "stages").glob("*.yaml"))
+    paths = sorted((ROOT / "configs" / "stages").glob("*.yaml"))
     assert paths
     for path in paths:
         assert load_stage(path).name == path.stem

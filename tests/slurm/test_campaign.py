@@ -24,7 +24,8 @@ from td3_hpc.launch.jobs.job_states import read_queue
 from td3_hpc.launch.runs.cancel import cancel
 from td3_hpc.launch.runs.status import read_status
 from tests.campaign_stand_in import events, make_package, place, write_campaign
-from tests.slurm.cluster import ROOT, SlurmCluster, host_binds, wait_until
+from tests.paths import ROOT
+from tests.slurm.cluster import SlurmCluster, host_binds, wait_until
 
 pytestmark = pytest.mark.slurm
 BAD = {"agent.tau": 0.9}

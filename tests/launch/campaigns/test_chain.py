@@ -20,10 +20,9 @@ from td3_hpc.launch.campaigns.resume import resume
 from td3_hpc.launch.jobs.foreground import exclusive_lock
 from td3_hpc.launch.runs.cancel import cancel
 from tests.campaign_stand_in import events, make_package, place, write_campaign
+from tests.paths import ROOT
 from tests.processes import descendants
 from tests.slurm.cluster import wait_until
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

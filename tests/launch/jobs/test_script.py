@@ -10,8 +10,8 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.jobs.freeze import FrozenImage
 from td3_hpc.launch.jobs.script import job_name, render
 from td3_hpc.launch.jobs.submission import load_cluster, show
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 RUN = Path("/shared/runs/1k")
 IMAGE = FrozenImage(Path("/shared/images/it's.sif"), "123 456", "ab" * 32)
 

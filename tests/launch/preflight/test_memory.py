@@ -19,8 +19,7 @@ from td3_hpc.launch.preflight.memory import (
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 from tests.launch.preflight.plans import plan, stage
-
-ROOT = Path(__file__).parents[3]
+from tests.paths import ROOT
 
 
 @pytest.mark.parametrize("hidden", ["[256, 256]", "[8]", "[400, 300, 200]"])
