@@ -1,5 +1,4 @@
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from td3_hpc.checkpoint.manifest import manifest_paths, order_of, read_manifest
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import UserError
 from td3_hpc.replay import ReplayBuffer
+from tests.checkpoint.held_write import HeldWrite
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
 
 
@@ -132,21 +132,13 @@ def test_a_missing_segment_is_named(tmp_path):
 
 def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     store = open_store(tmp_path)
-    writing, may_go_on = threading.Event(), threading.Event()
-    real = store_module.tree_image
-
-    def held(*arguments):
-        writing.set()
-        assert may_go_on.wait(20)
-        return real(*arguments)
-
-    monkeypatch.setattr(store_module, "tree_image", held)
+    writing = HeldWrite(monkeypatch)
     rows = GrowingRows(10)
     store.save_in_background(1, tree(1), rows)
-    assert writing.wait(20)
+    writing.wait_until_begun()
     rows.sealed_row = 15  # training adds rows meanwhile
     assert store.poll() == []
-    may_go_on.set()
+    writing.go_on()
     store.save(2, tree(2), rows)  # a signal's save waits for the one under way
     assert [(outcome.step, outcome.error) for outcome in store.poll()] == [(1, None)]
     store.close()
