@@ -1,6 +1,7 @@
 """A Slurm batch pipeline for TD3 driving agents on CARLA: train, checkpoint, resume exactly, report.
 
 cli.py, __main__.py  the command line `td3-hpc`, which is `python -m td3_hpc`
+options.py           options that several commands have
 errors.py            errors that a user can act on, and exit codes
 durable.py           writing files that survive a crash
 formatting.py        numbers as text for people

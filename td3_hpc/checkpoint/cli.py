@@ -15,6 +15,7 @@ from td3_hpc.checkpoint.manifest import SET_ASIDE_DIR, STATE_DIR, Manifest, mani
 from td3_hpc.checkpoint.retention import prune as remove_unneeded
 from td3_hpc.config import CheckpointConfig, load_stage
 from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.options import AsJson
 
 app = typer.Typer(help="Look at, verify, compare and thin out checkpoints.", no_args_is_help=True)
 
@@ -22,7 +23,6 @@ Checkpoints = Annotated[
     list[Path],
     typer.Argument(help="Run directories, or state/checkpoint-*.json files.", show_default=False, metavar="PATH..."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
