@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.small_stage import SMALL, changed
+from tests.webhook import webhook
 
 
 class Run:
@@ -102,3 +103,11 @@ def make_run(tmp_path):
     """Factory: see `run_factory`."""
     with run_factory(tmp_path) as make:
         yield make
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """An https server that keeps what is posted to it."""
+    with webhook(tmp_path) as (server, certificate):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        yield server

@@ -2,16 +2,9 @@
 
 import pytest
 
-from tests.webhook import TOKEN, webhook
+from tests.webhook import TOKEN
 
 ALERTING = {"monitors.gradient_limits.actor": 1e-12, "training.total_steps": 30}
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    with webhook(tmp_path) as (server, certificate):
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        yield server
 
 
 def files_with_the_secret(directory):

@@ -12,7 +12,7 @@ from td3_hpc.errors import BadInput
 from td3_hpc.record import AlertChanged
 from td3_hpc.training.monitors.notify import Notifier, read_channels
 from tests.processes import wait_until_gone
-from tests.webhook import TOKEN, webhook
+from tests.webhook import TOKEN
 
 ALERT = AlertChanged(name="q_magnitude", level="critical", active=True, value=float("nan"), limit=420.0)
 
@@ -22,13 +22,6 @@ def tell(config: dict, alert: AlertChanged = ALERT) -> Notifier:
     notifier.report(alert, "ALERT (critical) q_magnitude", 700)
     notifier.close()
     return notifier
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    with webhook(tmp_path) as (server, certificate):
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        yield server
 
 
 def test_a_command_gets_the_alert_as_json(tmp_path):
