@@ -14,6 +14,7 @@ driving/             the environment, and the worker process that hosts it
 replay/              the replay buffer
 td3/                 networks, the update, exploration
 checkpoint/          state files, replay segments, manifests
+record/              what a run writes down: its schema, writer and reader
 training/            the loop, evaluation, monitors, telemetry
 gates/               judging a run
 campaign/            stages in a row, each of which must earn the next one

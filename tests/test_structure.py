@@ -31,6 +31,7 @@ OTHER_TESTS = {
     "td3/test_against_stable_baselines3.py": "the agent against another one",
     "td3/test_gpu.py": "the agent on a GPU",
     "test_benchmarks.py": "benchmarks/",
+    "test_documents.py": "docs/",
     "test_package.py": "the package's own __init__",
     "test_structure.py": "the package's structure",
     "training/test_checkpoint_contents.py": "whole runs: what their checkpoints hold",
@@ -129,9 +130,10 @@ def _way_back(start: str, after: dict[str, set[str]]) -> list[str]:
 
 
 # ---- who imports whom ----------------------------------------------------------------------------------------------
-def test_every_room_has_a_row():
+def test_every_room_has_a_row_and_every_row_a_room():
     rooms = {room(module) for module in modules()} - {""}
     assert rooms - set(table()) == set(), "give it a row in CONTRIBUTING.md's table of rooms"
+    assert set(table()) - rooms == set(), "the table names a room that there is not"
 
 
 def test_a_row_names_only_rooms_above_it():
