@@ -11,9 +11,10 @@ from rich.table import Column, Table
 from td3_hpc.checkpoint.compare import diff as compare
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.lineage import superseded_manifest_paths
-from td3_hpc.checkpoint.manifest import SET_ASIDE_DIR, STATE_DIR, Manifest, manifest_paths, problems, read_manifest
+from td3_hpc.checkpoint.manifest import Manifest, problems, read_manifest
 from td3_hpc.checkpoint.retention import prune as remove_unneeded
-from td3_hpc.config import CheckpointConfig, load_stage
+from td3_hpc.checkpoint_names import SET_ASIDE_DIR, STATE_DIR, manifest_paths
+from td3_hpc.config import CheckpointConfig, load_resolved
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.options import AsJson
 
@@ -107,7 +108,7 @@ def prune(
     """
     _manifest_paths(run)
     config_path = run / "config.yaml"
-    config = load_stage(config_path).checkpoint if config_path.exists() else CheckpointConfig()
+    config = load_resolved(config_path).checkpoint if config_path.exists() else CheckpointConfig()
     pruned = remove_unneeded(run, config, dry_run)
     if as_json:
         typer.echo(json.dumps({"dry_run": dry_run, **vars(pruned)}, indent=1))

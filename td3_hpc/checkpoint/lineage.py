@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from td3_hpc.checkpoint.manifest import STATE_DIR, Order, manifest_paths, order_of
 from td3_hpc.checkpoint.ownership import newest_epoch, read_epoch
+from td3_hpc.checkpoint_names import STATE_DIR, Order, manifest_paths, order_of
 
 
 def valid_manifest_paths(run_dir: Path) -> list[Path]:

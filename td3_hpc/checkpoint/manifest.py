@@ -1,7 +1,6 @@
 """A manifest makes a checkpoint: written last, it names every file with its size and checksum."""
 
 import json
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,18 +12,15 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.hdf5_file import checksum
+from td3_hpc.checkpoint_names import Order, manifest_name, order_of
+from td3_hpc.errors import BadInput
 
 FORMAT = 1
-STATE_DIR, REPLAY_DIR, SET_ASIDE_DIR = "state", "replay", "set-aside"
-_NAME = re.compile(r"^checkpoint-e(\d{4,})-s(\d{9,})-(\d{4,})\.json$")
-_FILE_NAME = re.compile(r"^\.?(?:checkpoint-e(\d{4,})-s\d{9,}|rows-e(\d{4,})-\d{12,}-\d{12,})-(\d{4,})\.(?:h5|json)")
 _BLOCK = 16 << 20
 _MAX_BYTES = 32 << 20
 """Of a manifest; 100,000 segments need half of it."""
 _STRICT = ConfigDict(strict=True, extra="forbid")
 
-Order = tuple[int, int, int]
-"""Epoch, step, number of the save: the highest is the newest."""
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -83,38 +79,21 @@ class Manifest:
         return json.dumps({**body, "checksum": checksum(_canonical(body))}, indent=1).encode()
 
 
-def manifest_name(order: Order) -> str:
-    """File name of a manifest."""
-    return f"checkpoint-e{order[0]:04}-s{order[1]:09}-{order[2]:04}.json"
-
-
-def order_of(path: Path) -> Order | None:
-    """Epoch, step and number that a manifest's file name tells; None for another file."""
-    match = _NAME.match(path.name)
-    return (int(match.group(1)), int(match.group(2)), int(match.group(3))) if match else None
-
-
-def save_of(path: Path) -> tuple[int, int] | None:
-    """Epoch and number of the save that a file's name tells, half-written ones included; None for another file."""
-    match = _FILE_NAME.match(path.name)
-    return (int(match.group(1) or match.group(2)), int(match.group(3))) if match else None
-
-
-def manifest_paths(run_dir: Path) -> list[Path]:
-    """The manifests of a run, the newest first."""
-    found = [(order, path) for path in (run_dir / STATE_DIR).glob("checkpoint-*.json") if (order := order_of(path))]
-    return [path for _, path in sorted(found, reverse=True)]
-
-
 def read_manifest(path: Path) -> Manifest:
-    """The manifest in a file. Raises CheckpointDamaged."""
+    """The manifest in a file. Raises CheckpointDamaged, and BadInput for one that a later version wrote."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _MAX_BYTES:
             raise CheckpointDamaged(f"{path}: not a manifest's file")
         body = json.loads(path.read_bytes())
         stated = body.pop("checksum")
-        if body.get("format") != FORMAT or checksum(_canonical(body)) != stated:
+        number = body.get("format")
+        if type(number) is not int or number < 1 or checksum(_canonical(body)) != stated:
             raise CheckpointDamaged(f"{path}: the manifest is damaged (its checksum does not fit)")
+        if number > FORMAT:  # whole, and no reason to set it aside
+            raise BadInput(
+                f"{path}: has checkpoint format {number}, and this version of td3-hpc knows formats up to {FORMAT}; use "
+                "the version that wrote it, or a later one"
+            )
         del body["format"]
         manifest = _MANIFEST.validate_json(json.dumps(body))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.lineage import superseded_manifest_paths, valid_manifest_paths
-from td3_hpc.checkpoint.manifest import REPLAY_DIR, STATE_DIR, Manifest, read_manifest, save_of
+from td3_hpc.checkpoint.manifest import Manifest, read_manifest
+from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR, save_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import BadInput
 

@@ -17,21 +17,10 @@ from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.hdf5_file import Descriptions, Tree, read_table, read_tree, table_image, tree_image, write_file
 from td3_hpc.checkpoint.hdf5_image import Hdf5Image
 from td3_hpc.checkpoint.lineage import valid_manifest_paths
-from td3_hpc.checkpoint.manifest import (
-    REPLAY_DIR,
-    SET_ASIDE_DIR,
-    STATE_DIR,
-    Manifest,
-    Order,
-    Segment,
-    StoredFile,
-    manifest_name,
-    problems,
-    read_manifest,
-    save_of,
-)
+from td3_hpc.checkpoint.manifest import Manifest, Segment, StoredFile, problems, read_manifest
 from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint.segments import Range, RowSource, merged, pieces, plan
+from td3_hpc.checkpoint_names import REPLAY_DIR, SET_ASIDE_DIR, STATE_DIR, Order, manifest_name, save_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.durable import replace_file, sync_directory
 from td3_hpc.errors import BadInput, UserError, failure_of

@@ -24,7 +24,16 @@ from td3_hpc.config.environment import (
     RouteConfig,
     TrafficConfig,
 )
-from td3_hpc.config.loading import CONFIG_FILE, apply_overrides, dump_yaml, load_stage, parse_stage, read_yaml, validate
+from td3_hpc.config.loading import (
+    CONFIG_FILE,
+    apply_overrides,
+    dump_yaml,
+    load_resolved,
+    load_stage,
+    parse_resolved,
+    read_yaml,
+    validate,
+)
 from td3_hpc.config.monitors import AlertConfig, GradientLimits, GrowthConfig, MonitorsConfig
 from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.config.stage import StageConfig
@@ -53,8 +62,9 @@ __all__ = [
     "TrainingConfig",
     "apply_overrides",
     "dump_yaml",
+    "load_resolved",
     "load_stage",
-    "parse_stage",
+    "parse_resolved",
     "read_yaml",
     "validate",
 ]

@@ -10,6 +10,8 @@ from td3_hpc.config.secret import REDACTED, is_reference, redacted
 
 Positive = Annotated[float, Field(gt=0)]
 AlertLevel = Literal["info", "warning", "critical"]
+ACTOR_CNN_GRADIENT_LIMIT = 10_000.0
+"""The largest actor-CNN gradient norm, before clipping, of a healthy run (the validation run's limit)."""
 
 
 class GradientLimits(ConfigSection):
@@ -19,7 +21,7 @@ class GradientLimits(ConfigSection):
     """The actor's head."""
     critic: Positive | None = None
     """Both critics' heads, together."""
-    actor_cnn: Positive | None = 10_000.0
+    actor_cnn: Positive | None = ACTOR_CNN_GRADIENT_LIMIT
     """The actor's CNN: what a stable run stays well below."""
     critic_cnn: Positive | None = None
     """The critics' CNN."""

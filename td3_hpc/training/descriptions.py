@@ -101,6 +101,7 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "provenance/tensorboard_bytes": ("of each event file up to this checkpoint", ""),
     "provenance/tensorboard_bytes/*": ("of the event file up to this checkpoint", "bytes"),
     "provenance/not_exact_from*": ("since when the run is not exact, and why", ""),
+    "provenance/behaviour": ("behaviour number of the program: td3_hpc/behaviour.py", "1"),
     "provenance/processor": ("machine, instruction set that PyTorch uses, processor model", ""),
     "provenance/accelerator": ("GPU model", ""),
     "provenance/libraries": ("builds that the last bits depend on", ""),

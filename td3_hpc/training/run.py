@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from td3_hpc.checkpoint import Checkpoint, CheckpointStore, has_checkpoint
-from td3_hpc.checkpoint.manifest import STATE_DIR
-from td3_hpc.config import CONFIG_FILE, StageConfig, dump_yaml, load_stage, parse_stage
+from td3_hpc.checkpoint_names import STATE_DIR
+from td3_hpc.config import CONFIG_FILE, StageConfig, dump_yaml, load_resolved, load_stage, parse_resolved
 from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
@@ -64,7 +64,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
         store = CheckpointStore(run_dir, config.checkpoint)
         store.open_for_writing()
         try:
-            replace_file(run_dir / CONFIG_FILE, dump_yaml(config).encode())
+            _write_config(run_dir / CONFIG_FILE, config)
             return _attempt(config, run_dir, store, stop)
         finally:
             store.close()
@@ -179,13 +179,19 @@ def _prepare_directory(run_dir: Path, config: StageConfig) -> None:
         ) from error
 
 
+def _write_config(path: Path, config: StageConfig) -> None:
+    """Write config.yaml. One that means the same stays as it is: the version that wrote it can still read it."""
+    if not path.exists() or load_resolved(path) != config:
+        replace_file(path, dump_yaml(config).encode())
+
+
 def check_unchanged(run_dir: Path, config: StageConfig) -> None:
     """Refuse a configuration that would make the run in this directory another run; one that has done nothing may
     become another."""
     path = run_dir / CONFIG_FILE
     if not path.exists():
         return
-    old = load_stage(path)
+    old = load_resolved(path)
     if not has_checkpoint(run_dir) and not _is_complete(run_dir, old):
         return
     changed = changes(old, config, CHANGEABLE)
@@ -204,7 +210,7 @@ def check_unchanged(run_dir: Path, config: StageConfig) -> None:
 def _check_whose(checkpoint: Checkpoint, tree: dict[str, Any], config: StageConfig) -> None:
     """Refuse a checkpoint of another run, which somebody has put here."""
     path = checkpoint.run_dir / STATE_DIR / checkpoint.manifest.name
-    old = parse_stage(tree["config"], str(path))
+    old = parse_resolved(tree["config"], str(path))
     changed = changes(old, config, CONTINUABLE if "adopted_from" in checkpoint.manifest.tags else CHANGEABLE)
     if changed:
         raise BadInput(

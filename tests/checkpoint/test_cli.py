@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from td3_hpc.checkpoint.cli import app
-from td3_hpc.checkpoint.manifest import manifest_paths
+from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.errors import BadInput
 from tests.checkpoint.rows import GrowingRows, open_store, tree
 

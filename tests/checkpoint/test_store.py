@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, diff, open_checkpoint
 from td3_hpc.checkpoint import segments as segments_module
 from td3_hpc.checkpoint import store as store_module
-from td3_hpc.checkpoint.manifest import manifest_paths, order_of, read_manifest
+from td3_hpc.checkpoint.manifest import read_manifest
+from td3_hpc.checkpoint_names import manifest_paths, order_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import UserError
 from td3_hpc.replay import ReplayBuffer

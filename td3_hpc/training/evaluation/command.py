@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from td3_hpc.checkpoint import open_checkpoint
-from td3_hpc.config import CONFIG_FILE, StageConfig, load_stage
+from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved, load_stage
 from td3_hpc.driving.film import check_format
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.record import RunRecord
@@ -134,9 +134,10 @@ def _read(drive: Drive) -> tuple[StageConfig, int | None]:
                 f"{drive.path}: a stage has no checkpoint to drive; give a run directory, or another --policy"
             )
         checkpoint = open_checkpoint(drive.path)
-        return load_stage(_config_file(checkpoint.run_dir), drive.overrides), checkpoint.manifest.step
-    path = drive.path if is_stage else _config_file(drive.path)
-    return load_stage(path, drive.overrides), None
+        return load_resolved(_config_file(checkpoint.run_dir), drive.overrides), checkpoint.manifest.step
+    if is_stage:
+        return load_stage(drive.path, drive.overrides), None
+    return load_resolved(_config_file(drive.path), drive.overrides), None
 
 
 def _config_file(run_dir: Path) -> Path:

@@ -1,7 +1,8 @@
 import math
 
 from td3_hpc.config import load_stage
-from td3_hpc.training.monitors.limits import ACTOR_CNN_GRADIENT_LIMIT, limits
+from td3_hpc.config.monitors import ACTOR_CNN_GRADIENT_LIMIT
+from td3_hpc.training.monitors.limits import limits
 from tests.paths import ROOT
 
 STAGE = ROOT / "configs" / "stages" / "1k.yaml"
