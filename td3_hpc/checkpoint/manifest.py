@@ -91,8 +91,8 @@ def read_manifest(path: Path) -> Manifest:
             raise CheckpointDamaged(f"{path}: the manifest is damaged (its checksum does not fit)")
         if number > FORMAT:  # whole, and no reason to set it aside
             raise BadInput(
-                f"{path}: has checkpoint format {number}, and this version of td3-hpc knows formats up to {FORMAT}; use "
-                "the version that wrote it, or a later one"
+                f"{path}: has checkpoint format {number}, and this version of td3-hpc knows formats up to {FORMAT}; "
+                "use the version that wrote it, or a later one"
             )
         del body["format"]
         manifest = _MANIFEST.validate_json(json.dumps(body))

@@ -66,7 +66,7 @@ def test_the_keys_of_a_format_do_not_change():
         f"{FORMAT} is in a release, raise FORMAT in td3_hpc/config/formats.py and say in IMPLIED[{FORMAT}] what a file "
         f"without the new keys meant; if not, say so in IMPLIED[{FORMAT - 1}]. Then write tests/config/formats/ anew"
     )
-    assert list(now)[0] == "format"
+    assert next(iter(now)) == "format"
     assert now["format"] == kept["format"] == FORMAT == max(IMPLIED) + 1
 
 

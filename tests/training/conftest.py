@@ -24,6 +24,8 @@ class Run:
         self.directory = directory
         self.config = config
         self.process: subprocess.Popen[str] | None = None
+        self.checkout: Path | None = None
+        """The folder of the package that the next processes run; None: this one's."""
 
     def start(self, *options: str) -> None:
         command = [
@@ -37,7 +39,12 @@ class Run:
             *options,
         ]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "200"}
+            command,
+            cwd=self.checkout,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "200"},
         )
 
     def finish(self, timeout: float = 240) -> tuple[int, str]:
