@@ -29,7 +29,7 @@ ABSOLUTE = {"reward": 1e-3, "action": 1e-3, "vector": 1e-3, "grey": 0.2, "contra
 """What may lie between two processors, in each row's unit: 1, [-1, 1], normalised, grey levels."""
 RELATIVE = 0.02
 """The same for norms of the learner's state after a few updates."""
-DRIVEN = 2e-3
+DRIVEN = 2e-4
 """The same for an episode's sums."""
 
 
