@@ -6,6 +6,8 @@ errors.py            errors that a user can act on, and exit codes
 durable.py           writing files that survive a crash
 formatting.py        numbers as text for people
 code.py              the package's files and their digest
+behaviour.py         the number of what a run computes, raised with every change of it
+checkpoint_names.py  the names of a checkpoint's files, known without HDF5
 random_state.py      a generator's state as data
 config/              the configuration: one schema, YAML, overrides
 simulator/           the embedded simulator

@@ -36,6 +36,7 @@ OTHER_TESTS = {
     "test_structure.py": "the package's structure",
     "training/test_checkpoint_contents.py": "whole runs: what their checkpoints hold",
     "training/test_full_disk.py": "whole runs on a full disk",
+    "training/test_old_runs.py": "whole runs of earlier and later versions",
     "training/test_resume.py": "whole runs, continued",
     "training/test_secrets.py": "whole runs: where secrets must not be",
     "training/test_several_simulators.py": "whole runs with several simulators",

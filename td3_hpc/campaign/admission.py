@@ -11,10 +11,10 @@ from td3_hpc.campaign.directory import CampaignDirectory, place_of
 from td3_hpc.campaign.plan import Campaign
 from td3_hpc.checkpoint_names import furthest_step
 from td3_hpc.code import file_digest
-from td3_hpc.config import StageConfig, load_resolved
+from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved
+from td3_hpc.config.changes import changes
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import SUBMISSION_FILE, VERDICT_FILE, Verdict, read_verdict
-from td3_hpc.training.record import CONFIG_FILE
 
 #: Reasons of the host's, in words, why a run's jobs are not submitted any more.
 GAVE_UP_FILE = "submission/gave_up"
@@ -172,7 +172,7 @@ def _earned_on(config: StageConfig, run: Path, config_sha256: str) -> bool:
     """
     path = run / CONFIG_FILE
     try:
-        return file_digest(path) == config_sha256 and load_resolved(path) == config
+        return file_digest(path) == config_sha256 and not changes(load_resolved(path), config)
     except (OSError, BadInput):
         return False
 

@@ -12,6 +12,7 @@ gates.py        what a stage has to earn
 campaign.py     a campaign's file
 cluster.py      a cluster's profile
 secret.py       what is named by a variable or a file, and redacted in copies
+formats.py      what a resolved configuration of an earlier format means
 changes.py      what differs between two stages, and what may differ while a run goes on
 reference.py    the page of every key, from the schema
 """

@@ -181,7 +181,7 @@ def _prepare_directory(run_dir: Path, config: StageConfig) -> None:
 
 def _write_config(path: Path, config: StageConfig) -> None:
     """Write config.yaml. One that means the same stays as it is: the version that wrote it can still read it."""
-    if not path.exists() or load_resolved(path) != config:
+    if not path.exists() or changes(load_resolved(path), config):
         replace_file(path, dump_yaml(config).encode())
 
 
