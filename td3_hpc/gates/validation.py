@@ -10,6 +10,7 @@ from td3_hpc.gates import remedies
 from td3_hpc.gates.findings import Confidence, Finding, certain, coverage, not_judged, zero_failures
 from td3_hpc.gates.history import Event, Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
+from td3_hpc.spaces import IMAGE, OBSERVATION
 
 #: A picture whose brightest and darkest pixel differ by less than this, in units of [-1, 1], shows nothing.
 PICTURE_CONTRAST = 0.05
@@ -21,7 +22,7 @@ def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
     intervals = history.having("interval", "dimension_errors")
     errors = history.total("dimension_errors")
     found = (evidence("interval", "dimension_errors", intervals),)
-    target = "0: image (4, 84, 84) uint8, vector (53,) float32"
+    target = "0: " + ", ".join(f"{entry.name} {entry.shape} {entry.dtype}" for entry in OBSERVATION)
     if errors:
         first = next(event for event in intervals if event["dimension_errors"])
         return Finding(
@@ -95,17 +96,20 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
 @gate("Observations normalised", "checkpoint")
 def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
     """The extremes of every observation, and whether the pictures show anything."""
-    names = ("image_min", "image_max", "vector_min", "vector_max")
+    # By name in the record, and how it is called here; an older record may lack an entry.
+    names = {
+        entry.name: "pixels" if entry.stacked else entry.name
+        for entry in OBSERVATION
+        if entry is IMAGE or history.having("interval", f"{entry.name}_min")
+    }
     intervals = history.having("interval", "image_min")
-    found = (evidence("interval", ", ".join(names), intervals),)
-    target = "pixels and vector in [-1, 1], pictures with contrast"
+    found = (evidence("interval", ", ".join(f"{name}_min, {name}_max" for name in names), intervals),)
+    target = f"{' and '.join(names.values())} in [-1, 1], pictures with contrast"
     if not intervals:
         return not_judged(target, "no interval is complete: no observation is in the record yet", *found)
-    low = {name: min(history.column("interval", f"{name}_min"), key=_nan_first) for name in ("image", "vector")}
-    high = {name: max(history.column("interval", f"{name}_max"), key=_nan_last) for name in ("image", "vector")}
-    achieved = ", ".join(
-        f"{name} {low[key]:.2f} to {high[key]:.2f}" for name, key in (("pixels", "image"), ("vector", "vector"))
-    )
+    low = {name: min(history.column("interval", f"{name}_min"), key=_nan_first) for name in names}
+    high = {name: max(history.column("interval", f"{name}_max"), key=_nan_last) for name in names}
+    achieved = ", ".join(f"{label} {low[name]:.2f} to {high[name]:.2f}" for name, label in names.items())
     outside = [name for name in low if not (low[name] >= -1 and high[name] <= 1)]
     blank = [event for event in intervals if event["image_max"] - event["image_min"] < PICTURE_CONTRAST]
     covered, _ = history.steps_covered()
@@ -113,7 +117,7 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
         return Finding(True, target, achieved, zero_failures(covered, "observations", history), found)
     if outside:
         cause = f"values of {' and '.join(outside)} are outside [-1, 1], or NaN"
-        remedy = "normalise them where the observation is made (td3_hpc/driving/observation.py)"
+        remedy = "normalise them where the observation is made (td3_hpc/driving/observation/)"
         return Finding(False, target, achieved, certain(achieved), found, cause, remedy)
     shown = f"in {len(blank)} of {len(intervals)} intervals"
     camera, default = history.config.environment.camera, CameraConfig()

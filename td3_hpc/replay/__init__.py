@@ -1,5 +1,5 @@
 """The frame-deduplicated replay buffer."""
 
-from td3_hpc.replay.buffer import Batch, Observation, ReplayBuffer
+from td3_hpc.replay.buffer import Batch, ReplayBuffer
 
-__all__ = ["Batch", "Observation", "ReplayBuffer"]
+__all__ = ["Batch", "ReplayBuffer"]

@@ -17,6 +17,7 @@ from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.td3 import TD3Agent
+from td3_hpc.td3.encoders import encoder_named
 from td3_hpc.training.device import choose_device
 from td3_hpc.training.loop import Components, TrainingLoop
 from td3_hpc.training.record import CONFIG_FILE, RECORD_FILE, RunRecord, read_record
@@ -47,6 +48,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
         return ExitCode.DONE
     choose_device(config)
+    encoder_named(config.agent.encoder)
     with StopFlag() as stop:
         store = CheckpointStore(run_dir, config.checkpoint)
         store.open_for_writing()
