@@ -126,7 +126,8 @@ def evaluate(
     ] = None,
     first_route: Annotated[int, typer.Option(min=0, help="The held-out route to begin with.")] = 0,
     without: Annotated[
-        Literal["image", "vector"] | None, typer.Option(help="Hide this half of the observation from the policy.")
+        str | None,
+        typer.Option(metavar="ENTRY", help="Hide an entry of the observation from the policy, as image or vector."),
     ] = None,
     video: Annotated[
         Path | None,

@@ -116,9 +116,9 @@ def altered_run(train_run: TrainRun, tmp_path_factory: pytest.TempPathFactory) -
         ("td3/agent.py", "if self.updates % config.policy_freq == 0:", "if True:"),
         ("td3/agent.py", "noise.clamp(-config.noise_clip, config.noise_clip)", "noise * 4"),
         (
-            "driving/worker_handle.py",
-            "np.frombuffer(data, np.float32, offset=IMAGE_BYTES)",
-            "np.frombuffer(data, np.float32, offset=IMAGE_BYTES).astype(np.float64)",
+            "driving/shared_observation.py",
+            ".reshape(entry.shape)",
+            ".reshape(entry.shape).astype(np.float64 if entry.name == 'vector' else entry.dtype)",
         ),
     ):
         path = folder / "td3_hpc" / name

@@ -20,6 +20,7 @@ IMPLIED: Mapping[int, Mapping[str, Any]] = {
     # Files without a number. The keys came one after another, so that any of them may be missing.
     1: {
         "simulators": 1,
+        "agent.encoder": "nature",
         "agent.saturation_penalty": 0.0,
         "monitors.gradient_limits.actor": None,
         "monitors.gradient_limits.critic": None,

@@ -4,6 +4,6 @@ buffer.py  the ring of transitions, and batches drawn from it
 rows.py    what one transition is on disk
 """
 
-from td3_hpc.replay.buffer import Batch, Observation, ReplayBuffer
+from td3_hpc.replay.buffer import Batch, ReplayBuffer
 
-__all__ = ["Batch", "Observation", "ReplayBuffer"]
+__all__ = ["Batch", "ReplayBuffer"]

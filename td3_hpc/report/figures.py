@@ -200,8 +200,7 @@ def decision_s(history: RunHistory) -> float:
     """Simulated seconds of one decision; CARLA's usual ones where the configuration is lost."""
     if history.stage is None:
         return 0.1
-    environment = history.config.environment
-    return environment.ticks_per_action * environment.fixed_delta_seconds
+    return history.config.environment.decision_seconds
 
 
 def _has_values(history: RunHistory) -> bool:

@@ -29,6 +29,7 @@ from td3_hpc.replay import ReplayBuffer
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.supervision.supervisor_handle import SimulatorFailed
 from td3_hpc.td3 import TD3Agent
+from td3_hpc.td3.encoders import encoder_named
 from td3_hpc.training.device import choose_device
 from td3_hpc.training.loop import Components, TrainingLoop
 from td3_hpc.training.monitors.notify import read_channels
@@ -60,6 +61,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
         return ExitCode.DONE
     choose_device(config)
     read_channels(config.monitors.alerts)  # a mistake in them is told now, not with the first alert
+    encoder_named(config.agent.encoder)
     with StopFlag() as stop:
         store = CheckpointStore(run_dir, config.checkpoint)
         store.open_for_writing()

@@ -14,6 +14,7 @@ from td3_hpc.checkpoint_names import manifest_paths, order_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import UserError
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.spaces import ACTION, random_observation
 from tests.checkpoint.held_write import HeldWrite
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
 
@@ -370,24 +371,18 @@ def test_a_buffer_that_wrapped_three_times_samples_the_same_sequence(tmp_path):
     replay = ReplayBuffer(capacity, np.random.default_rng(6))
     store, in_background = open_store(tmp_path), 0
 
-    def observe(frames):
-        return {"image": frames, "vector": rng.normal(size=53).astype(np.float32)}
-
-    def new_frame():
-        return rng.integers(0, 256, (1, 84, 84), np.uint8)
-
     step = 0
     while replay.next_row < 3 * capacity + 100:
-        observation = observe(np.repeat(new_frame(), 4, 0))
+        observation = random_observation(rng)
         replay.begin(observation)
         for t in range(length := int(rng.integers(5, 40))):
-            observation = observe(np.concatenate([observation["image"][1:], new_frame()]))
-            replay.add(rng.normal(size=2).astype(np.float32), float(t), observation, False, t == length - 1)
+            observation = random_observation(rng, observation)
+            replay.add(ACTION.random(rng), float(t), observation, False, t == length - 1)
             step += 1
             if step % 40 == 0:
                 store.save_in_background(step, {"replay": replay.state()}, replay)
                 in_background += 1
-    replay.begin(observe(np.repeat(new_frame(), 4, 0)))
+    replay.begin(random_observation(rng))
     assert replay.first_row > 2 * capacity
     store.save(step, {"replay": replay.state()}, replay)
     assert [outcome.error for outcome in store.poll()] == [None] * in_background
@@ -399,5 +394,4 @@ def test_a_buffer_that_wrapped_three_times_samples_the_same_sequence(tmp_path):
     assert len(restored) == len(replay)
     for _ in range(20):
         ours, theirs = restored.sample(64), replay.sample(64)
-        for name, array in vars(theirs).items():
-            assert (getattr(ours, name) == array).all(), name
+        np.testing.assert_equal(vars(ours), vars(theirs))

@@ -16,7 +16,7 @@ from td3_hpc.errors import BadInput, UserError
 from td3_hpc.record import RunRecord
 from td3_hpc.training.evaluation.cycle import EvaluationResult, evaluate
 from td3_hpc.training.evaluation.measures import Estimate, estimates_over_runs
-from td3_hpc.training.evaluation.policies import Blank, PolicyName, blinded, make_policy
+from td3_hpc.training.evaluation.policies import PolicyName, blinded, make_policy
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 
@@ -28,8 +28,8 @@ class Drive:
     path: Path
     """A run directory, a checkpoint's manifest or, for policies that need no checkpoint, a stage's YAML file."""
     policy: PolicyName = "checkpoint"
-    without: Blank | None = None
-    """The half of the observation that the policy is not shown."""
+    without: str | None = None
+    """The entry of the observation that the policy is not shown."""
     episodes: int | None = None
     """None: each held-out route once."""
     first_route: int = 0
@@ -106,8 +106,7 @@ def evaluate_run(drive: Drive, on_progress: Callable[[int, int], None] = lambda 
 
 def figures(drives: Sequence[Driven]) -> dict[str, Estimate]:
     """Every measure over all drives, which had the same number of episodes on the same routes."""
-    environment = drives[0].config.environment
-    decision_s = environment.ticks_per_action * environment.fixed_delta_seconds
+    decision_s = drives[0].config.environment.decision_seconds
     return estimates_over_runs([driven.result.episodes for driven in drives], decision_s)
 
 

@@ -1,23 +1,13 @@
-"""What the agent sees: four stacked grayscale frames and a vector of 53 numbers, each in [-1, 1]."""
+"""The vector: speed and place on the route, and the waypoints ahead, 53 numbers in [-1, 1]."""
 
 import math
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium import spaces
 
+from td3_hpc.driving.observation.base import ObservationPart, Scene
 from td3_hpc.driving.route import Route, RoutePosition
-
-Frame: TypeAlias = npt.NDArray[np.uint8]
-Observation: TypeAlias = dict[str, npt.NDArray[Any]]
-
-FRAME_SIZE = 84
-STACKED_FRAMES = 4
-WAYPOINTS = 25
-VECTOR_SIZE = 3 + 2 * WAYPOINTS
-IMAGE_BYTES = STACKED_FRAMES * FRAME_SIZE * FRAME_SIZE
-OBSERVATION_BYTES = IMAGE_BYTES + 4 * VECTOR_SIZE
+from td3_hpc.spaces import VECTOR, WAYPOINTS
 
 SPEED_RANGE = 20.0
 """m/s; speed is divided by this."""
@@ -27,30 +17,13 @@ HEADING_RANGE = 180.0
 """Degrees; heading error is divided by this."""
 
 
-def observation_space() -> spaces.Dict:
-    """`image` (4, 84, 84) uint8 and `vector` (53,) float32 in [-1, 1]."""
-    return spaces.Dict(
-        {
-            "image": spaces.Box(0, 255, (STACKED_FRAMES, FRAME_SIZE, FRAME_SIZE), np.uint8),
-            "vector": spaces.Box(-1.0, 1.0, (VECTOR_SIZE,), np.float32),
-        }
-    )
+class RouteVector(ObservationPart):
+    """The ego's motion and the route ahead of it; see `observation_vector`."""
 
-
-class FrameStack:
-    """The last four frames, newest last; at the start of an episode the first frame four times."""
-
-    def __init__(self, first: Frame) -> None:
-        self._frames = np.repeat(first[None], STACKED_FRAMES, axis=0)
-
-    def push(self, frame: Frame) -> None:
-        """Add the newest frame, (84, 84) uint8; the oldest goes."""
-        self._frames = np.concatenate((self._frames[1:], frame[None]))
-
-    @property
-    def image(self) -> Frame:
-        """(4, 84, 84) uint8; never changed afterwards."""
-        return self._frames
+    def value(self, scene: Scene) -> npt.NDArray[np.float32]:
+        """(53,) float32."""
+        ego, spacing = scene.ego, self.config.route.waypoint_spacing_m
+        return observation_vector(scene.route, scene.position, spacing, ego.x, ego.y, ego.yaw, ego.speed)
 
 
 def observation_vector(
@@ -68,7 +41,7 @@ def observation_vector(
     yaw = math.radians(yaw_deg)
     east, south = route_x - x, route_y - y
     ranges = ahead + LATERAL_RANGE
-    vector = np.empty(VECTOR_SIZE)
+    vector = np.empty(VECTOR.size)
     vector[0] = speed / SPEED_RANGE
     vector[1] = position.lateral / LATERAL_RANGE
     vector[2] = position.heading_error / HEADING_RANGE
