@@ -45,7 +45,7 @@ def driven() -> dict[str, float]:
     """The sums of two episodes of the pure pursuit driver: the ego's dynamics, the routes, the reward."""
     drive = Drive(FOLDER / "stage.yaml", "pure-pursuit", episodes=2, overrides=("environment.max_decisions=150",))
     found = {}
-    for number, episode in enumerate(evaluate_run(drive).result.episodes):
+    for number, episode in enumerate(evaluate_run(drive).as_fields(drive)["episodes"]):
         sums = {name: episode[name] for name in ("return", "length", "distance_m", "route_length_m")}
         sums |= episode["reward_components"]
         found |= {f"episode {number}: {name}": float(value) for name, value in sums.items()}
