@@ -9,6 +9,7 @@ code.py              the package's files and their digest
 behaviour.py         the number of what a run computes, raised with every change of it
 checkpoint_names.py  the names of a checkpoint's files, known without HDF5
 random_state.py      a generator's state as data
+spaces.py            the observation and the action, declared once
 config/              the configuration: one schema, YAML, overrides
 simulator/           the embedded simulator
 supervision/         starting, watching and replacing a simulator

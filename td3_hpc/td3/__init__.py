@@ -1,7 +1,9 @@
 """The TD3 agent: networks, update, exploration, and a state that resumes exactly.
 
 agent.py            TD3: acting, the update of critics and actor, the targets
-networks.py         the image encoder, actor and critics
+encoders.py         networks that make features of the frames, by name
+networks.py         actor and critics on an encoder
+inputs.py           observations as the tensors that networks read
 state.py            the agent as a checkpoint's tree, and back
 stats.py            what an update is told by: losses, values, gradient norms
 mechanism_check.py  an update recomputed independently: is it what TD3 prescribes?

@@ -112,8 +112,8 @@ def test_a_changed_default_does_not_change_an_old_run(monkeypatch):
         ({"format": "2"}, "format: expected the format's number, found '2'; restore the file"),
         ({"format": True}, "format: expected the format's number, found True; restore the file"),
         ({"format": 0}, "format: expected the format's number, found 0; restore the file"),
-        ({"format": 2, "agent": {"tau": 0.1}}, "lacks agent.hidden, agent.discount, agent.batch_size, …, which a"),
-        ({"format": 2, "agent": 3}, "lacks agent.hidden, agent.discount, agent.tau, …, which a"),
+        ({"format": 2, "agent": {"tau": 0.1}}, "lacks agent.hidden, agent.encoder, agent.discount, …, which a"),
+        ({"format": 2, "agent": 3}, "lacks agent.hidden, agent.encoder, agent.discount, …, which a"),
     ],
 )
 def test_what_cannot_be_known_is_refused_in_one_line(tmp_path, read, change, message):
