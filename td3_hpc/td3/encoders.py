@@ -50,7 +50,7 @@ def encoder(name: str) -> Callable[[EncoderType], EncoderType]:
 def encoder_named(name: str) -> type[Encoder]:
     """The encoder of a name. Raises BadInput, with the names there are."""
     if name not in ENCODERS:
-        raise BadInput(f"agent.encoder: unknown encoder {name!r}; there are {', '.join(sorted(ENCODERS))}")
+        raise BadInput(f"agent.encoder: unknown encoder {name!r}; known: {', '.join(sorted(ENCODERS))}")
     return ENCODERS[name]
 
 

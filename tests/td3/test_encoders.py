@@ -66,7 +66,7 @@ def test_an_agent_with_it_learns_and_resumes_with_the_same_bytes(name, precision
 
 
 def test_an_unknown_name_is_refused_with_those_there_are():
-    with pytest.raises(BadInput, match=r"agent\.encoder: unknown encoder .natur.; there are .*nature"):
+    with pytest.raises(BadInput, match=r"agent\.encoder: unknown encoder .natur.; known: .*nature"):
         TD3Agent(AgentConfig(encoder="natur"), "cpu", 1)
 
 
