@@ -104,8 +104,8 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
         for entry in OBSERVATION
         if any(entry.name in interval.ranges for interval in intervals)  # an older record may lack an entry
     }
-    names = ", ".join(f"{entry.name}_min, {entry.name}_max" for entry in OBSERVATION)
-    found = (evidence(Interval, names, intervals),)
+    others = ", observation/*" if len(OBSERVATION) > 2 else ""
+    found = (evidence(Interval, f"image_min, image_max, vector_min, vector_max{others}", intervals),)
     target = f"{' and '.join('pixels' if entry.stacked else entry.name for entry in OBSERVATION)} in [-1, 1], pictures "
     target += "with contrast"
     if not intervals:
