@@ -84,7 +84,7 @@ def test_a_result_is_kept_beside_the_runs_by_the_profiles_name(tmp_path: Path) -
 
     assert result_path(here, "big") == tmp_path / "runs" / "doctor-big.json"
     assert read_result(here, "big") == kept
-    assert kept.age == "0 s ago"
+    assert kept.age in ("0 s ago", "1 s ago"), "written to the second"
     result_path(here, "big").write_text("{}")
     assert read_result(here, "big") is None
 
