@@ -6,18 +6,21 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import xxhash
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from td3_hpc.checkpoint import listing
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.hdf5_file import checksum
+from td3_hpc.checkpoint.sealed_json import seal, unseal
 
-FORMAT = 1
+FORMAT = 2
+"""1: without `run` and `line`."""
 STATE_DIR, REPLAY_DIR, SET_ASIDE_DIR = "state", "replay", "set-aside"
 _NAME = re.compile(r"^checkpoint-e(\d{4,})-s(\d{9,})-(\d{4,})\.json$")
-_FILE_NAME = re.compile(r"^\.?(?:checkpoint-e(\d{4,})-s\d{9,}|rows-e(\d{4,})-\d{12,}-\d{12,})-(\d{4,})\.(?:h5|json)")
+_FILE_NAME = re.compile(r"^(?:checkpoint-e(\d{4,})-s\d{9,}|rows-e(\d{4,})-\d{12,}-\d{12,})-(\d{4,})\.(?:h5|json)$")
+_HALF_WRITTEN = re.compile(r"^\.(.*\.(?:h5|json))(?:\.\d+)?\.tmp$")
 _BLOCK = 16 << 20
 _MAX_BYTES = 32 << 20
 """Of a manifest; 100,000 segments need half of it."""
@@ -66,6 +69,11 @@ class Manifest:
     next_row: Count
     """Rows below it are in the segments."""
     tags: Mapping[str, str | bool | int | float] = field(default_factory=dict)
+    run: str = ""
+    """Identity of the run; empty for one of format 1."""
+    line: tuple[str, ...] | None = None
+    """Names of the manifests that this attempt and those before it resumed from, the oldest first; none: the run's
+    beginning. None for one of format 1, where the epoch files tell it."""
 
     @property
     def order(self) -> Order:
@@ -79,8 +87,7 @@ class Manifest:
         return (self.state, *self.segments)
 
     def to_json(self) -> bytes:
-        body = {"format": FORMAT, **asdict(self), "tags": dict(self.tags)}
-        return json.dumps({**body, "checksum": checksum(_canonical(body))}, indent=1).encode()
+        return seal({"format": FORMAT, **asdict(self), "tags": dict(self.tags)})
 
 
 def manifest_name(order: Order) -> str:
@@ -96,31 +103,48 @@ def order_of(path: Path) -> Order | None:
 
 def save_of(path: Path) -> tuple[int, int] | None:
     """Epoch and number of the save that a file's name tells, half-written ones included; None for another file."""
-    match = _FILE_NAME.match(path.name)
+    half_written = _HALF_WRITTEN.match(path.name)
+    match = _FILE_NAME.match(half_written.group(1) if half_written else path.name)
     return (int(match.group(1) or match.group(2)), int(match.group(3))) if match else None
+
+
+def is_half_written(path: Path) -> bool:
+    """Whether a name is that of a file in the middle of being written."""
+    return bool(_HALF_WRITTEN.match(path.name))
 
 
 def manifest_paths(run_dir: Path) -> list[Path]:
     """The manifests of a run, the newest first."""
-    found = [(order, path) for path in (run_dir / STATE_DIR).glob("checkpoint-*.json") if (order := order_of(path))]
+    found = [(order, path) for path in listing.paths(run_dir / STATE_DIR) if (order := order_of(path))]
     return [path for _, path in sorted(found, reverse=True)]
 
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest in a file. Raises CheckpointDamaged."""
+    manifest = read_manifest_of_any_name(path)
+    if manifest.order != order_of(path):
+        raise CheckpointDamaged(f"{path}: the manifest is of another checkpoint, {manifest.name}")
+    return manifest
+
+
+def read_manifest_of_any_name(path: Path) -> Manifest:
+    """The manifest in a file that somebody may have renamed. Raises CheckpointDamaged."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _MAX_BYTES:
             raise CheckpointDamaged(f"{path}: not a manifest's file")
-        body = json.loads(path.read_bytes())
-        stated = body.pop("checksum")
-        if body.get("format") != FORMAT or checksum(_canonical(body)) != stated:
-            raise CheckpointDamaged(f"{path}: the manifest is damaged (its checksum does not fit)")
-        del body["format"]
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointDamaged(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        body = unseal(content)
+    except ValueError as error:
+        raise CheckpointDamaged(f"{path}: the manifest is damaged ({error})") from None
+    if body.pop("format", None) not in (1, FORMAT):
+        raise CheckpointDamaged(f"{path}: a manifest of a format that this version does not know")
+    try:
         manifest = _MANIFEST.validate_json(json.dumps(body))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointDamaged(f"{path}: not a readable manifest ({' '.join(str(error).split())})") from None
-    if manifest.order != order_of(path):
-        raise CheckpointDamaged(f"{path}: the manifest is of another checkpoint, {manifest.name}")
     for file in manifest.files():
         if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
             raise CheckpointDamaged(f"{path}: names a file outside the run directory, {file.path}")
@@ -166,10 +190,6 @@ def file_checksum(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _canonical(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
 _MANIFEST = TypeAdapter(Manifest)
