@@ -27,7 +27,7 @@ import os
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 from td3_hpc.checkpoint.adoption import adopt, has_checkpoint
-from td3_hpc.checkpoint.compare import diff, open_checkpoint
+from td3_hpc.checkpoint.compare import diff, newest_step, open_checkpoint
 from td3_hpc.checkpoint.errors import CheckpointDamaged, NotContinued, Superseded
 from td3_hpc.checkpoint.segments import RowSource
 from td3_hpc.checkpoint.store import Checkpoint, CheckpointInfo, CheckpointStore, SaveOutcome
@@ -44,5 +44,6 @@ __all__ = [
     "adopt",
     "diff",
     "has_checkpoint",
+    "newest_step",
     "open_checkpoint",
 ]

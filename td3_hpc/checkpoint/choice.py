@@ -1,6 +1,7 @@
 """What only the user decides: which checkpoint a run goes on from, or that it begins anew."""
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from td3_hpc.checkpoint.contents import Contents, read_contents
@@ -32,10 +33,10 @@ def continue_from(run_dir: Path, chosen: Path | None) -> tuple[Manifest, dict[st
     return manifest, moved
 
 
-def set_all_aside(run_dir: Path) -> dict[str, int]:
+def set_all_aside(run_dir: Path, also: Iterable[Path] = ()) -> dict[str, int]:
     """Let the run begin anew: all of its checkpoints are set aside. Returns their names with sizes in bytes.
 
-    Raises RunDirectoryTaken, and BadInput where there is none.
+    `also`: files that tell of them. Raises RunDirectoryTaken, and BadInput where there is none.
     """
     owner = Ownership(run_dir / STATE_DIR)
     owner.refuse_live_holder()
@@ -45,7 +46,7 @@ def set_all_aside(run_dir: Path) -> dict[str, int]:
     owner.claim(None, _new_run(contents), above=contents.highest_epoch, anew=True)
     try:
         moved = move_aside(contents, contents.unreadable, contents.manifests)
-        return {**moved, **move(run_dir, [*contents.renamed, *contents.files, *_false_epoch_files(contents)])}
+        return {**moved, **move(run_dir, [*contents.renamed, *contents.files, *_false_epoch_files(contents), *also])}
     finally:
         owner.release()
 

@@ -168,11 +168,14 @@ def continue_(
 def set_aside_all(run: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]) -> None:
     """Set all checkpoints of a run aside, so that it begins anew; nothing is deleted, and `continue` brings them back.
 
+    The record, the verdict and TensorBoard's files, which tell of them, go with them.
+
     Example: td3-hpc checkpoint set-aside checkpoints/1k
     """
     _require_state(run)
     with _told_as_bad_input(run):
-        moved = choice.set_all_aside(run)
+        files = (run / "record.jsonl", run / "verdict.json", *sorted((run / "tensorboard").glob("events.*")))
+        moved = choice.set_all_aside(run, files)
     _echo_sizes(moved)
     typer.echo(f"{run}: {len(moved)} files set aside in {set_aside_dir(run)}; the run begins anew")
 

@@ -10,7 +10,7 @@ import numpy as np
 from td3_hpc.checkpoint.contents import in_order, read_contents
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.hdf5_file import read_table
-from td3_hpc.checkpoint.manifest import problems, read_manifest
+from td3_hpc.checkpoint.manifest import is_there, problems, read_manifest
 from td3_hpc.checkpoint.store import Checkpoint
 from td3_hpc.errors import BadInput
 
@@ -41,6 +41,12 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if faults:
         raise CheckpointDamaged("\n".join(faults))
     return checkpoint
+
+
+def newest_step(run_dir: Path) -> int | None:
+    """Step of the newest checkpoint whose files are there in their sizes; None where there is none."""
+    manifests = read_contents(run_dir).manifests
+    return next((manifest.step for manifest in manifests if is_there(run_dir, manifest)), None)
 
 
 def diff(first: Path, second: Path) -> list[Difference]:

@@ -9,6 +9,7 @@ from td3_hpc.checkpoint import listing
 from td3_hpc.checkpoint.epochs import Epochs, epoch_of, read_epochs
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.manifest import (
+    DROPPED,
     REPLAY_DIR,
     SET_ASIDE_DIR,
     STATE_DIR,
@@ -36,6 +37,8 @@ class Contents:
     """Files under a manifest's name that hold none, and why not."""
     renamed: dict[Path, Manifest] = field(default_factory=dict)
     """Manifests under another name than their own."""
+    dropped: dict[Path, Manifest] = field(default_factory=dict)
+    """Manifests that retention has dropped and was killed before it had removed their files."""
     aside: list[Manifest] = field(default_factory=list)
     """The readable ones that were set aside."""
     aside_unreadable: list[Path] = field(default_factory=list)
@@ -72,9 +75,9 @@ class Contents:
         ]
 
     def is_rubbish(self, path: Path, save: Save) -> bool:
-        """Whether an orphan is what a killed save left: half written, or of a save that was never durable."""
+        """Whether an orphan is what a killed save or pruning left: half written, never durable, or dropped."""
         claim = self.epochs.claims.get(save[0])
-        if is_half_written(path):
+        if is_half_written(path) or path in self.files_of(self.dropped.values()):
             return True
         if claim is None or not claim.tells_saved:
             return False
@@ -95,7 +98,7 @@ def read_contents(run_dir: Path) -> Contents:
     for name in listed:
         path = state_dir / name
         if not order_of(path) and not save_of(path) and epoch_of(name) is None and not name.startswith(".claim-"):
-            _note_renamed(found, path)
+            _note_renamed(path, found.dropped if name.endswith(DROPPED) else found.renamed)
     for path in listing.paths(state_dir / SET_ASIDE_DIR):
         if order_of(path) and path.exists():
             try:
@@ -122,7 +125,7 @@ def _read_manifests(found: Contents, names: Iterable[str]) -> None:
         try:
             manifest = read_manifest(path)
         except CheckpointDamaged as error:
-            if not _note_renamed(found, path):
+            if not _note_renamed(path, found.renamed):
                 found.unreadable[path] = str(error)
             continue
         found.manifests.append(manifest)
@@ -130,11 +133,11 @@ def _read_manifests(found: Contents, names: Iterable[str]) -> None:
     found.manifests.sort(key=lambda manifest: manifest.order, reverse=True)
 
 
-def _note_renamed(found: Contents, path: Path) -> bool:
+def _note_renamed(path: Path, among: dict[Path, Manifest]) -> bool:
     if not path.is_file():
         return False
     try:
-        found.renamed[path] = read_manifest_of_any_name(path)
+        among[path] = read_manifest_of_any_name(path)
     except CheckpointDamaged:
         return False
     return True

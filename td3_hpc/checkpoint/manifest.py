@@ -18,6 +18,8 @@ from td3_hpc.checkpoint.sealed_json import seal, unseal
 FORMAT = 2
 """1: without `run` and `line`."""
 STATE_DIR, REPLAY_DIR, SET_ASIDE_DIR = "state", "replay", "set-aside"
+#: Ends the name of a manifest that retention has dropped, until its files are removed, too.
+DROPPED = ".dropped"
 _NAME = re.compile(r"^checkpoint-e(\d{4,})-s(\d{9,})-(\d{4,})\.json$")
 _FILE_NAME = re.compile(r"^(?:checkpoint-e(\d{4,})-s\d{9,}|rows-e(\d{4,})-\d{12,}-\d{12,})-(\d{4,})\.(?:h5|json)$")
 _HALF_WRITTEN = re.compile(r"^\.(.*\.(?:h5|json))(?:\.\d+)?\.tmp$")
@@ -181,6 +183,14 @@ def problems(run_dir: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{path}: missing (a scratch file system's purge removes files that look old)"
         except OSError as error:
             yield f"{path}: cannot be read ({error.strerror})"
+
+
+def is_there(run_dir: Path, manifest: Manifest) -> bool:
+    """Whether the files of a checkpoint are there in their sizes; whether they are whole, `problems` tells."""
+    try:
+        return all((run_dir / file.path).stat().st_size == file.bytes for file in manifest.files())
+    except OSError:
+        return False
 
 
 def file_checksum(path: Path) -> str:

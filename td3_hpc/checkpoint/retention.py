@@ -1,5 +1,6 @@
 """Which checkpoints are kept: the last ones, every n-th step's, the best by evaluation, a stage's last."""
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from td3_hpc.checkpoint.contents import Contents, read_contents
 from td3_hpc.checkpoint.lineage import line_of
-from td3_hpc.checkpoint.manifest import STATE_DIR, Manifest
+from td3_hpc.checkpoint.manifest import DROPPED, STATE_DIR, Manifest
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import BadInput
 
@@ -23,6 +24,8 @@ class Pruned:
 
 def prune(run_dir: Path, config: CheckpointConfig, dry_run: bool = False, own: Sequence[Manifest] = ()) -> Pruned:
     """Remove checkpoints of the line being continued that no rule keeps, and files that no manifest needs any more.
+
+    Manifests go first, under another name, so that a kill leaves neither a damaged checkpoint nor a nameless file.
 
     What other lines left, what was set aside and what is damaged stays, with all that it needs. Files of a save later
     than the newest manifest's are somebody's next checkpoint, perhaps in the middle of being written, and stay, too; so
@@ -40,7 +43,7 @@ def prune(run_dir: Path, config: CheckpointConfig, dry_run: bool = False, own: S
     kept = kept_manifests(in_line, config)
     dropped = [manifest for manifest in in_line if manifest not in kept]
     contents.manifests = [manifest for manifest in contents.manifests if manifest not in dropped]
-    unneeded = contents.files_of(dropped)
+    unneeded = contents.files_of([*dropped, *contents.dropped.values()])
     files = [
         path
         for path, save in contents.orphans()
@@ -50,7 +53,11 @@ def prune(run_dir: Path, config: CheckpointConfig, dry_run: bool = False, own: S
     size = sum(_bytes(path) for path in files)
     manifests = [contents.path(manifest) for manifest in dropped]
     if not dry_run:
-        for path in (*manifests, *files):
+        hidden = [path.with_name(f".{path.name}{DROPPED}") for path in manifests]
+        for path, aside in zip(manifests, hidden, strict=True):
+            with contextlib.suppress(FileNotFoundError):  # another pruner was faster
+                path.rename(aside)
+        for path in (*files, *hidden, *contents.dropped):
             path.unlink(missing_ok=True)
     return Pruned(tuple(path.name for path in manifests), tuple(str(path.relative_to(run_dir)) for path in files), size)
 
