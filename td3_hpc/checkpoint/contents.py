@@ -31,6 +31,8 @@ class Contents:
 
     run_dir: Path
     epochs: Epochs
+    listed: frozenset[str] = frozenset()
+    """Names that the listing of the state folder shows."""
     manifests: list[Manifest] = field(default_factory=list)
     """The readable ones under their own names, the newest first."""
     unreadable: dict[Path, str] = field(default_factory=dict)
@@ -44,6 +46,11 @@ class Contents:
     aside_unreadable: list[Path] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     """State files, segments and half-written files."""
+
+    @property
+    def listing_lags(self) -> bool:
+        """Whether there are manifests that the listing does not show: then there may be more, and what they need."""
+        return any(manifest.name not in self.listed for manifest in self.manifests)
 
     @property
     def highest_epoch(self) -> int:
@@ -89,7 +96,7 @@ def read_contents(run_dir: Path) -> Contents:
     """Read them. Raises OSError where a folder cannot be read."""
     state_dir = run_dir / STATE_DIR
     listed = listing.names(state_dir)
-    found = Contents(run_dir, read_epochs(state_dir))
+    found = Contents(run_dir, read_epochs(state_dir), frozenset(listed))
     names = {name for name in listed if order_of(Path(name))}
     names |= {f"{name.removesuffix('.h5')}.json" for name in listed if name.endswith(".h5") and save_of(Path(name))}
     for claim in found.epochs.claims.values():

@@ -29,14 +29,14 @@ def prune(run_dir: Path, config: CheckpointConfig, dry_run: bool = False, own: S
 
     What other lines left, what was set aside and what is damaged stays, with all that it needs. Files of a save later
     than the newest manifest's are somebody's next checkpoint, perhaps in the middle of being written, and stay, too; so
-    this may run, or be held up, beside any writer. `own`: the manifests that the caller itself has written, the newest
-    last; a listing may not show them yet.
+    this may run, or be held up, beside any writer. Nothing is removed on a listing that lags. `own`: the manifests that
+    the caller itself has written, the newest last; a listing may not show them yet.
     """
     contents = read_contents(run_dir)
     known = {manifest.name for manifest in contents.manifests}
     contents.manifests += [one for one in own if one.name not in known and contents.path(one).exists()]
     contents.manifests.sort(key=lambda manifest: manifest.order, reverse=True)
-    if not contents.manifests:
+    if not contents.manifests or contents.listing_lags:
         return Pruned((), (), 0)
     newest = own[-1] if own else contents.manifests[0]
     in_line = _in_line(contents, newest)

@@ -25,8 +25,10 @@ def move_aside(contents: Contents, broken: Iterable[Path], others: Iterable[Mani
     staying = contents.files_of(manifest for manifest in contents.manifests if manifest.name not in gone)
     saves = {save_of(path) for path in broken}
     own = {path for path in contents.files if save_of(path) in saves} | contents.files_of(others)
-    rubbish = {path for path, save in contents.orphans() if contents.is_rubbish(path, save)}
-    files = (own | {path for path, _ in contents.orphans()}) - staying - rubbish
+    orphans = [] if contents.listing_lags else contents.orphans()
+    unneeded = {path for path, save in orphans if not contents.is_rubbish(path, save)}
+    rubbish = {path for path, save in orphans if contents.is_rubbish(path, save)}
+    files = (own | unneeded) - staying - rubbish
     manifests = [*broken, *(contents.path(other) for other in others)]
     return move(contents.run_dir, [*manifests, *sorted(files)])
 
