@@ -23,6 +23,7 @@ def continue_from(run_dir: Path, chosen: Path | None) -> tuple[Manifest, dict[st
     """
     owner = Ownership(run_dir / STATE_DIR)
     owner.refuse_live_holder()
+    _settled_contents(run_dir)
     manifest = _newest_whole(run_dir) if chosen is None else _bring_into_place(run_dir, chosen)
     contents = read_contents(run_dir)
     owner.claim(manifest.name, manifest.run or _new_run(contents), above=contents.highest_epoch)
@@ -40,7 +41,7 @@ def set_all_aside(run_dir: Path, also: Iterable[Path] = ()) -> dict[str, int]:
     """
     owner = Ownership(run_dir / STATE_DIR)
     owner.refuse_live_holder()
-    contents = read_contents(run_dir)
+    contents = _settled_contents(run_dir)
     if not (contents.manifests or contents.unreadable or contents.renamed or contents.files or contents.epochs.highest):
         raise BadInput(f"{run_dir}: no checkpoint here; give a run directory")
     owner.claim(None, _new_run(contents), above=contents.highest_epoch, anew=True)
@@ -49,6 +50,14 @@ def set_all_aside(run_dir: Path, also: Iterable[Path] = ()) -> dict[str, int]:
         return {**moved, **move(run_dir, [*contents.renamed, *contents.files, *_false_epoch_files(contents), *also])}
     finally:
         owner.release()
+
+
+def _settled_contents(run_dir: Path) -> Contents:
+    """What lies there. Raises BadInput where the listing does not show it all: a decision must be about everything."""
+    contents = read_contents(run_dir)
+    if contents.listing_lags:
+        raise BadInput(f"{run_dir}: the file system does not list all files of state/ yet; try again in a minute")
+    return contents
 
 
 def _newest_whole(run_dir: Path) -> Manifest:

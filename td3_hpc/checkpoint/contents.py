@@ -101,13 +101,14 @@ def read_contents(run_dir: Path) -> Contents:
     names |= {f"{name.removesuffix('.h5')}.json" for name in listed if name.endswith(".h5") and save_of(Path(name))}
     for claim in found.epochs.claims.values():
         names |= {name for name in (claim.saved, claim.resumed_from) if name and order_of(Path(name))}
-    _read_manifests(found, names)
+    aside = [path for path in listing.paths(state_dir / SET_ASIDE_DIR) if order_of(path)]
+    _read_manifests(found, names | {path.name for path in aside})
     for name in listed:
         path = state_dir / name
         if not order_of(path) and not save_of(path) and epoch_of(name) is None and not name.startswith(".claim-"):
             _note_renamed(path, found.dropped if name.endswith(DROPPED) else found.renamed)
-    for path in listing.paths(state_dir / SET_ASIDE_DIR):
-        if order_of(path) and path.exists():
+    for path in aside:
+        if path.exists():
             try:
                 found.aside.append(read_manifest(path))
             except CheckpointDamaged:

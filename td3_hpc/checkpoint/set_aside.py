@@ -71,7 +71,7 @@ def set_aside_files(run_dir: Path) -> dict[str, int]:
     """What lies there, and the files in other places that only it needs: path in the run directory -> bytes."""
     contents = read_contents(run_dir)
     needed = contents.files_of([*contents.manifests, *contents.renamed.values()])
-    only = contents.files_of(contents.aside) - needed
+    only = set() if contents.listing_lags else contents.files_of(contents.aside) - needed
     paths = [*listing.paths(set_aside_dir(run_dir)), *sorted(only)]
     return {str(path.relative_to(run_dir)): path.stat().st_size for path in paths if path.is_file()}
 
