@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, NotContinued, choice, contents, retention
+from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, NotContinued, choice, contents, retention, set_aside
 from td3_hpc.checkpoint import ownership as ownership_module
 from td3_hpc.checkpoint import store as store_module
 from td3_hpc.checkpoint import survey as survey_module
@@ -61,6 +61,8 @@ class Attempt:
     store: CheckpointStore
     step: int
     superseded: bool = False
+    perhaps_superseded: bool = False
+    """By an attempt that was killed, before its claim or after."""
     rows: GrowingRows = field(default_factory=GrowingRows)
 
 
@@ -174,6 +176,8 @@ class Model(RuleBasedStateMachine):
             with self.nothing_lost(), self.disk.killing(kill):
                 store.open_for_writing()
         except Killed:
+            for other in self.live:
+                other.perhaps_superseded |= force
             return
         except RunDirectoryTaken:
             assert self.live
@@ -232,7 +236,7 @@ class Model(RuleBasedStateMachine):
             return
         except UserError:
             self.live.remove(attempt)
-            if self.clean and not attempt.superseded:
+            if self.clean and not attempt.superseded and not attempt.perhaps_superseded:
                 raise
             return
         if attempt.superseded:
@@ -426,6 +430,7 @@ def test_nothing_whole_is_lost_in_twenty_thousand_steps():
     before = steps_done
     while steps_done - before < 20_000:
         run_model(50, phases=[Phase.generate])
+        print(f"{steps_done - before} steps", flush=True)
     print(f"{steps_done - before} steps of the model")
 
 
@@ -443,19 +448,15 @@ def claim_without_looking(patch: pytest.MonkeyPatch) -> None:
 
 
 def delete_the_superseded(patch: pytest.MonkeyPatch) -> None:
-    """Retention removes what is not of its line."""
-    real = retention.prune
+    """What is not of the line being continued is deleted, not set aside."""
 
-    def prune(run_dir, config, dry_run=False, own=()):
-        pruned = real(run_dir, config, dry_run, own)
-        found = contents.read_contents(run_dir)
-        line = {manifest.name for manifest in retention.line_manifests(run_dir)}
-        for manifest in found.manifests:
-            if manifest.name not in line:
-                found.path(manifest).unlink()
-        return pruned
+    def delete(run_dir, paths):
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return {}
 
-    patch.setattr(retention, "prune", prune)
+    for module in (set_aside, choice):
+        patch.setattr(module, "move", delete)
 
 
 def forget_to_sync(patch: pytest.MonkeyPatch) -> None:
