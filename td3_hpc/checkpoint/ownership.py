@@ -38,6 +38,8 @@ class Ownership:
         self._directory = directory
         self._released = threading.Event()
         self._content: dict[str, Any] = {}
+        self._silent: tuple[int, float] | None = None
+        """Epoch and time stamp of a holder that was waited for, in vain: it is not waited for again."""
         self.epoch = 0
 
     def claim(self, resumed_from: str | None, run: str = "", above: int = 0, anew: bool = False) -> None:
@@ -68,7 +70,9 @@ class Ownership:
             return epochs.highest
         alive = _is_alive(holder)
         if alive is None:
-            alive = _shows_life(_path(self._directory, newest))
+            path = _path(self._directory, newest)
+            alive = (newest, _modified(path)) != self._silent and _shows_life(path)
+            self._silent = (newest, _modified(path))
         if alive:
             job = f" (job {holder['job']})" if holder.get("job") else ""
             raise RunDirectoryTaken(

@@ -59,10 +59,10 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
         return ExitCode.DONE
     choose_device(config)
     store = CheckpointStore(run_dir, config.checkpoint)
-    store.check_continuable()  # a run that must not go on is left as it is, to the last byte
-    _refuse_lost(run_dir, store)
-    _prepare_directory(run_dir)
     with StopFlag() as stop:
+        store.check_continuable()  # a run that must not go on is left as it is, to the last byte
+        _refuse_lost(run_dir, store)
+        _prepare_directory(run_dir)
         store.open_for_writing()
         try:
             store.messages += _differences_of_record(run_dir, store)

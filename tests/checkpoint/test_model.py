@@ -8,7 +8,6 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,64 +17,23 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, NotContinued, choice, contents, retention, set_aside
+from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, NotContinued, choice, contents, retention
 from td3_hpc.checkpoint import ownership as ownership_module
 from td3_hpc.checkpoint import store as store_module
-from td3_hpc.checkpoint import survey as survey_module
 from td3_hpc.checkpoint.errors import RunDirectoryTaken
 from td3_hpc.checkpoint.manifest import order_of
 from td3_hpc.checkpoint.set_aside import remove_set_aside, set_aside_files
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import BadInput, UserError
+from tests.checkpoint.model_ledger import Attempt, Reported, in_line
 from tests.checkpoint.rows import GrowingRows
-from tests.checkpoint.unreliable_disk import Killed, UnreliableDisk, copy_over, write
+from tests.checkpoint.unreliable_disk import InTurn, Killed, UnreliableDisk, copy_over, write
 
 CONFIG = CheckpointConfig(keep_last=2, keep_best=False)
 STATE_AND_REPLAY = ("state", "replay")
 steps_done = 0
 
 kill_points = st.none() | st.integers(0, 25)
-
-
-class InTurn:
-    """In the place of a pool of threads: the same at every run."""
-
-    def __init__(self, threads: int) -> None:
-        pass
-
-    def __enter__(self) -> "InTurn":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def submit(self, work):
-        result = work()
-        return type("Done", (), {"result": lambda self: result})()
-
-
-@dataclass
-class Attempt:
-    """A process that may write."""
-
-    store: CheckpointStore
-    step: int
-    superseded: bool = False
-    perhaps_superseded: bool = False
-    """By an attempt that was killed, before its claim or after."""
-    rows: GrowingRows = field(default_factory=GrowingRows)
-
-
-@dataclass(frozen=True)
-class Reported:
-    """A checkpoint whose save returned."""
-
-    name: str
-    order: tuple[int, int, int]
-    line: tuple[str, ...]
-    run: str
-    digests: tuple[tuple[str, str], ...]
-    """Path in the run directory, and the content's digest; the manifest first."""
 
 
 class Model(RuleBasedStateMachine):
@@ -391,12 +349,6 @@ class Model(RuleBasedStateMachine):
         return manifests[0] if manifests else None
 
 
-def in_line(name: str, newest) -> bool:
-    """Whether a checkpoint is of the line of attempts that leads to another one."""
-    attempts = {last.split("-s")[0]: last for last in (*newest.line, newest.name)} if newest else {}
-    return name <= attempts.get(name.split("-s")[0], "")
-
-
 def count() -> None:
     global steps_done
     steps_done += 1
@@ -432,45 +384,3 @@ def test_nothing_whole_is_lost_in_twenty_thousand_steps():
         run_model(50, phases=[Phase.generate])
         print(f"{steps_done - before} steps", flush=True)
     print(f"{steps_done - before} steps of the model")
-
-
-# ---- faults that it must find ----------------------------------------------------------------------------------------
-def claim_without_looking(patch: pytest.MonkeyPatch) -> None:
-    """An attempt believes the listing, and begins anew where it shows nothing."""
-    real = contents._read_manifests
-
-    def listed_only(found, names):
-        real(found, set(names) & set(contents.listing.names(found.run_dir / "state")))
-
-    patch.setattr(contents, "_read_manifests", listed_only)
-    for check in ("_refuse_lost", "_refuse_begun_anew", "_refuse_incomplete"):
-        patch.setattr(survey_module, check, lambda *_: None)
-
-
-def delete_the_superseded(patch: pytest.MonkeyPatch) -> None:
-    """What is not of the line being continued is deleted, not set aside."""
-
-    def delete(run_dir, paths):
-        for path in paths:
-            path.unlink(missing_ok=True)
-        return {}
-
-    for module in (set_aside, choice):
-        patch.setattr(module, "move", delete)
-
-
-def forget_to_sync(patch: pytest.MonkeyPatch) -> None:
-    """A rename is not followed by an fsync of its folder."""
-    from td3_hpc import durable
-
-    patch.setattr(durable, "sync_directory", lambda _: None)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("fault", [claim_without_looking, delete_the_superseded, forget_to_sync])
-def test_a_planted_fault_is_found(fault):
-    model = type("Faulty", (Model,), {"plant": fault})
-    with pytest.raises(AssertionError) as raised:
-        run_model(2000, model=model, phases=[Phase.generate])
-    print(f"{fault.__name__}: {raised.value}")
