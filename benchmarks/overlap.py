@@ -27,6 +27,7 @@ from td3_hpc.config import StageConfig
 from td3_hpc.driving.worker_handle import StepResult
 from td3_hpc.record import RunRecord
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.spaces import random_observation
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.loop import Components, TrainingLoop
 from td3_hpc.training.signals import StopFlag
@@ -53,8 +54,7 @@ class WaitingSimulation:
         self._random = np.random.default_rng(0)
 
     def reset(self, seed: int, route: int | None = None) -> dict[str, np.ndarray]:
-        frame = self._random.integers(0, 256, (84, 84), dtype=np.uint8)
-        return {"image": np.repeat(frame[None], 4, 0), "vector": np.zeros(53, np.float32)}
+        return random_observation(self._random)
 
     def send(self, action: np.ndarray) -> None:
         self._ready_at = time.perf_counter() + self.wait

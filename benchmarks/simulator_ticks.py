@@ -12,6 +12,7 @@ from collections.abc import Callable
 import carla
 
 from td3_hpc.driving.traffic_manager_wait import ParkedWait, thread_ids
+from td3_hpc.spaces import FRAME_SHAPE
 from td3_hpc.supervision.ports import reserve
 
 TOWN, VEHICLES, WARM_UP, ROUNDS, TICKS = "Brookfield", 10, 200, 5, 600
@@ -54,7 +55,7 @@ def _drive(port: int) -> list[float]:
     vehicles = [world.spawn_actor(library.find("vehicle.tesla.model3"), point) for point in points[:VEHICLES]]
     blueprint = library.find("sensor.camera.rgb")
     for name in ("image_size_x", "image_size_y"):
-        blueprint.set_attribute(name, "84")
+        blueprint.set_attribute(name, str(FRAME_SHAPE[0]))
     camera = world.spawn_actor(blueprint, carla.Transform(carla.Location(x=1.5, z=2.4)), attach_to=vehicles[0])
     pictures: queue.SimpleQueue[carla.Image] = queue.SimpleQueue()
     camera.listen(pictures.put)

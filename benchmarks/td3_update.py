@@ -2,7 +2,7 @@
 
     python -m benchmarks td3_update
 
-Batch 256, image (4, 84, 84) and vector (53,), NatureCNN of 512 features, heads [256, 256], a policy update every second
+Batch 256, the observation of a run, NatureCNN of 512 features, heads [256, 256], a policy update every second
 update. Each unit is two updates, sampling included; ours also clip every parameter group, measure its gradient norms
 and return the update's statistics. Promised: 1.5 times Stable-Baselines3's speed, with bfloat16 2.5 times.
 """

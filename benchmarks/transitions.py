@@ -2,36 +2,24 @@
 
 from collections.abc import Iterator
 
-import gymnasium
 import numpy as np
 from stable_baselines3.common.buffers import DictReplayBuffer
 
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.spaces import ACTION, Observation, gymnasium_spaces, random_observation
 
 EPISODE = 200
-OBSERVATION_SPACE = gymnasium.spaces.Dict(
-    image=gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8),
-    vector=gymnasium.spaces.Box(-1, 1, (53,), np.float32),
-)
-ACTION_SPACE = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
-
-Observation = dict[str, np.ndarray]
+OBSERVATION_SPACE, ACTION_SPACE = gymnasium_spaces()
 
 
 def transitions(count: int) -> Iterator[tuple[Observation, np.ndarray, float, Observation, bool]]:
     """`count` steps of episodes of 200: observation, action, reward, next observation, truncated."""
     random = np.random.default_rng(0)
-
-    def observe(frames: np.ndarray) -> Observation:
-        return {"image": frames, "vector": random.uniform(-1, 1, 53).astype(np.float32)}
-
     for step in range(count):
         if step % EPISODE == 0:
-            observation = observe(np.repeat(random.integers(0, 256, (1, 84, 84), dtype=np.uint8), 4, 0))
-        frame = random.integers(0, 256, (1, 84, 84), dtype=np.uint8)
-        following = observe(np.concatenate([observation["image"][1:], frame]))
-        action = random.uniform(-1, 1, 2).astype(np.float32)
-        yield observation, action, float(random.normal()), following, step % EPISODE == EPISODE - 1
+            observation = random_observation(random)
+        following = random_observation(random, observation)
+        yield observation, ACTION.random(random), float(random.normal()), following, step % EPISODE == EPISODE - 1
         observation = following
 
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from td3_hpc.config.environment import CameraConfig
-from td3_hpc.driving.observation import FRAME_SIZE
+from td3_hpc.spaces import FRAME_SHAPE
 from td3_hpc.supervision.ports import reserve
 
 IMAGES = Path(__file__).parent / "images"
@@ -60,7 +60,7 @@ class Town:
     def photographs(self, ego: Any) -> dict[str, Any]:
         """Pictures (h, w, 3) of the ego's view by kind, and 'policy', the agent's own frame."""
         cameras = {kind: self._camera(ego, kind, WIDTH, HEIGHT) for kind in KINDS}
-        cameras["policy"] = self._camera(ego, "rgb", FRAME_SIZE, FRAME_SIZE)
+        cameras["policy"] = self._camera(ego, "rgb", *FRAME_SHAPE[::-1])
         for _ in range(2):  # in the first one the cars settle on the road
             frame = self.world.tick()
         pictures = {}

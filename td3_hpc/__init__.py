@@ -1,4 +1,32 @@
-"""A Slurm batch pipeline for TD3 driving agents on CARLA: train, checkpoint, resume exactly, report."""
+"""A Slurm batch pipeline for TD3 driving agents on CARLA: train, checkpoint, resume exactly, report.
+
+cli.py, __main__.py  the command line `td3-hpc`, which is `python -m td3_hpc`
+options.py           options that several commands have
+errors.py            errors that a user can act on, and exit codes
+durable.py           writing files that survive a crash
+formatting.py        numbers as text for people
+code.py              the package's files and their digest
+behaviour.py         the number of what a run computes, raised with every change of it
+checkpoint_names.py  the names of a checkpoint's files, known without HDF5
+random_state.py      a generator's state as data
+spaces.py            the observation and the action, declared once
+config/              the configuration: one schema, YAML, overrides
+simulator/           the embedded simulator
+supervision/         starting, watching and replacing a simulator
+driving/             the environment, and the worker process that hosts it
+replay/              the replay buffer
+td3/                 networks, the update, exploration
+checkpoint/          state files, replay segments, manifests
+record/              what a run writes down: its schema, writer and reader
+training/            the loop, evaluation, monitors, telemetry
+gates/               judging a run
+campaign/            stages in a row, each of which must earn the next one
+report/              writing for people
+launch/              Slurm jobs, preflight, doctor
+drills/              the known failures, caused from outside
+
+Which of them may import which is said, and tested, by the table in CONTRIBUTING.md.
+"""
 
 import os
 

@@ -9,6 +9,7 @@ import typer
 
 from td3_hpc import __version__
 from td3_hpc.errors import BadInput, ExitCode, UserError
+from td3_hpc.options import Override, StageFile
 
 app = typer.Typer(
     name="td3-hpc",
@@ -40,14 +41,11 @@ def options(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="The stage's YAML file.", show_default=False)],
+    config: StageFile,
     run_dir: Annotated[
         Path | None, typer.Option(help="Where the run lives.", show_default="checkpoints/<name>")
     ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change one key of the configuration; repeatable."),
-    ] = None,
+    override: Override = None,
 ) -> None:
     """Run one stage in this process, or continue it where the run directory holds a checkpoint.
 
@@ -128,7 +126,8 @@ def evaluate(
     ] = None,
     first_route: Annotated[int, typer.Option(min=0, help="The held-out route to begin with.")] = 0,
     without: Annotated[
-        Literal["image", "vector"] | None, typer.Option(help="Hide this half of the observation from the policy.")
+        str | None,
+        typer.Option(metavar="ENTRY", help="Hide an entry of the observation from the policy, as image or vector."),
     ] = None,
     video: Annotated[
         Path | None,
@@ -137,10 +136,7 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write figures and episodes here, too.", show_default=False)
     ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change one key of the stage; repeatable."),
-    ] = None,
+    override: Override = None,
 ) -> None:
     """Drive a policy, without noise, on the held-out routes, and print what came of it.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from td3_hpc.supervision.ports import PortBlock, reserve
+from tests.paths import ROOT
 
 pytest_plugins = ["tests.judged_runs"]
 
@@ -23,7 +24,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 START_TIMEOUT_S = 60.0
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -68,7 +68,7 @@ def simulator_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start
         log = tmp_path_factory.mktemp("simulator") / "stderr"
         began = time.monotonic()
         with log.open("wb") as stderr:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, cwd=REPOSITORY)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT)
         server = SimulatorServer(block.first, town, process, log, 0.0, block)
         servers.append(server)
         assert process.stdout is not None
@@ -92,7 +92,7 @@ def hamlet_server(simulator_server: StartServer) -> SimulatorServer:
 @pytest.fixture(scope="session")
 def carla_maps() -> Path:
     """The folder of CARLA's own towns: $TD3_HPC_MAPS, or shared/maps beside the repository."""
-    folder = Path(os.environ.get("TD3_HPC_MAPS", REPOSITORY.parent / "shared" / "maps"))
+    folder = Path(os.environ.get("TD3_HPC_MAPS", ROOT.parent / "shared" / "maps"))
     if not (folder / "Town01.xodr").is_file():
         pytest.skip(f"no Town01.xodr in {folder}; set TD3_HPC_MAPS to a folder of CARLA's OpenDRIVE files")
     return folder

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.paths import ROOT
 from tests.small_stage import SMALL, changed
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 JUDGED: dict[str, Any] = {
     "environment.traffic.vehicles": 0,
     "checkpoint.every_steps": 20,
@@ -49,7 +49,7 @@ def train_run(tmp_path_factory: pytest.TempPathFactory) -> TrainRun:
     `package`: a folder that holds another td3_hpc, which then runs. `file_limit_kb`: no file may grow larger.
     """
 
-    def run(changes: dict[str, Any], package: Path = REPOSITORY, file_limit_kb: int | None = None) -> Trained:
+    def run(changes: dict[str, Any], package: Path = ROOT, file_limit_kb: int | None = None) -> Trained:
         folder = tmp_path_factory.mktemp("run")
         (folder / "stage.yaml").write_text(yaml.safe_dump(changed(SMALL, {**JUDGED, **changes})))
         command = [sys.executable, "-m", "td3_hpc", "train", "stage.yaml", "--run-dir", "run"]
@@ -110,15 +110,15 @@ def exploding_run(train_run: TrainRun) -> Trained:
 def altered_run(train_run: TrainRun, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The code is not what it should be: maximum for minimum, no delay, noise unbounded, vectors of another type."""
     folder = tmp_path_factory.mktemp("altered")
-    shutil.copytree(REPOSITORY / "td3_hpc", folder / "td3_hpc", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "td3_hpc", folder / "td3_hpc", ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in (
         ("td3/agent.py", "torch.minimum(q1_next, q2_next)", "torch.maximum(q1_next, q2_next)"),
         ("td3/agent.py", "if self.updates % config.policy_freq == 0:", "if True:"),
         ("td3/agent.py", "noise.clamp(-config.noise_clip, config.noise_clip)", "noise * 4"),
         (
-            "driving/worker_handle.py",
-            "np.frombuffer(data, np.float32, offset=IMAGE_BYTES)",
-            "np.frombuffer(data, np.float32, offset=IMAGE_BYTES).astype(np.float64)",
+            "driving/shared_observation.py",
+            ".reshape(entry.shape)",
+            ".reshape(entry.shape).astype(np.float64 if entry.name == 'vector' else entry.dtype)",
         ),
     ):
         path = folder / "td3_hpc" / name

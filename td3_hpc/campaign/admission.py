@@ -1,6 +1,5 @@
 """May a run start? Read from the verdicts of the stages before it, whatever Slurm says of their jobs."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,10 @@ from typing import Any, Literal
 from td3_hpc.campaign.carry_over import carry_over
 from td3_hpc.campaign.directory import CampaignDirectory, place_of
 from td3_hpc.campaign.plan import Campaign
-from td3_hpc.config import StageConfig, dump_yaml
+from td3_hpc.checkpoint_names import furthest_step
+from td3_hpc.code import file_digest
+from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved
+from td3_hpc.config.changes import changes
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import SUBMISSION_FILE, VERDICT_FILE, Verdict, read_verdict
 
@@ -118,7 +120,7 @@ class Admissions:
         code, image = notes.get("code_sha256"), (notes.get("image") or {}).get("sha256")
         if (verdict_digest(run), code, image) in self._accepted:
             return found
-        if bound.config_sha256 != config_digest(config):
+        if not _earned_on(config, run, bound.config_sha256):
             found.append("another configuration")
         if not notes:  # not submitted yet
             return found
@@ -145,7 +147,7 @@ def admit(run: Path) -> Admission:
         return Admission("cancelled", "the campaign was cancelled; `td3-hpc campaign submit` continues it")
     admission = Admissions(directory, campaign).decide(index, seed)
     if admission.decision == "wait":
-        lines = [f"{name} {other} {newest_step(directory.run(name, other))}\n" for name, other in admission.waits_for]
+        lines = [f"{name} {other} {furthest_step(directory.run(name, other))}\n" for name, other in admission.waits_for]
         (run / WAITS_FOR_FILE).write_text("".join(lines))
     if admission.decision == "go" and campaign.stages[index].continues:
         stage_before = campaign.stages[index - 1]
@@ -165,21 +167,17 @@ def read_notes(run: Path) -> dict[str, Any]:
     return notes
 
 
-def config_digest(config: StageConfig) -> str:
-    """SHA-256 of the configuration as a run directory's config.yaml holds it."""
-    return hashlib.sha256(dump_yaml(config).encode()).hexdigest()
+def _earned_on(config: StageConfig, run: Path, config_sha256: str) -> bool:
+    """Whether a verdict was earned on a configuration. It names the bytes of its run's config.yaml, which are other
+    ones in every format; so that file's meaning is compared, and its digest tells that it is the one that was judged.
+    """
+    path = run / CONFIG_FILE
+    try:
+        return file_digest(path) == config_sha256 and not changes(load_resolved(path), config)
+    except (OSError, BadInput):
+        return False
 
 
 def verdict_digest(run: Path) -> str:
     """SHA-256 of a run's verdict.json."""
-    return hashlib.sha256((run / VERDICT_FILE).read_bytes()).hexdigest()
-
-
-def newest_step(run: Path) -> int:
-    """The furthest step that a run's checkpoints have reached, by their names; 0 where there is none."""
-    return max(map(step_of, (run / "state").glob("checkpoint-e*-s*-*.json")), default=0)
-
-
-def step_of(checkpoint: Path) -> int:
-    """The step of a checkpoint by its manifest's name."""
-    return int(checkpoint.name.split("-s")[1].split("-")[0])
+    return file_digest(run / VERDICT_FILE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from td3_hpc.campaign.carry_over import obstacles
-from td3_hpc.config import StageConfig, dump_yaml, read_yaml, validate
+from td3_hpc.config import StageConfig, dump_yaml, formats, read_yaml, validate
 from td3_hpc.config.campaign import CampaignConfig, CampaignStageConfig
 from td3_hpc.config.gates import GatesConfig
 from td3_hpc.errors import BadInput
@@ -67,7 +67,7 @@ def load_campaign(path: Path) -> Campaign:
     for number, entry in enumerate(file.stages):
         where = f"{path}: stages.{number}"
         try:
-            data = _configuration(entry, data, path.parent)
+            data = _configuration(entry, data, path.parent, where)
             data["seed"] = file.seeds[0]
             config = validate(StageConfig, data, where)
             gates = validate(GatesConfig, _merged(file.gates, entry.gates), f"{where}.gates")
@@ -82,12 +82,14 @@ def load_campaign(path: Path) -> Campaign:
     return Campaign(file.name, tuple(file.seeds), file.seeds_required, tuple(stages), _resolved(file, stages))
 
 
-def _configuration(entry: CampaignStageConfig, before: dict[str, Any] | None, folder: Path) -> dict[str, Any]:
+def _configuration(
+    entry: CampaignStageConfig, before: dict[str, Any] | None, folder: Path, where: str
+) -> dict[str, Any]:
     """A stage's configuration, not validated yet. Raises BadInput for a file that cannot be read."""
-    if isinstance(entry.config, dict):
-        base = entry.config
+    if isinstance(entry.config, dict):  # a resolved one in the campaign.yaml of a campaign that was submitted
+        base = formats.from_stage_file(entry.config, where)
     elif entry.config is not None:
-        base = read_yaml(folder / entry.config)
+        base = formats.from_stage_file(read_yaml(folder / entry.config), str(folder / entry.config))
     else:
         base = before or {}
     data = _merged(base, entry.overrides)
@@ -140,7 +142,7 @@ def _resolved(file: CampaignConfig, stages: list[Stage]) -> CampaignConfig:
     entries = [
         CampaignStageConfig(
             name=stage.name,
-            config=stage.config.model_dump(mode="json"),
+            config={formats.KEY: formats.FORMAT, **stage.config.model_dump(mode="json")},
             start="continue" if stage.continues else "fresh",
             gates=stage.gates.model_dump(mode="json"),
         )

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from td3_hpc.campaign.admission import step_of
-from td3_hpc.config import CONFIG_FILE, load_stage
+from td3_hpc.checkpoint_names import manifest_paths, newest_step
+from td3_hpc.config import CONFIG_FILE, load_resolved
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.history import last_word
 from td3_hpc.gates.verdict import read_verdict
@@ -53,7 +53,7 @@ def read_progress(run_dir: Path, now: float | None = None) -> Progress:
     now = time.time() if now is None else now
     path = next((path for path in (run_dir / CONFIG_FILE, run_dir / "submission/stage.yaml") if path.is_file()), None)
     try:
-        config = load_stage(path) if path else None
+        config = load_resolved(path) if path else None
         unreadable = ""
     except BadInput as error:
         config, unreadable = None, str(error).splitlines()[0]
@@ -62,7 +62,7 @@ def read_progress(run_dir: Path, now: float | None = None) -> Progress:
     state, note = _state(run_dir, events)
     speed = _speed(events)
     total = config.training.total_steps if config else None
-    checkpoint = max((run_dir / "state").glob("checkpoint-e*-s*.json"), key=lambda p: p.name, default=None)
+    checkpoints = manifest_paths(run_dir)
     return Progress(
         run_dir=run_dir,
         stage=config.name if config else run_dir.name,
@@ -73,8 +73,8 @@ def read_progress(run_dir: Path, now: float | None = None) -> Progress:
         attempts=_attempts(run_dir, events),
         steps_per_second=speed,
         seconds_left=(total - step) / speed if total and speed and state == "started" else None,
-        checkpoint_step=step_of(checkpoint) if checkpoint else 0,
-        checkpoint_age_s=max(0.0, now - checkpoint.stat().st_mtime) if checkpoint else None,
+        checkpoint_step=newest_step(run_dir),
+        checkpoint_age_s=max(0.0, now - checkpoints[0].stat().st_mtime) if checkpoints else None,
         alerts=_alerts(events),
         note=note or unreadable,
     )

@@ -17,6 +17,7 @@ set_aside.py   what does not count is moved, not deleted
 compare.py     do two checkpoints hold the same bytes?
 adoption.py    a run that begins with another run's checkpoint
 retention.py   which checkpoints of the line are kept
+errors.py      what is wrong with a checkpoint
 cli.py         td3-hpc checkpoint inspect | verify | diff | prune | continue | set-aside
 """
 
@@ -27,7 +28,7 @@ import os
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 from td3_hpc.checkpoint.adoption import adopt, has_checkpoint
-from td3_hpc.checkpoint.compare import diff, newest_step, open_checkpoint
+from td3_hpc.checkpoint.compare import diff, newest_complete_step, open_checkpoint
 from td3_hpc.checkpoint.errors import CheckpointDamaged, NotContinued, Superseded
 from td3_hpc.checkpoint.segments import RowSource
 from td3_hpc.checkpoint.store import Checkpoint, CheckpointInfo, CheckpointStore, SaveOutcome
@@ -44,6 +45,6 @@ __all__ = [
     "adopt",
     "diff",
     "has_checkpoint",
-    "newest_step",
+    "newest_complete_step",
     "open_checkpoint",
 ]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from td3_hpc.checkpoint.epochs import read_epochs
-from td3_hpc.checkpoint.manifest import REPLAY_DIR, STATE_DIR, StoredFile, manifest_name, manifest_paths
+from td3_hpc.checkpoint.manifest import StoredFile
 from td3_hpc.checkpoint.store import Checkpoint
+from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR, manifest_name, manifest_paths
 from td3_hpc.durable import replace_file, sync_directory
 
 File = TypeVar("File", bound=StoredFile)

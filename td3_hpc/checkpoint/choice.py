@@ -7,10 +7,11 @@ from pathlib import Path
 from td3_hpc.checkpoint.contents import Contents, read_contents
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.lineage import line_of
-from td3_hpc.checkpoint.manifest import REPLAY_DIR, STATE_DIR, Manifest, problems, read_manifest_of_any_name
+from td3_hpc.checkpoint.manifest import Manifest, problems, read_manifest_of_any_name
 from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint.set_aside import bring_back, move, move_aside, set_aside_dir
 from td3_hpc.checkpoint.survey import Verified
+from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR
 from td3_hpc.durable import sync_directory
 from td3_hpc.errors import BadInput
 

@@ -13,12 +13,14 @@ from rich.table import Column, Table
 from td3_hpc.checkpoint import choice
 from td3_hpc.checkpoint.compare import diff as compare
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.manifest import Manifest, manifest_paths, problems, read_manifest
+from td3_hpc.checkpoint.manifest import Manifest, problems, read_manifest
 from td3_hpc.checkpoint.retention import line_manifests
 from td3_hpc.checkpoint.retention import prune as remove_unneeded
 from td3_hpc.checkpoint.set_aside import remove_set_aside, set_aside_dir, set_aside_files
-from td3_hpc.config import CheckpointConfig, load_stage
+from td3_hpc.checkpoint_names import manifest_paths
+from td3_hpc.config import CheckpointConfig, load_resolved
 from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.options import AsJson
 
 app = typer.Typer(help="Look at, verify, compare and thin out checkpoints.", no_args_is_help=True)
 
@@ -26,7 +28,6 @@ Checkpoints = Annotated[
     list[Path],
     typer.Argument(help="Run directories, or state/checkpoint-*.json files.", show_default=False, metavar="PATH..."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
@@ -119,7 +120,7 @@ def prune(
         return
     _manifest_paths(run)
     config_path = run / "config.yaml"
-    config = load_stage(config_path).checkpoint if config_path.exists() else CheckpointConfig()
+    config = load_resolved(config_path).checkpoint if config_path.exists() else CheckpointConfig()
     pruned = remove_unneeded(run, config, dry_run)
     if as_json:
         typer.echo(json.dumps({"dry_run": dry_run, **vars(pruned)}, indent=1))

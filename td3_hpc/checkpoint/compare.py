@@ -1,4 +1,7 @@
-"""Do two checkpoints hold the same bytes? Everything counts but `provenance`: where and when they were made."""
+"""Do two checkpoints hold the same bytes? Everything counts but `provenance`: where and when they were made.
+
+Of the configuration's text the meaning counts: an earlier version's lacks the number of its format, and later keys.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +15,11 @@ from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.hdf5_file import read_table
 from td3_hpc.checkpoint.manifest import is_there, problems, read_manifest
 from td3_hpc.checkpoint.store import Checkpoint
+from td3_hpc.config import parse_resolved
+from td3_hpc.config.changes import changes
 from td3_hpc.errors import BadInput
 
-NOT_COMPARED = "provenance"
+NOT_COMPARED, CONFIG = "provenance", "config"
 _BLOCK_ROWS = 4096
 
 
@@ -43,7 +48,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def newest_step(run_dir: Path) -> int | None:
+def newest_complete_step(run_dir: Path) -> int | None:
     """Step of the newest checkpoint whose files are there in their sizes; None where there is none."""
     manifests = read_contents(run_dir).manifests
     return next((manifest.step for manifest in manifests if is_there(run_dir, manifest)), None)
@@ -65,7 +70,7 @@ def _compare_trees(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str) -> I
         elif isinstance(a[name], Mapping) and isinstance(b[name], Mapping):
             yield from _compare_trees(a[name], b[name], f"{path}/")
         else:
-            what = _compare_values(a[name], b[name])
+            what = (_compare_configs if path == CONFIG else _compare_values)(a[name], b[name])
             if what:
                 yield Difference(path, what)
 
@@ -80,6 +85,14 @@ def _compare_values(a: Any, b: Any) -> str:
         return f"{a!r} against {b!r}"
     same = np.asarray(a).tobytes() == np.asarray(b).tobytes() if isinstance(a, float) else a == b
     return "" if same else f"{str(a)[:60]!r} against {str(b)[:60]!r}"
+
+
+def _compare_configs(a: Any, b: Any) -> str:
+    """The keys that differ; of texts that are no configuration, whether they do."""
+    try:
+        return ", ".join(changes(parse_resolved(a, CONFIG), parse_resolved(b, CONFIG)))
+    except (BadInput, AttributeError, TypeError):
+        return _compare_values(a, b)
 
 
 def _compare_rows(a: Checkpoint, b: Checkpoint) -> Iterator[Difference]:

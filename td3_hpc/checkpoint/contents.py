@@ -8,18 +8,8 @@ from pathlib import Path
 from td3_hpc.checkpoint import listing
 from td3_hpc.checkpoint.epochs import Epochs, epoch_of, read_epochs
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.manifest import (
-    DROPPED,
-    REPLAY_DIR,
-    SET_ASIDE_DIR,
-    STATE_DIR,
-    Manifest,
-    is_half_written,
-    order_of,
-    read_manifest,
-    read_manifest_of_any_name,
-    save_of,
-)
+from td3_hpc.checkpoint.manifest import Manifest, read_manifest, read_manifest_of_any_name
+from td3_hpc.checkpoint_names import DROPPED, REPLAY_DIR, SET_ASIDE_DIR, STATE_DIR, is_half_written, order_of, save_of
 
 Save = tuple[int, int]
 """Epoch and number."""

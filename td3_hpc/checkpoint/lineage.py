@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from td3_hpc.checkpoint.epochs import Claim
-from td3_hpc.checkpoint.manifest import Manifest, Order, manifest_name, order_of
+from td3_hpc.checkpoint.manifest import Manifest
+from td3_hpc.checkpoint_names import Order, manifest_name, order_of
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """A manifest makes a checkpoint: written last, it names every file with its size and checksum."""
 
 import json
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,25 +10,18 @@ from typing import Annotated, ClassVar
 import xxhash
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from td3_hpc.checkpoint import listing
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.sealed_json import seal, unseal
+from td3_hpc.checkpoint_names import Order, manifest_name, order_of
+from td3_hpc.errors import BadInput
 
 FORMAT = 2
 """1: without `run` and `line`."""
-STATE_DIR, REPLAY_DIR, SET_ASIDE_DIR = "state", "replay", "set-aside"
-#: Ends the name of a manifest that retention has dropped, until its files are removed, too.
-DROPPED = ".dropped"
-_NAME = re.compile(r"^checkpoint-e(\d{4,})-s(\d{9,})-(\d{4,})\.json$")
-_FILE_NAME = re.compile(r"^(?:checkpoint-e(\d{4,})-s\d{9,}|rows-e(\d{4,})-\d{12,}-\d{12,})-(\d{4,})\.(?:h5|json)$")
-_HALF_WRITTEN = re.compile(r"^\.(.*\.(?:h5|json))(?:\.\d+)?\.tmp$")
 _BLOCK = 16 << 20
 _MAX_BYTES = 32 << 20
 """Of a manifest; 100,000 segments need half of it."""
 _STRICT = ConfigDict(strict=True, extra="forbid")
 
-Order = tuple[int, int, int]
-"""Epoch, step, number of the save: the highest is the newest."""
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -92,37 +84,8 @@ class Manifest:
         return seal({"format": FORMAT, **asdict(self), "tags": dict(self.tags)})
 
 
-def manifest_name(order: Order) -> str:
-    """File name of a manifest."""
-    return f"checkpoint-e{order[0]:04}-s{order[1]:09}-{order[2]:04}.json"
-
-
-def order_of(path: Path) -> Order | None:
-    """Epoch, step and number that a manifest's file name tells; None for another file."""
-    match = _NAME.match(path.name)
-    return (int(match.group(1)), int(match.group(2)), int(match.group(3))) if match else None
-
-
-def save_of(path: Path) -> tuple[int, int] | None:
-    """Epoch and number of the save that a file's name tells, half-written ones included; None for another file."""
-    half_written = _HALF_WRITTEN.match(path.name)
-    match = _FILE_NAME.match(half_written.group(1) if half_written else path.name)
-    return (int(match.group(1) or match.group(2)), int(match.group(3))) if match else None
-
-
-def is_half_written(path: Path) -> bool:
-    """Whether a name is that of a file in the middle of being written."""
-    return bool(_HALF_WRITTEN.match(path.name))
-
-
-def manifest_paths(run_dir: Path) -> list[Path]:
-    """The manifests of a run, the newest first."""
-    found = [(order, path) for path in listing.paths(run_dir / STATE_DIR) if (order := order_of(path))]
-    return [path for _, path in sorted(found, reverse=True)]
-
-
 def read_manifest(path: Path) -> Manifest:
-    """The manifest in a file. Raises CheckpointDamaged."""
+    """The manifest in a file. Raises CheckpointDamaged, and BadInput for one that a later version wrote."""
     manifest = read_manifest_of_any_name(path)
     if manifest.order != order_of(path):
         raise CheckpointDamaged(f"{path}: the manifest is of another checkpoint, {manifest.name}")
@@ -130,7 +93,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def read_manifest_of_any_name(path: Path) -> Manifest:
-    """The manifest in a file that somebody may have renamed. Raises CheckpointDamaged."""
+    """The manifest in a file that somebody may have renamed. Raises as `read_manifest` does."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _MAX_BYTES:
             raise CheckpointDamaged(f"{path}: not a manifest's file")
@@ -141,8 +104,14 @@ def read_manifest_of_any_name(path: Path) -> Manifest:
         body = unseal(content)
     except ValueError as error:
         raise CheckpointDamaged(f"{path}: the manifest is damaged ({error})") from None
-    if body.pop("format", None) not in (1, FORMAT):
-        raise CheckpointDamaged(f"{path}: a manifest of a format that this version does not know")
+    number = body.pop("format", None)
+    if type(number) is not int or number < 1:
+        raise CheckpointDamaged(f"{path}: the manifest is damaged (its format is {number!r})")
+    if number > FORMAT:  # whole, and no reason to set it aside
+        raise BadInput(
+            f"{path}: has checkpoint format {number}, and this version of td3-hpc knows formats up to {FORMAT}; "
+            "use the version that wrote it, or a later one"
+        )
     try:
         manifest = _MANIFEST.validate_json(json.dumps(body))
     except ValueError as error:

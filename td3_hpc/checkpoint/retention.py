@@ -8,7 +8,8 @@ from pathlib import Path
 
 from td3_hpc.checkpoint.contents import Contents, read_contents
 from td3_hpc.checkpoint.lineage import line_of
-from td3_hpc.checkpoint.manifest import DROPPED, STATE_DIR, Manifest
+from td3_hpc.checkpoint.manifest import Manifest
+from td3_hpc.checkpoint_names import DROPPED, STATE_DIR
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import BadInput
 

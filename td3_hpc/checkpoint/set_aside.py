@@ -5,7 +5,8 @@ from pathlib import Path
 
 from td3_hpc.checkpoint import listing
 from td3_hpc.checkpoint.contents import Contents, read_contents
-from td3_hpc.checkpoint.manifest import REPLAY_DIR, SET_ASIDE_DIR, STATE_DIR, Manifest, save_of
+from td3_hpc.checkpoint.manifest import Manifest
+from td3_hpc.checkpoint_names import REPLAY_DIR, SET_ASIDE_DIR, STATE_DIR, save_of
 from td3_hpc.durable import sync_directory
 
 

@@ -16,20 +16,12 @@ import numpy as np
 from td3_hpc.checkpoint import listing, retention
 from td3_hpc.checkpoint.hdf5_file import Descriptions, Tree, read_table, read_tree, table_image, tree_image, write_file
 from td3_hpc.checkpoint.hdf5_image import Hdf5Image
-from td3_hpc.checkpoint.manifest import (
-    REPLAY_DIR,
-    STATE_DIR,
-    Manifest,
-    Order,
-    Segment,
-    StoredFile,
-    manifest_name,
-    save_of,
-)
+from td3_hpc.checkpoint.manifest import Manifest, Segment, StoredFile
 from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint.segments import Range, RowSource, merged, pieces, plan
 from td3_hpc.checkpoint.set_aside import move_aside
 from td3_hpc.checkpoint.survey import Survey, Verified, survey
+from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR, Order, manifest_name, save_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.durable import replace_file, sync_directory
 from td3_hpc.errors import BadInput, UserError, failure_of

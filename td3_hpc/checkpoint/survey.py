@@ -12,7 +12,8 @@ from pathlib import Path
 from td3_hpc.checkpoint.contents import Contents, in_order, read_contents
 from td3_hpc.checkpoint.errors import CheckpointDamaged, NotContinued
 from td3_hpc.checkpoint.lineage import Line, line_of
-from td3_hpc.checkpoint.manifest import Manifest, order_of, problems, save_of
+from td3_hpc.checkpoint.manifest import Manifest, problems
+from td3_hpc.checkpoint_names import order_of, save_of
 
 
 class Verified:

@@ -1,4 +1,21 @@
-"""Typed, validated configuration: one schema, read from YAML, frozen, passed down whole."""
+"""Typed, validated configuration: one schema, read from YAML, frozen, passed down whole.
+
+loading.py      from a YAML file and overrides to a configuration, and back
+base.py         the base class of every section
+stage.py        a stage, with all the sections below
+agent.py        networks, learning rates, the replay buffer
+environment.py  camera, route, traffic, reward, weather
+simulator.py    which simulator, and how long it is waited for
+training.py     steps, evaluation, checkpoints, logging
+monitors.py     limits whose crossing is an alert, and who is told
+gates.py        what a stage has to earn
+campaign.py     a campaign's file
+cluster.py      a cluster's profile
+secret.py       what is named by a variable or a file, and redacted in copies
+formats.py      what a resolved configuration of an earlier format means
+changes.py      what differs between two stages, and what may differ while a run goes on
+reference.py    the page of every key, from the schema
+"""
 
 from td3_hpc.config.agent import AgentConfig, ClipNorms, LearningRates, ReplayConfig
 from td3_hpc.config.environment import (
@@ -8,7 +25,16 @@ from td3_hpc.config.environment import (
     RouteConfig,
     TrafficConfig,
 )
-from td3_hpc.config.loading import CONFIG_FILE, apply_overrides, dump_yaml, load_stage, parse_stage, read_yaml, validate
+from td3_hpc.config.loading import (
+    CONFIG_FILE,
+    apply_overrides,
+    dump_yaml,
+    load_resolved,
+    load_stage,
+    parse_resolved,
+    read_yaml,
+    validate,
+)
 from td3_hpc.config.monitors import AlertConfig, GradientLimits, GrowthConfig, MonitorsConfig
 from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.config.stage import StageConfig
@@ -37,8 +63,9 @@ __all__ = [
     "TrainingConfig",
     "apply_overrides",
     "dump_yaml",
+    "load_resolved",
     "load_stage",
-    "parse_stage",
+    "parse_resolved",
     "read_yaml",
     "validate",
 ]

@@ -40,6 +40,8 @@ class AgentConfig(ConfigSection):
 
     hidden: list[Annotated[int, Field(ge=1)]] = Field([256, 256], min_length=1)
     """Widths of the hidden layers of each head."""
+    encoder: str = "nature"
+    """Network that makes features of the camera's frames, by its name in `td3_hpc/td3/encoders.py`."""
     discount: float = Field(0.99, ge=0, lt=1)
     """γ, per decision."""
     tau: float = Field(0.005, gt=0, le=1)

@@ -116,3 +116,8 @@ class EnvironmentConfig(ConfigSection):
     route: RouteConfig = RouteConfig()
     camera: CameraConfig = CameraConfig()
     reward: RewardConfig = RewardConfig()
+
+    @property
+    def decision_seconds(self) -> float:
+        """Simulated seconds of one decision."""
+        return self.ticks_per_action * self.fixed_delta_seconds

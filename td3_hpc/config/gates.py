@@ -3,11 +3,13 @@
 Each field is a gate: the function of the same name in td3_hpc/gates judges it. docs/gates.md has them all.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from td3_hpc.config.base import ConfigSection
+from td3_hpc.config.monitors import ACTOR_CNN_GRADIENT_LIMIT, MonitorsConfig
 
 Severity = Literal["blocking", "recommended", "optional"]
 Off = Literal[False]
@@ -29,8 +31,24 @@ class LimitGate(Gate):
     """The limit, in the unit that the gate's line names."""
 
 
+class MonitorGate(Gate):
+    """A gate that holds a number against the limit whose crossing is an alert in the run itself."""
+
+    limit: float | None = Field(None, ge=0)
+    """`null`: the monitor's own, from the run's configuration."""
+
+
 def _gate(severity: Severity, limit: float | None = None) -> Any:
     return Gate(severity=severity) if limit is None else LimitGate(severity=severity, limit=limit)
+
+
+#: The gates that judge what a monitor watches, and where the monitor's limit stands.
+_MONITORED: dict[str, Callable[[MonitorsConfig], float]] = {
+    # A run that wants no alert is judged nevertheless.
+    "actor_cnn_gradient": lambda monitors: monitors.gradient_limits.actor_cnn or ACTOR_CNN_GRADIENT_LIMIT,
+    "actor_cnn_growth": lambda monitors: monitors.growth.factor,
+    "q_magnitude": lambda monitors: monitors.q_factor,
+}
 
 
 class GatesConfig(ConfigSection):
@@ -61,18 +79,20 @@ class GatesConfig(ConfigSection):
     """One cycle per `evaluation.every_steps`, each with all its episodes."""
     finite: Gate | Off = _gate("blocking")
     """No NaN and no infinity in observations, rewards, losses, gradients."""
-    actor_cnn_gradient: LimitGate | Off = _gate("blocking", 10_000.0)
-    """Largest norm of the actor CNN's gradient before clipping."""
-    actor_cnn_growth: LimitGate | Off = _gate("blocking", 2.0)
-    """Factor per 100 updates by which that norm grows, beyond chance, towards `monitors.gradient_limits.actor_cnn`."""
-    q_magnitude: LimitGate | Off = _gate("blocking", 2.0)
-    """Largest |Q| in units of r_max / (1 - γ), the most that the reward allows."""
+    actor_cnn_gradient: MonitorGate | Off = MonitorGate(severity="blocking")
+    """Largest norm of the actor CNN's gradient before clipping: `monitors.gradient_limits.actor_cnn`."""
+    actor_cnn_growth: MonitorGate | Off = MonitorGate(severity="blocking")
+    """Factor per 100 updates by which that norm grows, beyond chance, towards its limit: `monitors.growth.factor`."""
+    q_magnitude: MonitorGate | Off = MonitorGate(severity="blocking")
+    """Largest |Q| in units of r_max / (1 - γ), the most that the reward allows: `monitors.q_factor`."""
     checkpoints_saved: Gate | Off = _gate("recommended")
     """Every checkpoint that was due was written."""
     progress_dominance: LimitGate | Off = _gate("optional", 0.7)
-    """Share of the progress reward in the magnitude of all five components."""
+    """Share of the progress reward in the magnitude of all five components, over the whole run. Lower than
+    `monitors.reward_share`, which calls any component in any interval and must not call every one of them."""
     action_saturation: LimitGate | Off = _gate("recommended", 0.9)
-    """Share of the policy's actions beyond 0.99 of their range, in the last quarter of the run."""
+    """Share of the policy's actions beyond 0.99 of their range, mean of the run's last quarter. Lower than
+    `monitors.action_saturation`, which a single interval may come near to and recover."""
     steps_per_second: LimitGate | Off = _gate("optional", 1.0)
     """Slowest acceptable median speed of training, in steps per second."""
 
@@ -89,6 +109,16 @@ class GatesConfig(ConfigSection):
     """Smallest mean share of the route that is driven, in percent."""
     collisions_per_km: LimitGate | Off = _gate("optional", 20.0)
     """Most collisions per kilometre."""
+
+    def with_limits_of(self, monitors: MonitorsConfig) -> "GatesConfig":
+        """The same gates, with the monitors' limits in place of `null`: a run is judged by what it was watched for."""
+        found = {}
+        for name, monitored in _MONITORED.items():
+            gate: MonitorGate | Off = getattr(self, name)
+            if gate:
+                limit = monitored(monitors) if gate.limit is None else gate.limit
+                found[name] = LimitGate(severity=gate.severity, limit=limit)
+        return self.model_copy(update=found)
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from td3_hpc.config import formats
 from td3_hpc.config.base import ConfigSection
 from td3_hpc.config.stage import StageConfig
 from td3_hpc.errors import BadInput
@@ -62,6 +63,16 @@ for _class in (_UniqueKeyLoader, _Dumper):
         re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
         list("-+0123456789"),
     )
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Text; where it holds a line end of Unicode's, in quotes, or YAML would read that as a space."""
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if set(text) & set("\x85\u2028\u2029") else None
+    )
+
+
+_Dumper.add_representer(str, _text)
 
 
 class _NotYaml(Exception):
@@ -129,21 +140,36 @@ def validate(schema: type[SectionType], data: dict[str, Any], source: str) -> Se
 
 
 def load_stage(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
-    """The stage in a YAML file, with overrides; raises BadInput listing every mistake."""
+    """The stage in a YAML file, with overrides; raises BadInput listing every mistake.
+
+    A resolved copy (a run's config.yaml) means what it meant when it was written, as with `load_resolved`.
+    """
     values = read_yaml(path)
     if "stages" in values:
         raise BadInput(f"{path}: is a campaign, not a stage; give one of its stages' files, or use `td3-hpc campaign`")
+    values = formats.from_stage_file(values, str(path))
     return validate(StageConfig, apply_overrides(values, overrides), str(path))
 
 
-def parse_stage(text: str, source: str) -> StageConfig:
-    """The stage in a text that `dump_yaml` made; raises BadInput, `source` naming where it stands."""
-    return validate(StageConfig, _mapping(text, source), source)
+def load_resolved(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
+    """The stage in a file that `dump_yaml` made, in this version or an earlier one, with overrides.
+
+    Raises BadInput where it is not whole, or of a newer format.
+    """
+    values = formats.from_resolved(read_yaml(path), str(path))
+    return validate(StageConfig, apply_overrides(values, overrides), str(path))
+
+
+def parse_resolved(text: str, source: str) -> StageConfig:
+    """The same of a text; `source` names where it stands."""
+    return validate(StageConfig, formats.from_resolved(_mapping(text, source), source), source)
 
 
 def dump_yaml(config: ConfigSection) -> str:
-    """The resolved configuration, every default written out, as YAML that `load_stage` reads back."""
-    return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    """The resolved configuration, every default written out, as YAML; a stage's begins with its format's number."""
+    numbered = {formats.KEY: formats.FORMAT} if isinstance(config, StageConfig) else {}
+    values = {**numbered, **config.model_dump(mode="json")}
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _copy(value: Any) -> Any:

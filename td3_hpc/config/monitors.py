@@ -3,12 +3,15 @@
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_serializer, field_validator
 
 from td3_hpc.config.base import ConfigSection
+from td3_hpc.config.secret import REDACTED, is_reference, redacted
 
 Positive = Annotated[float, Field(gt=0)]
 AlertLevel = Literal["info", "warning", "critical"]
+ACTOR_CNN_GRADIENT_LIMIT = 10_000.0
+"""The largest actor-CNN gradient norm, before clipping, of a healthy run (the validation run's limit)."""
 
 
 class GradientLimits(ConfigSection):
@@ -18,7 +21,7 @@ class GradientLimits(ConfigSection):
     """The actor's head."""
     critic: Positive | None = None
     """Both critics' heads, together."""
-    actor_cnn: Positive | None = 10_000.0
+    actor_cnn: Positive | None = ACTOR_CNN_GRADIENT_LIMIT
     """The actor's CNN: what a stable run stays well below."""
     critic_cnn: Positive | None = None
     """The critics' CNN."""
@@ -36,27 +39,44 @@ class GrowthConfig(ConfigSection):
 
 
 class AlertConfig(ConfigSection):
-    """Who is told of an alert besides the record, TensorBoard, the log and `td3-hpc status`."""
+    """Who is told of an alert besides the record, TensorBoard, the log and `td3-hpc status`. Both `command` and
+    `webhook` may be secrets: name them by `env:NAME` (a variable) or `file:PATH` (a file of mode 0600), which are read
+    where the run is. What is written out is redacted in every copy of the configuration, so a cluster's job lacks it.
+    """
 
-    command: str | None = None
+    command: str | None = Field(None, repr=False)
     """Run by `sh -c` with the alert as JSON on its standard input; its failure or delay does not touch the run."""
-    webhook: str | None = None
-    """URL that the alert is sent to as JSON, by POST; `text` says it in words, as chat services want it."""
+    webhook: str | None = Field(None, repr=False)
+    """An https URL, to which the alert is sent as JSON, by POST; `text` says it in words, as chat services want it.
+    Redirects are not followed."""
     from_level: AlertLevel = "warning"
     """Lowest level that the command and the webhook are told of."""
     timeout_s: float = Field(10.0, gt=0, le=60)
     """A command that takes longer is ended, a webhook given up."""
 
+    @field_validator("command", "webhook")
+    @classmethod
+    def _reference_is_whole(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith(("env:", "file:")) and not is_reference(value):
+            raise ValueError("write it as env:NAME, file:/PATH or file:~/PATH")
+        return value
+
     @field_validator("webhook")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
-        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-            raise ValueError(f"{url!r} is no http or https URL")
+        if url is None or url == REDACTED or is_reference(url):
+            return url
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:  # http: in copies of old runs
+            raise ValueError("is no https URL, env:NAME or file:PATH")
         return url
+
+    @field_serializer("command", "webhook")
+    def _redacted(self, value: str | None) -> str | None:
+        return redacted(value)
 
 
 class MonitorsConfig(ConfigSection):
-    """Monitors and alerts; see docs/monitors-and-alerts.md."""
+    """Monitors and alerts; see docs/operate.md."""
 
     gradient_limits: GradientLimits = GradientLimits()
     growth: GrowthConfig = GrowthConfig()

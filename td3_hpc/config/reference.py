@@ -21,23 +21,23 @@ _INTRODUCTION = """# Configuration
 <!-- Made by `python -m td3_hpc.config.reference > docs/configuration.md` from td3_hpc/config; do not edit. -->
 
 A stage is a YAML file with the sections and keys below. Only `name`, `training.total_steps` and
-`training.learning_starts` have no default. `td3-hpc train STAGE.yaml -o section.key=value` changes a key for one run,
-as often as needed; the value is read as YAML: `-o agent.tau=0.01`, `-o 'environment.weather=[ClearNoon, WetNoon]'`,
+`training.learning_starts` have no default. `td3-hpc train STAGE.yaml -o section.key=value` changes a key for one run
+and can be repeated; the value is read as YAML: `-o agent.tau=0.01`, `-o 'environment.weather=[ClearNoon, WetNoon]'`,
 `-o agent.clip_norms.actor=null`.
 
-Numbers may be written as `0.0003`, `3e-4`, `1e6` or `1_000_000`. Unknown keys, keys that stand twice, wrong types and
-values out of range are refused before anything starts (exit code 2), all of them at once, each by its path. The
-resolved configuration, every default written out, is stored as `config.yaml` in the run directory.
+Numbers may be written as `0.0003`, `3e-4`, `1e6` or `1_000_000`. Unknown keys, duplicate keys, wrong types and values
+out of range are refused before anything starts (exit code 2); all of them are listed at once, each with its path. The
+resolved configuration, with every default written out, is stored as `config.yaml` in the run directory.
 """
 
 _CLUSTER_INTRODUCTION = """# Cluster profiles
 
 <!-- Made by `python -m td3_hpc.config.reference cluster > docs/cluster-profile.md`; do not edit. -->
 
-A profile tells how one site's Slurm and Apptainer run a stage: a YAML file in `configs/clusters/`, where
-`--cluster NAME` finds it, or anywhere else, given by its path. Every key but `container.image` has a default.
-`td3-hpc submit ... -c key=value` changes one for one submission, as often as needed: `-c walltime_minutes=30`,
-`-c container.network=loopback`. How to write one for your site: [on-a-cluster.md](on-a-cluster.md).
+A profile describes how one site's Slurm and Apptainer run a stage. It is a YAML file in `configs/clusters/`, where
+`--cluster NAME` finds it, or any other file, given by its path. Every key except `container.image` has a default.
+`td3-hpc submit ... -c key=value` changes a key for one submission and can be repeated: `-c walltime_minutes=30`,
+`-c container.network=loopback`. To write one for your site, see [on-a-cluster.md](on-a-cluster.md#on-your-cluster).
 """
 
 _BOUNDS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}", "min_length": "at least {} long"}

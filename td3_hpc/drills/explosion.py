@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from td3_hpc.config.monitors import ACTOR_CNN_GRADIENT_LIMIT
 from td3_hpc.drills.drill import Caught, NotCaught, drill
 from td3_hpc.drills.training_run import LEARNING_STARTS, TrainingRun, training_run
 from td3_hpc.record import AlertChanged, Interval
-from td3_hpc.training.monitors.limits import ACTOR_CNN_GRADIENT_LIMIT
 
 UNCLIPPED = tuple(f"agent.clip_norms.{group}=null" for group in ("actor", "critic", "actor_cnn", "critic_cnn"))
 SUMMARY = ("agent.learning_rates.actor_cnn=1.0e-4", *UNCLIPPED, "environment.reward.scale=1.0e+10")

@@ -1,7 +1,6 @@
 """`DrivingEnv`: the driving task as a Gymnasium environment on the unmodified `carla` client."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -9,19 +8,19 @@ import carla
 import gymnasium
 import numpy as np
 import numpy.typing as npt
-from gymnasium import spaces
 
 from td3_hpc.config.environment import EnvironmentConfig
 from td3_hpc.driving.client_session import Session
+from td3_hpc.driving.ego import EgoState, ego_state
 from td3_hpc.driving.episode import TERMINATIONS, Episode, Outcome
 from td3_hpc.driving.film import Film
-from td3_hpc.driving.observation import Frame, FrameStack, Observation, observation_space, observation_vector
+from td3_hpc.driving.observation.base import Scene
+from td3_hpc.driving.observation.registry import make_parts
 from td3_hpc.driving.proximity import BoundingBox, is_jolt, may_touch
 from td3_hpc.driving.reward import Motion, reward_components
 from td3_hpc.driving.route import Route, RoutePlanner, RoutePosition, RouteTracker
 from td3_hpc.driving.sensors import (
     SOLID_MARKINGS,
-    Camera,
     CollisionSensor,
     EgoSensor,
     LaneInvasionSensor,
@@ -29,6 +28,7 @@ from td3_hpc.driving.sensors import (
 )
 from td3_hpc.driving.traffic import spawn_traffic
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.spaces import ACTION, IMAGE, Observation, gymnasium_spaces
 
 SensorType = TypeVar("SensorType", bound=EgoSensor)
 Action = npt.NDArray[np.float32]
@@ -39,25 +39,11 @@ _SPAWN_LIFT_M = 0.5  # as CARLA's own spawn points: a car must not start inside 
 _RESET_ATTEMPTS = 3
 
 
-@dataclass(frozen=True)
-class EgoState:
-    """The ego in one snapshot: metres, degrees, m/s."""
-
-    x: float
-    y: float
-    z: float
-    yaw: float
-    velocity: tuple[float, float]
-    speed: float
-    """Forward; negative backwards."""
-
-
 class DrivingEnv(gymnasium.Env[Observation, Action]):
     """Drive a route through a town, seen by one camera.
 
-    Observation: `image` (4, 84, 84) uint8, grayscale, newest last; `vector` (53,) float32 in [-1, 1]. Action (2,)
-    float32 in [-1, 1]: steering (right positive), then throttle (positive) or brake (negative). docs/environment.md
-    has every range, the reward and the ends of an episode.
+    `td3_hpc.spaces` declares observation and action. docs/environment.md has every range, the reward and the ends of
+    an episode.
 
     An episode is a function of its seed and of the actions (`config.reset: reload`). Calls raise SimulatorLost when
     the simulator does not answer within `timeout_s`; the environment is then of no more use, and with traffic the
@@ -81,11 +67,9 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         Raises UserError (another version, Traffic Manager port in use), BadInput (unknown town, vehicle or weather,
         no routes of the configured length) and SimulatorLost.
         """
-        self.observation_space = observation_space()  # type: ignore[assignment]  # Gymnasium types its values as Any
-        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.observation_space, self.action_space = gymnasium_spaces()  # type: ignore[assignment]  # values are Any
         self._config, self._purpose, self._timeout_s = config, purpose, timeout_s
         self._weathers = [weather_preset(name) for name in config.weather]
-        self._decision_s = config.ticks_per_action * config.fixed_delta_seconds
         self._vehicles: list[tuple[Any, float, float]] = []
         self._actors: list[Any] = []
         self._sensors: list[EgoSensor] = []
@@ -121,12 +105,11 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         with self._session.calls():
             for attempt in range(_RESET_ATTEMPTS):
                 try:
-                    frame = self._begin(np.random.default_rng(self.episode_seed), number)
+                    self._begin(np.random.default_rng(self.episode_seed), number)
                     break
                 except SensorTimeout:  # the camera's subscription reached the server after the last tick
                     if attempt == _RESET_ATTEMPTS - 1:
                         raise
-        self._stack = FrameStack(frame)
         info = {"seed": self.episode_seed, "route": number, "route_length_m": self._route.length}
         return self._observation(), info
 
@@ -137,7 +120,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         metres) and, at the end, `episode` (the summary) and `planned` (points of the route, x and y in metres).
         """
         action = np.asarray(action, np.float32)
-        if action.shape != (2,) or not np.isfinite(action).all():
+        if action.shape != ACTION.shape or not np.isfinite(action).all():
             raise ValueError(f"an action is two finite numbers, not {action!r}")
         steer, pedal = (float(value) for value in np.clip(action, -1.0, 1.0))
         with self._session.calls():
@@ -150,14 +133,14 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
                 velocity = self._ego_state.velocity
                 self._read_ego()
                 jolted |= is_jolt(velocity, self._ego_state.velocity, self._config.fixed_delta_seconds)
-            self._stack.push(self._camera.read(frame, self._timeout_s))
+            self._receive(frame)
             markings = self._lane_invasions.read(frame, self._timeout_s)
             collisions = self._collisions.count(jolted or may_touch(self._ego_box(), self._other_boxes()))
             if self._autopilot:
                 steer = float(self._ego.get_control().steer)
             result = self._evaluate_step(before, steer, collisions, markings)
             if self._film is not None:
-                self._film_frame(self._film, frame, finished=result[2] or result[3])
+                self._film_frame(self._film, frame, result[0], finished=result[2] or result[3])
         return result
 
     def close(self) -> None:
@@ -169,8 +152,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
 
     # --- the start of an episode
 
-    def _begin(self, generator: np.random.Generator, number: int | None) -> Frame:
-        """Set the world up in a fixed order of calls; returns the first picture."""
+    def _begin(self, generator: np.random.Generator, number: int | None) -> None:
+        """Set the world up in a fixed order of calls, up to the first observation."""
         self._route = self._draw_route(generator, number)
         manager_seed = int(generator.integers(2**31))
         weather = self._weathers[int(generator.integers(len(self._weathers)))]
@@ -180,7 +163,10 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         world = session.world
         world.set_weather(weather)
         self._spawn_ego(world)
-        self._camera = self._track_sensor(Camera(world, self._ego, self._config.camera))
+        self._parts = make_parts(self._config)
+        for part in self._parts.values():
+            for sensor in part.attach(world, self._ego):
+                self._track_sensor(sensor)
         self._collisions = self._track_sensor(CollisionSensor(world, self._ego))
         self._lane_invasions = self._track_sensor(LaneInvasionSensor(world, self._ego))
         start = self._start_transform().location
@@ -194,9 +180,9 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._ego_sizes = _half_sizes(self._ego)
         self._film = None
         if self._film_path is not None:  # the last actor: a filmed episode is the same as one that is not
-            self._film = self._track_sensor(Film(world, self._ego, self._film_path, self._decision_s))
+            self._film = self._track_sensor(Film(world, self._ego, self._film_path, self._config.decision_seconds))
         frame = session.tick()
-        picture = self._camera.read(frame, self._timeout_s)
+        self._receive(frame)
         self._lane_invasions.read(frame, self._timeout_s)
         self._collisions.count(announced=False)
         self._tracker = RouteTracker(self._route)
@@ -204,7 +190,6 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._position = self._locate()
         self._acceleration = self._steer = 0.0
         self._episode = Episode(self._config, self._route.length)
-        return picture
 
     def _draw_route(self, generator: np.random.Generator, number: int | None) -> Route:
         held_out = self.planner.evaluation_routes
@@ -248,20 +233,21 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
 
     # --- one decision
 
-    def _film_frame(self, film: Film, frame: int, finished: bool) -> None:
+    def _receive(self, frame: int) -> None:
+        """Read the sensors behind the observation; first of all, so that events of this tick have time to arrive."""
+        for part in self._parts.values():
+            part.receive(frame, self._timeout_s)
+
+    def _film_frame(self, film: Film, frame: int, observation: Observation, finished: bool) -> None:
         progress = 100.0 * self._position.distance / self._route.length
         caption = f"{3.6 * self._ego_state.speed:3.0f} km/h   {progress:3.0f} % of the route"
-        film.take(frame, self._timeout_s, self._stack.image[-1], caption)
+        film.take(frame, self._timeout_s, observation[IMAGE.name][-1], caption)
         if finished:
             film.write()
 
     def _read_ego(self) -> None:
         self._snapshot = self._session.world.get_snapshot()
-        actor = self._snapshot.find(self._ego.id)
-        transform, velocity = actor.get_transform(), actor.get_velocity()
-        place, yaw = transform.location, transform.rotation.yaw
-        forward = velocity.x * math.cos(math.radians(yaw)) + velocity.y * math.sin(math.radians(yaw))
-        self._ego_state = EgoState(place.x, place.y, place.z, yaw, (velocity.x, velocity.y), forward)
+        self._ego_state = ego_state(self._snapshot.find(self._ego.id))
 
     def _locate(self) -> RoutePosition:
         ego = self._ego_state
@@ -290,12 +276,12 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         outcome = Outcome(
             collisions, self._off_road(), abs(position.lateral) > OFF_ROUTE_M, self._tracker.completed, ego.speed
         )
-        acceleration = (ego.speed - before.speed) / self._decision_s
+        acceleration = (ego.speed - before.speed) / self._config.decision_seconds
         crossed = frozenset().union(*markings) - {"NONE"}
         motion = Motion(
-            seconds=self._decision_s,
+            seconds=self._config.decision_seconds,
             speed=ego.speed,
-            jerk=(acceleration - self._acceleration) / self._decision_s,
+            jerk=(acceleration - self._acceleration) / self._config.decision_seconds,
             steering_change=steer - self._steer,
             lateral=position.lateral,
             heading_error=position.heading_error,
@@ -337,10 +323,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         return bool(outside > self._config.off_road_m)
 
     def _observation(self) -> Observation:
-        ego = self._ego_state
-        spacing = self._config.route.waypoint_spacing_m
-        vector = observation_vector(self._route, self._position, spacing, ego.x, ego.y, ego.yaw, ego.speed)
-        return {"image": self._stack.image, "vector": vector}
+        scene = Scene(self._snapshot.find(self._ego.id), self._ego_state, self._route, self._position)
+        return {name: part.value(scene) for name, part in self._parts.items()}
 
 
 def weather_preset(name: str) -> Any:

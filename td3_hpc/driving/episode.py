@@ -67,7 +67,7 @@ class Episode:
 
     def summary(self, reason: str) -> dict[str, Any]:
         """`info["episode"]`: plain numbers and strings."""
-        seconds = self.decisions * self.config.ticks_per_action * self.config.fixed_delta_seconds
+        seconds = self.decisions * self.config.decision_seconds
         return {
             "return": sum(self.sums.values()),
             "length": self.decisions,

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from td3_hpc.driving.observation import Observation
+from td3_hpc.spaces import ACTION, OBSERVATION, Observation
 
 
 class EpisodeLog:
@@ -21,7 +21,7 @@ class EpisodeLog:
         self.seed = seed
         self.route = route
         """Number of the held-out evaluation route; None for one drawn from the seed."""
-        self._actions = [] if actions is None else [(float(steering), float(pedal)) for steering, pedal in actions]
+        self._actions = [] if actions is None else [_numbers(action) for action in actions]
         self._checksums = [] if checksums is None else [int(value) for value in checksums]
 
     def __len__(self) -> int:
@@ -31,7 +31,7 @@ class EpisodeLog:
     @property
     def actions(self) -> npt.NDArray[np.float32]:
         """(n, 2) float32, as they were sent."""
-        return np.array(self._actions, np.float32).reshape(-1, 2)
+        return np.array(self._actions, np.float32).reshape(-1, *ACTION.shape)
 
     @property
     def checksums(self) -> npt.NDArray[np.uint64]:
@@ -44,13 +44,21 @@ class EpisodeLog:
 
     def append(self, action: npt.NDArray[np.float32], observation: Observation, reward: float) -> None:
         """Book a completed decision."""
-        self._actions.append((float(action[0]), float(action[1])))
+        self._actions.append(_numbers(action))
         self._checksums.append(checksum(observation, reward))
 
 
 def checksum(observation: Observation, reward: float) -> int:
-    """xxh3_64 over the newest frame's bytes, the vector's and the reward's (float64 little-endian; 0 at the start)."""
-    digest = xxhash.xxh3_64(observation["image"][-1].tobytes())
-    digest.update(observation["vector"].tobytes())
+    """xxh3_64 over the bytes of each entry in its order, of a stack the newest frame's, and of the reward.
+
+    The reward is a little-endian float64; 0 at the start of an episode.
+    """
+    digest = xxhash.xxh3_64()
+    for entry in OBSERVATION:
+        digest.update(entry.newest(observation[entry.name]).tobytes())
     digest.update(np.float64(reward).astype("<f8").tobytes())
     return digest.intdigest()
+
+
+def _numbers(action: npt.NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(float(value) for value in action)

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from td3_hpc.driving.observation import FRAME_SIZE, Frame
 from td3_hpc.driving.sensors import EgoSensor, picture_of
 from td3_hpc.durable import require_folder
 from td3_hpc.errors import BadInput
+from td3_hpc.spaces import FRAME_SHAPE
 
 WIDTH, HEIGHT = 480, 270
 FORMATS = (".gif", ".mp4")
@@ -43,13 +43,14 @@ class Film(EgoSensor):
         self._path, self._seconds = path, seconds_per_picture
         self._pictures: list[npt.NDArray[np.uint8]] = []
 
-    def take(self, frame: int, timeout_s: float, seen: Frame, caption: str) -> None:
+    def take(self, frame: int, timeout_s: float, seen: npt.NDArray[np.uint8], caption: str) -> None:
         """Add the picture of a frame. `seen` (84, 84): what the policy sees. Raises SensorTimeout."""
         image = picture_of(frame, self._images, timeout_s)
         picture = np.frombuffer(image.raw_data, np.uint8).reshape(HEIGHT, WIDTH, 4)[:, :, 2::-1].copy()
-        inset = picture[8 : 8 + FRAME_SIZE, WIDTH - 8 - FRAME_SIZE : WIDTH - 8]
+        height, width = FRAME_SHAPE
+        inset = picture[8 : 8 + height, WIDTH - 8 - width : WIDTH - 8]
         inset[...] = seen[:, :, None]
-        cv2.rectangle(picture, (WIDTH - 9 - FRAME_SIZE, 7), (WIDTH - 8, 8 + FRAME_SIZE), _WHITE, 1)
+        cv2.rectangle(picture, (WIDTH - 9 - width, 7), (WIDTH - 8, 8 + height), _WHITE, 1)
         for colour, shift in (((0, 0, 0), 1), (_WHITE, 0)):  # its shadow first
             place = (10 + shift, HEIGHT - 12 + shift)
             cv2.putText(picture, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1)

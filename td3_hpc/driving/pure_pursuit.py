@@ -8,7 +8,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from td3_hpc.driving.observation import LATERAL_RANGE, SPEED_RANGE, WAYPOINTS, Observation
+from td3_hpc.driving.observation.vector import LATERAL_RANGE, SPEED_RANGE
+from td3_hpc.spaces import VECTOR, WAYPOINTS, Observation
 
 _WHEELBASE_M = 2.9
 _STEERING_DEG = 70.0
@@ -26,7 +27,7 @@ def pure_pursuit(
 
     `spacing_m` is the configuration's `route.waypoint_spacing_m`, which scales the vector.
     """
-    vector = observation["vector"].astype(np.float64)
+    vector = observation[VECTOR.name].astype(np.float64)
     speed = vector[0] * SPEED_RANGE
     ranges = np.arange(1, WAYPOINTS + 1) * spacing_m + LATERAL_RANGE
     ahead, right = vector[3::2] * ranges, vector[4::2] * ranges

@@ -1,4 +1,4 @@
-"""The ego's camera, collision and lane-invasion sensors, each read by the number of the tick's frame.
+"""What every sensor on the ego has in common, and the collision and lane-invasion sensors, read by a tick's frame.
 
 Every sensor has a connection and a thread of its own in the client library, so its data arrives some time after
 `world.tick()` has returned, in no fixed order. A reader therefore waits for the frame it wants, up to a deadline.
@@ -9,11 +9,6 @@ import time
 from typing import Any
 
 import carla
-import cv2
-import numpy as np
-
-from td3_hpc.config.environment import CameraConfig
-from td3_hpc.driving.observation import FRAME_SIZE, Frame
 
 _GRACE_S = 0.1
 """How long a collision event that the ego's surroundings announce may take to arrive."""
@@ -53,26 +48,6 @@ def picture_of(frame: int, images: "queue.SimpleQueue[Any]", timeout_s: float) -
             return image
         if image.frame > frame:
             raise SensorTimeout(f"the camera skipped frame {frame}")
-
-
-class Camera(EgoSensor):
-    """An RGB camera of 84 x 84 pixels on the ego, read as grayscale."""
-
-    def __init__(self, world: Any, ego: Any, config: CameraConfig) -> None:
-        blueprint = world.get_blueprint_library().find("sensor.camera.rgb")
-        blueprint.set_attribute("image_size_x", str(FRAME_SIZE))
-        blueprint.set_attribute("image_size_y", str(FRAME_SIZE))
-        blueprint.set_attribute("fov", str(config.fov_deg))
-        mount = carla.Transform(carla.Location(x=config.x_m, z=config.z_m), carla.Rotation(pitch=config.pitch_deg))
-        super().__init__(world, ego, blueprint, mount)
-        self._images = self.images()
-
-    def read(self, frame: int, timeout_s: float) -> Frame:
-        """The picture of a frame, (84, 84) uint8. Raises SensorTimeout."""
-        image = picture_of(frame, self._images, timeout_s)
-        pixels = np.frombuffer(image.raw_data, np.uint8).reshape(image.height, image.width, 4)
-        gray: Frame = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), np.uint8)
-        return gray
 
 
 class CollisionSensor(EgoSensor):

@@ -2,7 +2,7 @@
 
 Started by `EnvironmentWorker` as `python -m td3_hpc.driving.worker --socket FD --memory FD`. The socket keeps message
 boundaries (SOCK_SEQPACKET); each message is one JSON object. Requests: `open` (first), `reset`, `step`. Answers hold
-`ok` or `error` (`kind` and `message`). The memory file holds the newest observation: image bytes, then vector bytes.
+`ok` or `error` (`kind` and `message`). The memory file holds the newest observation (`shared_observation`).
 
 The worker ends when its parent does: the socket reports the end of the other side, and a thread makes sure of it
 even where the client library hangs. Signals to the job (an interrupt, a time limit's warning) are the parent's matter.
@@ -29,7 +29,7 @@ import numpy as np
 from td3_hpc.config.environment import EnvironmentConfig
 from td3_hpc.driving.client_session import SimulatorLost
 from td3_hpc.driving.environment import DrivingEnv
-from td3_hpc.driving.observation import IMAGE_BYTES, OBSERVATION_BYTES, Observation
+from td3_hpc.driving.shared_observation import OBSERVATION_BYTES, write_observation
 from td3_hpc.errors import BadInput, UserError
 
 _ORPHAN_GRACE_S = 5.0
@@ -80,19 +80,15 @@ class Worker:
         film = request["film"]
         options = {"route": request["route"], "film": Path(film) if film else None, "autopilot": request["autopilot"]}
         observation, info = self._env.reset(seed=request["seed"], options=options)
-        self._publish(observation)
+        write_observation(self._memory, observation)
         return info
 
     def _step(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._env is not None
         action = np.array(request["action"], np.float32)
         observation, reward, terminated, truncated, info = self._env.step(action)
-        self._publish(observation)
+        write_observation(self._memory, observation)
         return {"reward": reward, "terminated": terminated, "truncated": truncated, "info": info}
-
-    def _publish(self, observation: Observation) -> None:
-        self._memory[:IMAGE_BYTES] = observation["image"].tobytes()
-        self._memory[IMAGE_BYTES:OBSERVATION_BYTES] = observation["vector"].tobytes()
 
 
 def _kind(error: Exception) -> str:

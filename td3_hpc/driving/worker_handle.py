@@ -25,14 +25,9 @@ import numpy.typing as npt
 
 from td3_hpc.config.environment import EnvironmentConfig
 from td3_hpc.driving.episode_log import EpisodeLog, checksum
-from td3_hpc.driving.observation import (
-    FRAME_SIZE,
-    IMAGE_BYTES,
-    OBSERVATION_BYTES,
-    STACKED_FRAMES,
-    Observation,
-)
+from td3_hpc.driving.shared_observation import OBSERVATION_BYTES, read_observation
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.spaces import Observation
 
 __all__ = ["EnvironmentWorker", "EpisodeLog", "Resumed", "StepResult", "WorkerLost"]
 
@@ -283,6 +278,4 @@ class EnvironmentWorker:
 
     def _read(self) -> Observation:
         assert self._memory is not None
-        data = bytearray(self._memory[:OBSERVATION_BYTES])  # a copy: the next decision overwrites the memory
-        image = np.frombuffer(data, np.uint8, IMAGE_BYTES).reshape(STACKED_FRAMES, FRAME_SIZE, FRAME_SIZE)
-        return {"image": image, "vector": np.frombuffer(data, np.float32, offset=IMAGE_BYTES)}
+        return read_observation(self._memory)

@@ -33,8 +33,8 @@ def _driving(history: RunHistory, settings: LimitGate, measure: str, unit: str, 
     target = f"{'≥' if at_least else '≤'} {settings.limit:g} {unit}"
     if not cycles:
         return not_judged(target, "no evaluation cycle is complete", found)
-    episodes, environment = cycles[0].episodes, history.config.environment
-    figure = estimates(episodes, environment.ticks_per_action * environment.fixed_delta_seconds)[measure]
+    episodes = cycles[0].episodes
+    figure = estimates(episodes, history.config.environment.decision_seconds)[measure]
     if figure.value != figure.value:
         return not_judged(target, "no distance was driven", found)
     met = figure.value >= settings.limit if at_least else figure.value <= settings.limit

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from td3_hpc.config import CONFIG_FILE, StageConfig, load_stage
+from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved
 from td3_hpc.errors import BadInput
 from td3_hpc.record import (
     FORMAT,
@@ -176,7 +176,7 @@ def read_history(run_dir: Path) -> RunHistory:
         raise BadInput(f"{run_dir}: no such run directory; `td3-hpc train` makes one")
     history = RunHistory(run_dir, None)
     try:
-        history.stage = load_stage(run_dir / CONFIG_FILE)
+        history.stage = load_resolved(run_dir / CONFIG_FILE)
     except BadInput as error:
         history.problems.append(" ".join(str(error).split()).replace(f"{run_dir}/", ""))
     _read_events(run_dir / RECORD_FILE, history)

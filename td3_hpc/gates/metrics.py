@@ -34,6 +34,7 @@ from td3_hpc.record import (
     RunFailed,
 )
 from td3_hpc.training.monitors.growth import fit
+from td3_hpc.training.monitors.limits import value_bound
 
 ACTOR_CNN = "actor_cnn"
 FEWEST_READINGS, MOST_READINGS = 5, 20
@@ -202,7 +203,7 @@ def _loudest(history: RunHistory) -> str:
 def q_magnitude(history: RunHistory, settings: LimitGate) -> Finding:
     """No policy can earn more than r_max / (1 - γ); the limit leaves room for an untrained critic's overestimation."""
     config = history.config
-    most = config.environment.reward.bound / (1 - config.agent.discount)
+    most = value_bound(config)
     limit = settings.limit * most
     intervals = [interval for interval in history.intervals if interval.q_abs_max is not None]
     found = evidence(Interval, "q_abs_max", intervals)

@@ -12,6 +12,7 @@ from td3_hpc.gates.findings import Confidence, Finding, certain, coverage, not_j
 from td3_hpc.gates.history import Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
 from td3_hpc.record import EvaluationCycle, Interval, RunFinished, WorkerReplaced
+from td3_hpc.spaces import IMAGE, OBSERVATION
 
 #: A picture whose brightest and darkest pixel differ by less than this, in units of [-1, 1], shows nothing.
 PICTURE_CONTRAST = 0.05
@@ -23,7 +24,7 @@ def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
     intervals = [interval for interval in history.intervals if interval.dimension_errors is not None]
     errors = history.total(lambda interval: interval.dimension_errors)
     found = (evidence(Interval, "dimension_errors", intervals),)
-    target = "0: image (4, 84, 84) uint8, vector (53,) float32"
+    target = "0: " + ", ".join(f"{entry.name} {entry.shape} {entry.dtype}" for entry in OBSERVATION)
     if errors:
         first = next(interval for interval in intervals if interval.dimension_errors)
         return Finding(
@@ -98,24 +99,27 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
 def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
     """The extremes of every observation, and whether the pictures show anything."""
     intervals = [interval for interval in history.intervals if interval.image_min is not None]
-    found = (evidence(Interval, "image_min, image_max, vector_min, vector_max", intervals),)
-    target = "pixels and vector in [-1, 1], pictures with contrast"
+    ranges = {
+        "pixels" if entry.stacked else entry.name: _range([interval.ranges.get(entry.name) for interval in intervals])
+        for entry in OBSERVATION
+        if any(entry.name in interval.ranges for interval in intervals)  # an older record may lack an entry
+    }
+    others = ", observation/*" if len(OBSERVATION) > 2 else ""
+    found = (evidence(Interval, f"image_min, image_max, vector_min, vector_max{others}", intervals),)
+    target = f"{' and '.join('pixels' if entry.stacked else entry.name for entry in OBSERVATION)} in [-1, 1], pictures "
+    target += "with contrast"
     if not intervals:
         return not_judged(target, "no interval is complete: no observation is in the record yet", *found)
-    ranges = {
-        "pixels": _range([(interval.image_min, interval.image_max) for interval in intervals]),
-        "vector": _range([(interval.vector_min, interval.vector_max) for interval in intervals]),
-    }
     achieved = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in ranges.items())
     outside = [name for name, (low, high) in ranges.items() if not (low >= -1 and high <= 1)]
-    contrasts = [(interval.image_max or 0.0) - (interval.image_min or 0.0) for interval in intervals]
+    contrasts = [high - low for low, high in (interval.ranges[IMAGE.name] for interval in intervals)]
     blank = [contrast for contrast in contrasts if contrast < PICTURE_CONTRAST]
     covered, _ = history.steps_covered()
     if not outside and not blank:
         return Finding(True, target, achieved, zero_failures(covered, "observations", history), found)
     if outside:
         cause = f"values of {' and '.join(outside)} are outside [-1, 1], or NaN"
-        remedy = "normalise them where the observation is made (td3_hpc/driving/observation.py)"
+        remedy = "normalise them where the observation is made (td3_hpc/driving/observation/)"
         return Finding(False, target, achieved, certain(achieved), found, cause, remedy)
     shown = f"in {len(blank)} of {len(intervals)} intervals"
     camera, default = history.config.environment.camera, CameraConfig()
@@ -212,10 +216,10 @@ def _listed(steps: list[int]) -> str:
     return ", ".join(texts) if len(texts) <= 4 else f"{texts[0]}, {texts[1]}, …, {texts[-1]}"
 
 
-def _range(extremes: Sequence[tuple[float | None, float | None]]) -> tuple[float, float]:
+def _range(extremes: Sequence[tuple[float, float] | None]) -> tuple[float, float]:
     """The least and the largest of intervals' extremes; NaN, if there is one, counts as beyond both."""
-    lows, highs = [low for low, _ in extremes if low is not None], [high for _, high in extremes if high is not None]
+    known = [extreme for extreme in extremes if extreme is not None]
     return (
-        min(lows, key=lambda value: -math.inf if math.isnan(value) else value),
-        max(highs, key=lambda value: math.inf if math.isnan(value) else value),
+        min((low for low, _ in known), key=lambda value: -math.inf if math.isnan(value) else value),
+        max((high for _, high in known), key=lambda value: math.inf if math.isnan(value) else value),
     )

@@ -81,7 +81,7 @@ def judge(run_dir: Path) -> Verdict:
 
 def judge_history(history: RunHistory) -> Verdict:
     """The same, of a history that is already read."""
-    results = judge_gates(history, read_gates(history.run_dir))
+    results = judge_gates(history, run_gates(history))
     missed = [gate for gate in results if gate.severity == "blocking" and gate.status == "fail"]
     return Verdict(
         verdict="GO" if history.finished and not missed else "NO-GO",
@@ -147,6 +147,11 @@ def read_gates(run_dir: Path) -> GatesConfig:
     if not path.exists():
         return GatesConfig()
     return validate(GatesConfig, read_yaml(path), str(path))
+
+
+def run_gates(history: RunHistory) -> GatesConfig:
+    """The same, with the limits of the run's own monitors where a gate has none of its own; raises BadInput."""
+    return read_gates(history.run_dir).with_limits_of(history.config.monitors)
 
 
 def _reason(history: RunHistory, results: list[GateResult], missed: list[GateResult]) -> str:

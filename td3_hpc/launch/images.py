@@ -80,7 +80,7 @@ def _wheels(cache: Path, everything: bool) -> Path:
     shutil.copy(constraints, wheels / "constraints.txt")
     with tempfile.TemporaryDirectory(prefix="td3-hpc-wheel-") as directory:
         source = Path(directory)  # building a wheel in the checkout would leave files there
-        for name in ("pyproject.toml", "README.md"):
+        for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
             shutil.copy(CHECKOUT / name, source / name)
         shutil.copytree(PACKAGE, source / PACKAGE.name, ignore=NOT_CODE)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]

@@ -124,6 +124,10 @@ class Interval(Event, kind="interval"):
     """Smallest number of the observations' vectors ([-1, 1])."""
     vector_max: float | None = None
     """Largest number of the observations' vectors ([-1, 1])."""
+    observation_minima: Annotated[dict[str, float], Family("observation/", "_min")] = {}
+    """Smallest number of every other entry of the observation ([-1, 1])."""
+    observation_maxima: Annotated[dict[str, float], Family("observation/", "_max")] = {}
+    """Largest number of every other entry of the observation ([-1, 1])."""
     updates: int = 0
     """TD3 updates (updates)."""
     actor_updates: int = 0
@@ -160,6 +164,14 @@ class Interval(Event, kind="interval"):
     """Share of them that terminated ([0, 1])."""
     replay_truncated: float | None = Field(default=None, alias="replay/truncated")
     """Share of them that were truncated ([0, 1])."""
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest number of each entry of the observation that was measured, by its name."""
+        minima = {"image": self.image_min, "vector": self.vector_min, **self.observation_minima}
+        maxima = {"image": self.image_max, "vector": self.vector_max, **self.observation_maxima}
+        pairs = {name: (low, maxima.get(name)) for name, low in minima.items()}
+        return {name: (low, high) for name, (low, high) in pairs.items() if low is not None and high is not None}
 
     @property
     def steps(self) -> int:

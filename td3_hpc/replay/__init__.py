@@ -1,5 +1,9 @@
-"""The frame-deduplicated replay buffer."""
+"""The frame-deduplicated replay buffer.
 
-from td3_hpc.replay.buffer import Batch, Observation, ReplayBuffer
+buffer.py  the ring of transitions, and batches drawn from it
+rows.py    what one transition is on disk
+"""
 
-__all__ = ["Batch", "Observation", "ReplayBuffer"]
+from td3_hpc.replay.buffer import Batch, ReplayBuffer
+
+__all__ = ["Batch", "ReplayBuffer"]

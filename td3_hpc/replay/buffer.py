@@ -13,43 +13,47 @@ from td3_hpc.replay.rows import (
     KIND,
     PENDING,
     SCHEMA,
-    STACK,
     TERMINATED,
     TRANSITION,
     TRUNCATED,
     Rows,
 )
+from td3_hpc.spaces import OBSERVATION, STACK, Observation
 
-Observation = Mapping[str, NDArray[Any]]
-"""`image` (4, 84, 84) uint8, oldest frame first, and `vector` (53,) float32."""
+Arrays = dict[str, NDArray[Any]]
+_STACKED = [entry for entry in OBSERVATION if entry.stacked]
+_PLAIN = [entry for entry in OBSERVATION if not entry.stacked]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B transitions drawn from the buffer. Arrays of its own, not views of the buffer: the caller may keep it."""
+    """B transitions drawn from the buffer. Arrays of its own, not views of the buffer: the caller may keep it.
 
-    frames: NDArray[np.uint8]
-    """(B, 5, 84, 84): the four frames of the observation and, last, the newest one of the next observation."""
-    vector: NDArray[np.float32]
-    """(B, 53)"""
+    What the observations are is told by `td3_hpc.spaces.OBSERVATION`; their arrays stand under its entries' names.
+    """
+
+    frames: Arrays
+    """Of each stacked entry (B, STACK + 1, ...): the observation's frames and, last, the next one's newest."""
+    values: Arrays
+    """Of each other entry (B, ...), in the observation."""
     action: NDArray[np.float32]
     """(B, 2)"""
     reward: NDArray[np.float32]
     """(B,)"""
-    next_vector: NDArray[np.float32]
-    """(B, 53)"""
+    next_values: Arrays
+    """Like `values`, in the next observation."""
     terminated: NDArray[np.bool_]
     """(B,): the next observation has no value. A truncated step is not marked: its next observation has one."""
 
     @property
-    def image(self) -> NDArray[np.uint8]:
-        """(B, 4, 84, 84), a view."""
-        return self.frames[:, :STACK]
+    def observation(self) -> Arrays:
+        """Every entry (B, ...), stacks as views of `frames`."""
+        return {**{name: frames[:, :-1] for name, frames in self.frames.items()}, **self.values}
 
     @property
-    def next_image(self) -> NDArray[np.uint8]:
-        """(B, 4, 84, 84), a view."""
-        return self.frames[:, 1:]
+    def next_observation(self) -> Arrays:
+        """Like `observation`."""
+        return {**{name: frames[:, 1:] for name, frames in self.frames.items()}, **self.next_values}
 
 
 class ReplayBuffer:
@@ -115,13 +119,14 @@ class ReplayBuffer:
     def begin(self, observation: Observation, env_index: int = 0) -> None:
         """Start an episode with its first observation; RuntimeError if the environment's last one has not ended.
 
-        ValueError unless its four frames are the same, which is what `sample` rebuilds.
+        ValueError unless the frames of each stack are the same, which is what `sample` rebuilds.
         """
         if self.in_episode(env_index):
             raise RuntimeError("begin() while an episode is in progress; end it with add(...) or truncate()")
-        image = observation["image"]
-        if not (image == image[-1]).all():
-            raise ValueError("an episode's first image must be one frame repeated")
+        for entry in OBSERVATION:
+            array = observation[entry.name]
+            if entry.stacked and not (array == array[-1]).all():
+                raise ValueError(f"an episode's first {entry.name} must be one frame repeated")
         self._pending[env_index] = self._append(observation, PENDING, previous=0)
 
     def add(
@@ -170,13 +175,13 @@ class ReplayBuffer:
         slots = rows % self.capacity
         next_rows = rows + self._rows["next"][slots]
         next_slots = next_rows % self.capacity
-        frame_rows = np.concatenate([stacks, next_rows[:, None]], axis=1)
+        frame_slots = np.concatenate([stacks, next_rows[:, None]], axis=1) % self.capacity
         return Batch(
-            frames=self._rows["frame"].take(frame_rows % self.capacity, axis=0),
-            vector=self._rows["vector"][slots],
+            frames={entry.name: self._rows[entry.row_field].take(frame_slots, axis=0) for entry in _STACKED},
+            values={entry.name: self._rows[entry.row_field][slots] for entry in _PLAIN},
             action=self._rows["action"][slots],
             reward=self._rows["reward"][slots],
-            next_vector=self._rows["vector"][next_slots],
+            next_values={entry.name: self._rows[entry.row_field][next_slots] for entry in _PLAIN},
             terminated=(self._rows["flags"][next_slots] & TERMINATED) != 0,
         )
 
@@ -251,8 +256,8 @@ class ReplayBuffer:
         slot = row % self.capacity
         if row - self._first_row == self.capacity:
             self._give_up_oldest()
-        self._rows["frame"][slot] = observation["image"][-1]
-        self._rows["vector"][slot] = observation["vector"]
+        for entry in OBSERVATION:
+            self._rows[entry.row_field][slot] = entry.newest(observation[entry.name])
         # Zeros until add() fills them in, so that equal runs leave equal bytes in every row.
         self._rows["action"][slot] = 0
         self._rows["reward"][slot] = 0

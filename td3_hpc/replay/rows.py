@@ -16,16 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-STACK = 4
-"""Frames in an observation's `image`, oldest first."""
-FRAME_SHAPE = (84, 84)
-VECTOR_SIZE = 53
-ACTION_SIZE = 2
+from td3_hpc.spaces import ACTION, OBSERVATION
 
 SCHEMA: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
-    "frame": (np.dtype(np.uint8), FRAME_SHAPE),
-    "vector": (np.dtype(np.float32), (VECTOR_SIZE,)),
-    "action": (np.dtype(np.float32), (ACTION_SIZE,)),
+    **{entry.row_field: (entry.dtype, entry.row_shape) for entry in (*OBSERVATION, ACTION)},
     "reward": (np.dtype(np.float32), ()),
     "flags": (np.dtype(np.uint8), ()),
     "previous": (np.dtype(np.int32), ()),

@@ -5,8 +5,7 @@ from pathlib import Path
 from td3_hpc import __version__
 from td3_hpc.campaign.directory import CAMPAIGN_FILE, CampaignDirectory
 from td3_hpc.campaign.plan import Campaign
-from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput, UserError
+from td3_hpc.errors import BadInput
 from td3_hpc.formatting import duration, plural, sentence, when
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory, read_history
@@ -24,7 +23,7 @@ from td3_hpc.report.document import (
     Tile,
     yaml_diff,
 )
-from td3_hpc.report.rendering import to_html, to_markdown
+from td3_hpc.report.rendering import write
 
 COLUMNS = {
     "actor_cnn_gradient": "Actor CNN gradient",
@@ -45,15 +44,7 @@ def write_campaign_report(directory: Path) -> Path:
     Raises BadInput where no campaign was submitted there, or its campaign.yaml cannot be read, UserError where the page
     cannot be written.
     """
-    document = _document(CampaignDirectory(directory))
-    try:
-        replace_file(directory / "report.md", to_markdown(document).encode())
-        replace_file(directory / "report.html", to_html(document).encode())
-    except OSError as error:
-        raise UserError(
-            f"{directory}: the page cannot be written ({error.strerror}); `td3-hpc report` writes it once it can"
-        ) from error
-    return directory / "report.md"
+    return write(lambda: _document(CampaignDirectory(directory)), directory)
 
 
 class _Run:

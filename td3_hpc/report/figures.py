@@ -14,14 +14,15 @@ matplotlib.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from td3_hpc.config.gates import GatesConfig
 from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import UserError
+from td3_hpc.errors import BadInput, UserError
 from td3_hpc.gates.history import RunHistory
+from td3_hpc.gates.verdict import run_gates
 from td3_hpc.record import EpisodeEnded, EvaluationCycle, GradientReading, Interval
 from td3_hpc.training.evaluation.measures import estimates
 from td3_hpc.training.evaluation.trace import trace_path
+from td3_hpc.training.monitors.limits import value_bound
 
 #: Legible on white and on near-black.
 COLOURS = ("#2f81c7", "#d9822b", "#2f9e6e", "#9a66d6", "#8a8f98")
@@ -77,9 +78,7 @@ def _gradients(axes: Axes, history: RunHistory) -> None:
     for group, colour in zip(groups, COLOURS):
         points = [(reading.update, reading.before_clipping.get(group)) for reading in readings]
         _line(axes, points, label=group.replace("_cnn", " CNN"), color=colour, marker="o", markersize=3)
-    gate = GatesConfig().actor_cnn_gradient
-    if gate:
-        axes.axhline(gate.limit, color=LIMIT_COLOUR, ls="--", lw=1.2, label="limit, actor CNN")
+    _limit(axes, gate_limit(history, "actor_cnn_gradient"), "limit, actor CNN")
     axes.set(yscale="log", xlabel="TD3 update", ylabel="L2 norm before clipping")
     _legend(axes)
 
@@ -92,9 +91,8 @@ def _values(axes: Axes, history: RunHistory) -> None:
     )
     for read, label, colour in readings:
         _line(axes, [(each.last_step, read(each)) for each in history.intervals], label=label, color=colour)
-    if history.stage is not None:
-        bound = 2 * history.config.environment.reward.bound / (1 - history.config.agent.discount)
-        axes.axhline(bound, color=LIMIT_COLOUR, ls="--", lw=1.2, label="limit, |Q|")
+    factor = gate_limit(history, "q_magnitude")
+    _limit(axes, None if factor is None else factor * value_bound(history.config), "limit, |Q|")
     axes.set(yscale="log", xlabel="step")
     _legend(axes)
 
@@ -202,8 +200,7 @@ def decision_s(history: RunHistory) -> float:
     """Simulated seconds of one decision; CARLA's usual ones where the configuration is lost."""
     if history.stage is None:
         return 0.1
-    environment = history.config.environment
-    return environment.ticks_per_action * environment.fixed_delta_seconds
+    return history.config.environment.decision_seconds
 
 
 def _has_values(history: RunHistory) -> bool:
@@ -227,6 +224,20 @@ FIGURES: dict[str, tuple[str, Draw, Callable[[RunHistory], bool]]] = {
 def _legend(axes: Axes) -> None:
     """Above the axes, where it covers nothing."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, handlelength=1.4)
+
+
+def gate_limit(history: RunHistory, name: str) -> float | None:
+    """The limit that a gate holds this run against; None where it is off, or the run's files do not tell."""
+    try:
+        gate = getattr(run_gates(history), name)
+    except BadInput:  # which the report says elsewhere
+        return None
+    return gate.limit if gate else None
+
+
+def _limit(axes: Axes, height: float | None, label: str) -> None:
+    if height is not None:
+        axes.axhline(height, color=LIMIT_COLOUR, ls="--", lw=1.2, label=label)
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, float | None]], **style: Any) -> None:

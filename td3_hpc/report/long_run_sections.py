@@ -11,12 +11,11 @@ from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory
 from td3_hpc.gates.verdict import Verdict
 from td3_hpc.record import AttemptStarted, CheckpointFailed, CheckpointSaved, SimulatorChanged
+from td3_hpc.replay.rows import row_bytes
 from td3_hpc.report.document import Block, Cell, Chip, Code, Items, Section, Table, Text, linked, overrides
 
 LONG_RUN = 1_000_000
 DAY_S = 86_400
-#: Memory of one row of the replay buffer, in bytes (docs/benchmarks.md).
-ROW_BYTES = 7_300
 Level = Literal["low", "medium", "high"]
 CHIPS = {"low": Chip("pass", "low"), "medium": Chip("watch", "medium"), "high": Chip("fail", "high")}
 
@@ -162,7 +161,7 @@ def milestones(history: RunHistory, verdict: Verdict) -> Section:
         [
             "",
             "",
-            f"disk: replay of {size(rows_kept * ROW_BYTES)}, and the kept checkpoints",
+            f"disk: replay of {size(rows_kept * row_bytes())}, and the kept checkpoints",
         ],
     ]
     return Section("Milestones of the 1M-step run", "milestones", [Table(["When", "Reached", "Look for"], rows)])

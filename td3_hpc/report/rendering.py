@@ -3,11 +3,14 @@
 import base64
 import html
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
+from td3_hpc.durable import replace_file
+from td3_hpc.errors import UserError
 from td3_hpc.report.document import Cell, Chip, Document
 
 MARKS = {"pass": "✅", "fail": "❌", "watch": "⚠️", "not_judged": "➖", "info": "ℹ️"}
@@ -26,6 +29,22 @@ def to_markdown(document: Document) -> str:
 def to_html(document: Document) -> str:
     """The document as one page that needs no other file."""
     return _environment(autoescape=True).get_template("report.html.j2").render(document=document)
+
+
+def write(make: Callable[[], Document], directory: Path) -> Path:
+    """Make a document, and write it as report.md and report.html in a directory; returns the Markdown file's path.
+
+    Raises UserError where the directory cannot be written.
+    """
+    try:
+        document = make()
+        replace_file(directory / "report.md", to_markdown(document).encode())
+        replace_file(directory / "report.html", to_html(document).encode())
+    except OSError as error:
+        raise UserError(
+            f"{directory}: the report cannot be written ({error.strerror}); `td3-hpc report` writes it once it can"
+        ) from error
+    return directory / "report.md"
 
 
 def _environment(autoescape: bool) -> jinja2.Environment:

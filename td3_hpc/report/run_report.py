@@ -5,8 +5,7 @@ from pathlib import Path
 
 from td3_hpc import __version__
 from td3_hpc.config import CONFIG_FILE
-from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput, UserError
+from td3_hpc.errors import BadInput
 from td3_hpc.formatting import without_brackets
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory, read_history
@@ -18,7 +17,7 @@ from td3_hpc.report import long_run_sections as outlook
 from td3_hpc.report import measurement_sections as course
 from td3_hpc.report.document import Chip, ChipStatus, Document, Section, Text, Tile, linked
 from td3_hpc.report.figures import Drawn, draw_figures
-from td3_hpc.report.rendering import to_html, to_markdown
+from td3_hpc.report.rendering import write
 
 #: What a damaged or half-written record may do to code that reads it.
 DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
@@ -34,15 +33,7 @@ def write_report(run_dir: Path, compare_with: Path | None = None) -> Path:
     history = read_history(run_dir)
     if not any((run_dir / name).exists() for name in (CONFIG_FILE, RECORD_FILE)):
         raise BadInput(f"{run_dir}: not a run's directory (no {CONFIG_FILE}, no {RECORD_FILE}), nor a campaign's")
-    try:
-        document = make_document(history, compare_with)
-        replace_file(run_dir / "report.md", to_markdown(document).encode())
-        replace_file(run_dir / "report.html", to_html(document).encode())
-    except OSError as error:
-        raise UserError(
-            f"{run_dir}: the report cannot be written ({error.strerror}); `td3-hpc report` writes it once it can"
-        ) from error
-    return run_dir / "report.md"
+    return write(lambda: make_document(history, compare_with), run_dir)
 
 
 def make_document(history: RunHistory, compare_with: Path | None = None) -> Document:

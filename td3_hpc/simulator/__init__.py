@@ -1,10 +1,11 @@
 """The embedded headless simulator: CARLA's wire protocol for the unmodified client, on any OpenDRIVE town.
 
-server.py          sockets, asynchronous clock, start and end      `python -m td3_hpc.simulator`
+server.py          sockets, asynchronous clock, start and end;  __main__.py  `python -m td3_hpc.simulator`
 connection.py      one client's RPC connection
 rpc/               the RPC table, by theme
 streams.py         what clients subscribe to
-wire.py            packed shapes of the protocol
+wire.py            packed shapes of the protocol;  labels.py  CARLA's semantic tags
+geometry.py        poses and oriented boxes
 world.py           the order of one step;  population.py, spawning.py, actors.py who is in it, mounting.py, settings.py
 vehicle.py         vehicle dynamics;  ackermann.py, collisions.py
 traffic_lights.py  whose turn it is;  sensors.py what is measured after each step

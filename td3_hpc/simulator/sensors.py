@@ -4,22 +4,24 @@ import math
 import random
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import carla
 import msgpack
 
 from td3_hpc.simulator import wire
-from td3_hpc.simulator.actors import Actor, Sensor, Vehicle
+from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle
 from td3_hpc.simulator.collisions import Contact
 from td3_hpc.simulator.drawing.bodies import DynamicBox
-from td3_hpc.simulator.drawing.camera import CameraKind, CameraView
+from td3_hpc.simulator.drawing.camera import CameraKind, CameraView, Renderer
+from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.mounting import seen_from
+from td3_hpc.simulator.population import Population
+from td3_hpc.simulator.settings import EpisodeSettings
+from td3_hpc.simulator.streams import Streams
+from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.vehicle import GRAVITY
-
-if TYPE_CHECKING:
-    from td3_hpc.simulator.world import World
 
 _CAMERAS: dict[str, tuple[wire.SensorType, CameraKind]] = {
     "sensor.camera.rgb": (wire.SensorType.RGB, "rgb"),
@@ -31,7 +33,31 @@ _BRAKE_LIGHT = 8  # VehicleLightState
 _ROUNDING_S = 1e-6
 
 
-def send_measurements(world: "World", contacts: list[Contact]) -> list[Sensor]:
+class Surroundings(Protocol):
+    """What sensors measure: the world after a step, as far as it concerns them."""
+
+    streams: Streams
+    settings: EpisodeSettings
+    population: Population
+    town: Town
+    lights: dict[str, TrafficLight]
+    weather: Weather
+    frame: int
+    ticks: int
+
+    @property
+    def elapsed_s(self) -> float:
+        """Simulated seconds since the episode's start."""
+
+    @property
+    def renderer(self) -> Renderer:
+        """Draws the town."""
+
+    def describe(self, actor: Actor) -> list[Any]:
+        """`Actor` on the wire."""
+
+
+def send_measurements(world: Surroundings, contacts: list[Contact]) -> list[Sensor]:
     """Let every sensor that is listened to and due measure, and send what it measured; returns the cameras among them,
     whose pictures are still to be sent."""
     cameras = []
@@ -53,7 +79,7 @@ def send_measurements(world: "World", contacts: list[Contact]) -> list[Sensor]:
     return cameras
 
 
-def send_pictures(world: "World", cameras: list[Sensor]) -> None:
+def send_pictures(world: Surroundings, cameras: list[Sensor]) -> None:
     """Draw what each camera sees, and send it."""
     picture = _Pictures(world)
     for sensor in cameras:
@@ -71,11 +97,11 @@ def _is_due(sensor: Sensor, now_s: float) -> bool:
     return True
 
 
-def _send(world: "World", sensor: Sensor, kind: wire.SensorType, body: bytes) -> None:
+def _send(world: Surroundings, sensor: Sensor, kind: wire.SensorType, body: bytes) -> None:
     world.streams.send(sensor.stream_id, wire.HEADER.pack(kind, world.frame, world.elapsed_s, *sensor.pose) + body)
 
 
-def _collisions(world: "World", sensor: Sensor, contacts: Iterable[Contact]) -> Iterator[bytes]:
+def _collisions(world: Surroundings, sensor: Sensor, contacts: Iterable[Contact]) -> Iterator[bytes]:
     for contact in contacts:
         if contact.vehicle is sensor.parent:
             other = contact.other
@@ -95,7 +121,7 @@ _SCENERY = {3: "static.building", 4: "static.wall", 5: "static.fence", 6: "stati
 class _Pictures:
     """Cameras of one step; they share what moves."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Surroundings) -> None:
         self._world = world
         self._boxes: list[DynamicBox] | None = None
 
@@ -125,7 +151,7 @@ def _bgr(colour: str) -> tuple[int, int, int]:
     return blue, green, red
 
 
-def _imu(world: "World", sensor: Sensor) -> bytes:
+def _imu(world: Surroundings, sensor: Sensor) -> bytes:
     """Acceleration with gravity's reaction and rotation in the sensor's frame; compass from north, -y, clockwise."""
     noise = _noise(world, sensor)
     body = sensor.parent or sensor
@@ -143,7 +169,7 @@ def _imu(world: "World", sensor: Sensor) -> bytes:
     return bytes(msgpack.packb([accelerometer, gyroscope, compass]))
 
 
-def _gnss(world: "World", sensor: Sensor) -> bytes:
+def _gnss(world: Surroundings, sensor: Sensor) -> bytes:
     noise, attributes, pose = _noise(world, sensor), sensor.attributes, sensor.pose
     place = world.town.map.transform_to_geolocation(carla.Location(pose.x, pose.y, pose.z))
     values = zip(("lat", "lon", "alt"), (place.latitude, place.longitude, place.altitude))
@@ -154,7 +180,7 @@ def _gnss(world: "World", sensor: Sensor) -> bytes:
     return bytes(msgpack.packb(measured))
 
 
-def _noise(world: "World", sensor: Sensor) -> Callable[[float], float]:
+def _noise(world: Surroundings, sensor: Sensor) -> Callable[[float], float]:
     """Gaussian noise that depends on the sensor's seed and the time since loading only."""
     source: random.Random | None = None
 
@@ -168,7 +194,7 @@ def _noise(world: "World", sensor: Sensor) -> Callable[[float], float]:
     return draw
 
 
-def _obstacle(world: "World", sensor: Sensor) -> bytes | None:
+def _obstacle(world: Surroundings, sensor: Sensor) -> bytes | None:
     """The nearest solid actor ahead, within the sensor's distance."""
     if sensor.parent is None:
         return None
@@ -204,7 +230,7 @@ def _distance_ahead(eye: Pose, actor: Actor, radius: float) -> float | None:
     return enter if enter <= leave else None
 
 
-_MEASUREMENTS: dict[str, tuple[wire.SensorType, Callable[["World", Sensor], bytes | None]]] = {
+_MEASUREMENTS: dict[str, tuple[wire.SensorType, Callable[[Surroundings, Sensor], bytes | None]]] = {
     "sensor.other.imu": (wire.SensorType.IMU, _imu),
     "sensor.other.gnss": (wire.SensorType.GNSS, _gnss),
     "sensor.other.obstacle": (wire.SensorType.OBSTACLE, _obstacle),

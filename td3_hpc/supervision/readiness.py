@@ -16,6 +16,8 @@ from typing import Any
 
 import carla
 
+from td3_hpc.spaces import FRAME_SHAPE
+
 
 class NotReady(Exception):
     """What is still missing."""
@@ -39,8 +41,9 @@ def _first_frame(world: carla.World, deadline: float) -> int:
     """The number of the first camera frame that arrives."""
     synchronous = world.get_settings().synchronous_mode
     blueprint = world.get_blueprint_library().find("sensor.camera.rgb")
-    blueprint.set_attribute("image_size_x", "84")
-    blueprint.set_attribute("image_size_y", "84")
+    height, width = FRAME_SHAPE
+    blueprint.set_attribute("image_size_x", str(width))
+    blueprint.set_attribute("image_size_y", str(height))
     camera = world.spawn_actor(blueprint, world.get_spectator().get_transform())
     try:
         frames: queue.SimpleQueue[int] = queue.SimpleQueue()

@@ -1,4 +1,13 @@
-"""The TD3 agent: networks, update, exploration, and a state that resumes exactly."""
+"""The TD3 agent: networks, update, exploration, and a state that resumes exactly.
+
+agent.py            TD3: acting, the update of critics and actor, the targets
+encoders.py         networks that make features of the frames, by name
+networks.py         actor and critics on an encoder
+inputs.py           observations as the tensors that networks read
+state.py            the agent as a checkpoint's tree, and back
+stats.py            what an update is told by: losses, values, gradient norms
+mechanism_check.py  an update recomputed independently: is it what TD3 prescribes?
+"""
 
 from td3_hpc.td3.agent import TD3Agent
 from td3_hpc.td3.mechanism_check import MechanismCheck, MechanismProbe

@@ -1,4 +1,4 @@
-"""TD3 (Fujimoto, van Hoof, Meger 2018, "Addressing Function Approximation Error in ActorNetwork-Critic Methods")."""
+"""TD3 (Fujimoto, van Hoof, Meger 2018, "Addressing Function Approximation Error in Actor-Critic Methods")."""
 
 import copy
 from collections.abc import Mapping
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from td3_hpc.config import AgentConfig
 from td3_hpc.random_state import generator_state, load_generator_state
-from td3_hpc.replay import Batch, Observation
-from td3_hpc.replay.rows import ACTION_SIZE
+from td3_hpc.replay import Batch
+from td3_hpc.spaces import ACTION, Observation
 from td3_hpc.td3 import state as trees
-from td3_hpc.td3.networks import ActorNetwork, PixelBuffer, TwinCriticNetwork, initialise
+from td3_hpc.td3.inputs import InputTensors
+from td3_hpc.td3.networks import initialise, make_networks
 from td3_hpc.td3.stats import UpdateStats, action_saturation, critic_statistics, read_back
 
 Norms = dict[str, Tensor]
@@ -24,8 +25,9 @@ Norms = dict[str, Tensor]
 class TD3Agent:
     """Policy, twin critics, their targets and optimizers. Every random number comes from generators of its own.
 
-    Each network has a CNN of its own, the twin critics share theirs. Two Adam optimizers with two parameter groups
-    each, (`actor_cnn`, `actor`) and (`critic_cnn`, `critic`), every group with its learning rate and clipping norm.
+    Each network has an encoder (CNN) of its own, the twin critics share theirs. Two Adam optimizers with two parameter
+    groups each, (`actor_cnn`, `actor`) and (`critic_cnn`, `critic`), every group with its learning rate and clipping
+    norm.
     """
 
     def __init__(
@@ -33,21 +35,19 @@ class TD3Agent:
     ) -> None:
         """New networks from `seed` (at least 0), the same bytes whatever ran before; `dtype` is that of the weights.
 
-        `config.precision: bfloat16` computes all but the last layers of the heads in bfloat16.
+        `config.precision: bfloat16` computes all but the last layers of the heads in bfloat16. Raises BadInput for an
+        unknown encoder.
         """
         self.config = config
         self.device = torch.device(device)
-        self._dtype = dtype
-        bfloat16 = config.precision == "bfloat16"
-        self._pixel_dtype = torch.bfloat16 if bfloat16 else dtype
-        self._pixels, self._next_pixels = PixelBuffer(self._pixel_dtype), PixelBuffer(self._pixel_dtype)
+        pixel_dtype = torch.bfloat16 if config.precision == "bfloat16" else dtype
+        self._inputs = InputTensors(self.device, dtype, pixel_dtype)
         initial, smoothing, exploration = np.random.SeedSequence(seed).spawn(3)
         self._smoothing = torch.Generator(self.device).manual_seed(_torch_seed(smoothing))
         self._exploration = np.random.Generator(np.random.PCG64(exploration))
 
         # Built without storage, since PyTorch would first fill the weights from its global generator.
-        with torch.device("meta"):
-            actor, critic = ActorNetwork(config.hidden, bfloat16), TwinCriticNetwork(config.hidden, bfloat16)
+        actor, critic = make_networks(config)
         generator = torch.Generator().manual_seed(_torch_seed(initial))
         for network in (actor, critic):
             network.to(dtype).to_empty(device="cpu")
@@ -75,41 +75,37 @@ class TD3Agent:
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
         """The policy's action (2,) in [-1, 1], without noise."""
-        pixels = torch.from_numpy(observation["image"]).to(self.device, self._pixel_dtype)[None]
-        vector = torch.from_numpy(observation["vector"]).to(self.device, self._dtype)[None]
         with torch.inference_mode():
-            action = self.actor(pixels, vector)[0]
+            action = self.actor(self._inputs.of_one(observation))[0]
         return action.float().cpu().numpy()  # type: ignore[no-any-return]
 
     def explore(self, observation: Observation) -> NDArray[np.float32]:
         """The policy's action with Gaussian noise of `exploration_noise`, clipped to [-1, 1]."""
-        noise = self._exploration.normal(0, self.config.exploration_noise, ACTION_SIZE)
+        noise = self._exploration.normal(0, self.config.exploration_noise, ACTION.shape)
         return np.clip(self.act(observation) + noise, -1, 1).astype(np.float32)
 
     def random_action(self) -> NDArray[np.float32]:
         """A uniform action (2,) in [-1, 1], for the steps before learning starts."""
-        return self._exploration.uniform(-1, 1, ACTION_SIZE).astype(np.float32)
+        return self._exploration.uniform(-1, 1, ACTION.shape).astype(np.float32)
 
     def update(self, batch: Batch) -> UpdateStats:
         """One update of the critics; every `policy_freq`-th one also updates the policy and moves the targets."""
         config = self.config
-        frames = torch.from_numpy(batch.frames).to(self.device)
-        s = self._pixels.convert(frames[:, :-1]), self._tensor(batch.vector)
-        s_next = self._next_pixels.convert(frames[:, 1:]), self._tensor(batch.next_vector)
-        a = self._tensor(batch.action)
-        r = self._tensor(batch.reward)[:, None]
+        s, s_next = self._inputs.of_batch(batch)
+        a = self._inputs.tensor(batch.action)
+        r = self._inputs.tensor(batch.reward)[:, None]
         # A truncated step is not an end: only a terminated one has no next value.
-        alive = 1 - self._tensor(batch.terminated)[:, None]
+        alive = 1 - self._inputs.tensor(batch.terminated)[:, None]
 
         with torch.no_grad():
             noise = torch.empty_like(a).normal_(0, 1, generator=self._smoothing) * config.policy_noise
             noise = noise.clamp(-config.noise_clip, config.noise_clip)
-            a_next = (self.actor_target(*s_next) + noise).clamp(-1, 1)
-            q1_next, q2_next = self.critic_target(*s_next, a_next)
+            a_next = (self.actor_target(s_next) + noise).clamp(-1, 1)
+            q1_next, q2_next = self.critic_target(s_next, a_next)
             y = r + config.discount * alive * torch.minimum(q1_next, q2_next)
 
         self.targets = y
-        q1, q2 = self.critic(*s, a)
+        q1, q2 = self.critic(s, a)
         critic_loss = F.mse_loss(q1, y) + F.mse_loss(q2, y)
         before, after = self._descend(self.critic_optimizer, critic_loss)
         self.updates += 1
@@ -118,8 +114,8 @@ class TD3Agent:
 
         if self.updates % config.policy_freq == 0:
             with torch.no_grad():  # The critic's view of s does not depend on the action.
-                critic_state = self.critic.state(*s)
-            unbounded = self.actor.unbounded(*s)
+                critic_state = self.critic.state(s)
+            unbounded = self.actor.unbounded(s)
             pi = torch.tanh(unbounded)
             actor_loss = -self.critic.q1(torch.cat([critic_state, pi], 1)).mean()
             if config.saturation_penalty > 0:
@@ -185,9 +181,6 @@ class TD3Agent:
         load_generator_state(self._exploration, state["exploration_generator"], "exploration_generator")
         self.updates = trees.check_count(state["updates"], "updates")
         self.actor_updates = trees.check_count(state["actor_updates"], "actor_updates")
-
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device, self._dtype)
 
     def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> tuple[Norms, Norms]:
         """One step down the loss; the norms of each parameter group's gradient before and after clipping."""

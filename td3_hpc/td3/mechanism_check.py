@@ -1,10 +1,12 @@
 """TD3's three mechanisms, checked on an update that the run has really made.
 
 What the update computed is computed again from copies, by plain code that shares nothing with the agent's: the formulas
-of the paper on raw parameters, no folded scaling, no memory layout, the noise drawn from a copy of the generator. The
-agent and its generators are only read.
+of the paper, the heads from their raw parameters, the noise drawn from a copy of the generator. Only the encoders are
+taken as they are, as copies of the agent's own: TD3 prescribes nothing of them. The agent and its generators are only
+read.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from td3_hpc.replay import Batch
+from td3_hpc.spaces import IMAGE, OBSERVATION
 from td3_hpc.td3.agent import TD3Agent
 from td3_hpc.td3.stats import UpdateStats
 
@@ -85,6 +88,7 @@ class MechanismProbe:
         self._agent = agent
         self._actor = _copies(agent.actor)
         self._actor_target, self._critic_target = _copies(agent.actor_target), _copies(agent.critic_target)
+        self._encoders = copy.deepcopy(agent.actor_target.cnn), copy.deepcopy(agent.critic_target.cnn)
         with torch.no_grad():
             self._expect(batch)
 
@@ -92,18 +96,21 @@ class MechanismProbe:
         """The noise of the batch, and the targets of its first transitions."""
         agent, config = self._agent, self._agent.config
         kind = agent.actor.head.last.weight
-        image, vector, reward, terminated = (
+        next_observation = batch.next_observation
+        reward, terminated, *entries = (
             torch.from_numpy(array[:ROWS]).to(kind.device, kind.dtype)
-            for array in (batch.next_image, batch.next_vector, batch.reward, batch.terminated)
+            for array in (batch.reward, batch.terminated, *(next_observation[entry.name] for entry in OBSERVATION))
         )
         generator = torch.Generator(kind.device)
         generator.set_state(agent.smoothing_state())
         noise = torch.empty(batch.action.shape, dtype=kind.dtype, device=kind.device)
         noise = noise.normal_(0, 1, generator=generator) * config.policy_noise
         noise = torch.minimum(noise.abs(), torch.full_like(noise, config.noise_clip)) * noise.sign()
-        next_action = torch.clamp(_policy(self._actor_target, image, vector) + noise[:ROWS], -1.0, 1.0)
-        q1 = _value(self._critic_target, "q1", image, vector, next_action)
-        q2 = _value(self._critic_target, "q2", image, vector, next_action)
+        seen_by_actor, seen_by_critic = (_state(encoder, entries) for encoder in self._encoders)
+        action = torch.tanh(_head(self._actor_target, "head", seen_by_actor))
+        next_action = torch.clamp(action + noise[:ROWS], -1.0, 1.0)
+        x = torch.cat([seen_by_critic, next_action], 1)
+        q1, q2 = (_head(self._critic_target, name, x)[:, 0] for name in ("q1", "q2"))
         smaller = torch.where(q1 < q2, q1, q2)
         future = torch.where(terminated > 0.5, torch.zeros_like(smaller), smaller)
         self._targets = reward + config.discount * future
@@ -162,13 +169,11 @@ def _move_error(before: Parameters, target: nn.Module, online: nn.Module, tau: f
     return worst
 
 
-def _features(parameters: Mapping[str, Tensor], image: Tensor) -> Tensor:
-    """The CNN's features (B, 512) of images (B, 4, 84, 84), floats in 0..255."""
-    x = image / 127.5 - 1.0
-    for layer, stride in (("conv1", 4), ("conv2", 2), ("conv3", 1)):
-        x = F.relu(F.conv2d(x, parameters[f"cnn.{layer}.weight"], parameters[f"cnn.{layer}.bias"], stride))
-    flat = x.permute(0, 2, 3, 1).reshape(len(x), -1)
-    return F.relu(flat @ parameters["cnn.linear.weight"].T + parameters["cnn.linear.bias"])
+def _state(encoder: nn.Module, entries: list[Tensor]) -> Tensor:
+    """What the heads see (B, n) of the observation's entries: features of the image, then the others."""
+    named = dict(zip((entry.name for entry in OBSERVATION), entries, strict=True))
+    image = named.pop(IMAGE.name)
+    return torch.cat([encoder(image), *(array.reshape(len(array), -1) for array in named.values())], 1)
 
 
 def _head(parameters: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
@@ -178,13 +183,3 @@ def _head(parameters: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
             x @ parameters[f"{name}.hidden.{index}.weight"].T + parameters[f"{name}.hidden.{index}.bias"],
         )
     return x @ parameters[f"{name}.last.weight"].T + parameters[f"{name}.last.bias"]
-
-
-def _policy(parameters: Mapping[str, Tensor], image: Tensor, vector: Tensor) -> Tensor:
-    return torch.tanh(_head(parameters, "head", torch.cat([_features(parameters, image), vector], 1)))
-
-
-def _value(parameters: Mapping[str, Tensor], name: str, image: Tensor, vector: Tensor, action: Tensor) -> Tensor:
-    """Q of one twin, (B,)."""
-    x = torch.cat([_features(parameters, image), vector, action], 1)
-    return _head(parameters, name, x)[:, 0]

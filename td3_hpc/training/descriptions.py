@@ -3,10 +3,13 @@
 Paths, or patterns of paths, to (meaning, unit); the first that fits counts. `1` is the unit of plain numbers.
 """
 
+from td3_hpc.spaces import ACTION, OBSERVATION, Entry
+
+_SEEN = [entry.name for entry in OBSERVATION]
 _EPISODE = "rollouts/*/episode"
 _NETWORKS = {
-    "actor": "policy: image and vector to action",
-    "critic": "twin critics: image, vector and action to two Q values, one CNN for both",
+    "actor": f"policy: {' and '.join(_SEEN)} to action",
+    "critic": f"twin critics: {', '.join(_SEEN)} and action to two Q values, one CNN for both",
     "actor_target": "slow copy of the policy, for targets",
     "critic_target": "slow copy of the twin critics, for targets",
 }
@@ -35,10 +38,15 @@ _GENERATORS = {
         ("", "", ""),
     )
 }
+
+
+def _stored(entry: Entry) -> tuple[str, str]:
+    meaning = f"newest {entry.meaning} of the observation" if entry.stacked else entry.meaning
+    return f"{entry.row_shape} {meaning}", entry.unit
+
+
 _ROW_FIELDS = {
-    "frame": ("(84, 84) newest camera frame of the observation", "grey level, 0 to 255"),
-    "vector": ("(53,) speed, lateral deviation, heading error, 25 waypoints ahead", "normalised"),
-    "action": ("(2,) steering; throttle or brake", "[-1, 1]"),
+    **{entry.row_field: _stored(entry) for entry in (*OBSERVATION, ACTION)},
     "reward": ("reward of the decision", "1"),
     "flags": ("what the row is and how its episode ended: td3_hpc/replay/rows.py", "bits"),
     "previous": ("back to the row before in the episode; 0 on its first", "rows"),
@@ -63,7 +71,7 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "rollouts": ("one entry per training environment: its episode in progress and its decision in flight", ""),
     f"{_EPISODE}/index": ("number of the episode within the run, from 0", "1"),
     f"{_EPISODE}/seed": ("seed of the episode", "1"),
-    f"{_EPISODE}/actions": ("(n, 2) steering; throttle or brake", "[-1, 1]"),
+    f"{_EPISODE}/actions": (f"(n, {ACTION.size}) {ACTION.meaning}", ACTION.unit),
     f"{_EPISODE}/checksums": ("(n + 1,) xxh3_64 of each observation and reward", "1"),
     f"{_EPISODE}/first_step": ("step of the run that the episode's first decision is", "decisions"),
     _EPISODE: ("the episode in progress: resetting with its seed and replaying its actions rebuilds it", ""),
@@ -101,6 +109,7 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "provenance/tensorboard_bytes": ("of each event file up to this checkpoint", ""),
     "provenance/tensorboard_bytes/*": ("of the event file up to this checkpoint", "bytes"),
     "provenance/not_exact_from*": ("since when the run is not exact, and why", ""),
+    "provenance/behaviour": ("behaviour number of the program: td3_hpc/behaviour.py", "1"),
     "provenance/processor": ("machine, instruction set that PyTorch uses, processor model", ""),
     "provenance/accelerator": ("GPU model", ""),
     "provenance/libraries": ("builds that the last bits depend on", ""),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from td3_hpc.training.simulation import Observation, Simulation
+from td3_hpc.spaces import Observation
+from td3_hpc.training.simulation import Simulation
 
 
 @dataclass

@@ -14,6 +14,7 @@ from td3_hpc.driving.worker_handle import EpisodeLog
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.record import CheckpointSaved, RunRecord
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.spaces import Observation
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
 from td3_hpc.training.env_slot import EnvSlot, side_by_side
@@ -21,7 +22,7 @@ from td3_hpc.training.evaluation.cycle import evaluate
 from td3_hpc.training.evaluation.trace import CycleTrace, trace_path
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
-from td3_hpc.training.simulation import EpisodeLost, Observation, Simulation
+from td3_hpc.training.simulation import EpisodeLost, Simulation
 from td3_hpc.training.state import load_slot, slot_tree
 from td3_hpc.training.telemetry.telemetry import Telemetry
 from td3_hpc.training.telemetry.tensorboard import TensorBoard

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from td3_hpc.checkpoint import Checkpoint, CheckpointStore, has_checkpoint, newest_step
-from td3_hpc.checkpoint.manifest import STATE_DIR
-from td3_hpc.config import CONFIG_FILE, StageConfig, dump_yaml, load_stage, parse_stage
+from td3_hpc.checkpoint import Checkpoint, CheckpointStore, has_checkpoint, newest_complete_step
+from td3_hpc.checkpoint_names import STATE_DIR
+from td3_hpc.config import CONFIG_FILE, StageConfig, dump_yaml, load_resolved, load_stage, parse_resolved
 from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
@@ -30,8 +30,10 @@ from td3_hpc.replay import ReplayBuffer
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.supervision.supervisor_handle import SimulatorFailed
 from td3_hpc.td3 import TD3Agent
+from td3_hpc.td3.encoders import encoder_named
 from td3_hpc.training.device import choose_device
 from td3_hpc.training.loop import Components, TrainingLoop
+from td3_hpc.training.monitors.notify import read_channels
 from td3_hpc.training.seeding import derived_seed, generator
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import Simulation
@@ -58,6 +60,8 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
         return ExitCode.DONE
     choose_device(config)
+    read_channels(config.monitors.alerts)  # a mistake in them is told now, not with the first alert
+    encoder_named(config.agent.encoder)
     store = CheckpointStore(run_dir, config.checkpoint)
     with StopFlag() as stop:
         store.check_continuable()  # a run that must not go on is left as it is, to the last byte
@@ -66,7 +70,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
         store.open_for_writing()
         try:
             store.messages += _differences_of_record(run_dir, store)
-            replace_file(run_dir / CONFIG_FILE, dump_yaml(config).encode())
+            _write_config(run_dir / CONFIG_FILE, config)
             return _attempt(config, run_dir, store, stop)
         finally:
             store.close()
@@ -181,13 +185,19 @@ def _prepare_directory(run_dir: Path) -> None:
         ) from error
 
 
+def _write_config(path: Path, config: StageConfig) -> None:
+    """Write config.yaml. One that means the same stays as it is: the version that wrote it can still read it."""
+    if not path.exists() or changes(load_resolved(path), config):
+        replace_file(path, dump_yaml(config).encode())
+
+
 def check_unchanged(run_dir: Path, config: StageConfig) -> None:
     """Refuse a configuration that would make the run in this directory another run; one that has done nothing may
     become another."""
     path = run_dir / CONFIG_FILE
     if not path.exists():
         return
-    old = load_stage(path)
+    old = load_resolved(path)
     if not has_checkpoint(run_dir) and not _is_complete(run_dir, old):
         return
     changed = changes(old, config, CHANGEABLE)
@@ -206,7 +216,7 @@ def check_unchanged(run_dir: Path, config: StageConfig) -> None:
 def _check_whose(checkpoint: Checkpoint, tree: dict[str, Any], config: StageConfig) -> None:
     """Refuse a checkpoint of another run, which somebody has put here."""
     path = checkpoint.run_dir / STATE_DIR / checkpoint.manifest.name
-    old = parse_stage(tree["config"], str(path))
+    old = parse_resolved(tree["config"], str(path))
     changed = changes(old, config, CONTINUABLE if "adopted_from" in checkpoint.manifest.tags else CHANGEABLE)
     if changed:
         raise BadInput(
@@ -218,7 +228,7 @@ def _is_complete(run_dir: Path, config: StageConfig) -> bool:
     """Whether the record tells of the last step, and its checkpoint is there: what a record says is not enough."""
     finished = read_events(run_dir / RECORD_FILE, RunFinished)
     total = config.training.total_steps
-    return bool(finished) and finished[-1].step >= total and (newest_step(run_dir) or 0) >= total
+    return bool(finished) and finished[-1].step >= total and (newest_complete_step(run_dir) or 0) >= total
 
 
 def _step_of_record(run_dir: Path) -> int:

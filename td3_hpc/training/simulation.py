@@ -1,7 +1,6 @@
 """An environment with everything that keeps it going: supervisor, simulator, worker. Each is replaced when lost."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ from td3_hpc.config.environment import TrafficConfig
 from td3_hpc.driving.worker_handle import EnvironmentWorker, EpisodeLog, StepResult, WorkerLost
 from td3_hpc.errors import UserError
 from td3_hpc.record import EpisodeNotReproduced, RunRecord, SimulatorChanged, WorkerReplaced
+from td3_hpc.spaces import Observation
 from td3_hpc.supervision.remote_supervisor_handle import RemoteSupervisorHandle
 from td3_hpc.supervision.supervisor_handle import Address, Purpose, SupervisorHandle, simulator_name
 from td3_hpc.training.signals import StopFlag, StopRequested
-
-Observation = Mapping[str, np.ndarray]
 
 #: How long a stop signal lets the step in flight finish before the checkpoint is written without it.
 STEP_GRACE_S = 0.5

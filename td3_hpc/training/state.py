@@ -14,17 +14,30 @@ import numpy as np
 import torch
 
 import td3_hpc
+from td3_hpc.behaviour import BEHAVIOUR, behaviour_difference
 from td3_hpc.code import code_digest
 from td3_hpc.driving.worker_handle import EpisodeLog
 from td3_hpc.training.env_slot import EnvSlot
 
 #: What exactness rests on: with any of these different, a resumed run goes on, but not with the same bytes.
-EXACTNESS_KEYS = ("processor", "accelerator", "threads", "torch", "libraries", "numpy", "opencv", "carla", "td3_hpc")
+EXACTNESS_KEYS = (
+    "behaviour",
+    "processor",
+    "accelerator",
+    "threads",
+    "torch",
+    "libraries",
+    "numpy",
+    "opencv",
+    "carla",
+    "td3_hpc",
+)
 
 
 def provenance(device: torch.device, threads: int) -> dict[str, Any]:
     """Where and with what this attempt computes."""
     return {
+        "behaviour": BEHAVIOUR,
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} {_cpu_model()}",
         "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else "none",
         "threads": threads,
@@ -45,8 +58,15 @@ def provenance(device: torch.device, threads: int) -> dict[str, Any]:
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What exactness rests on and is not as it was, in words."""
-    return [f"{key} was {saved.get(key)}, is {now[key]}" for key in EXACTNESS_KEYS if saved.get(key) != now[key]]
+    """What exactness rests on and is not as it was, in words. A checkpoint without a behaviour number has the first."""
+    before = {"behaviour": 1, **saved}
+    changed = [key for key in EXACTNESS_KEYS if before.get(key) != now[key]]
+    return [
+        behaviour_difference(int(before[key]), now[key])
+        if key == "behaviour"
+        else f"{key} was {before.get(key)}, is {now[key]}"
+        for key in changed
+    ]
 
 
 def slot_tree(slot: EnvSlot) -> dict[str, Any]:

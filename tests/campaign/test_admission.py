@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from td3_hpc.campaign.admission import GAVE_UP_FILE, Admissions, admit, config_digest, verdict_digest
+from td3_hpc.campaign.admission import GAVE_UP_FILE, Admissions, admit, verdict_digest
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
+from td3_hpc.code import file_digest
+from td3_hpc.config import dump_yaml
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import SUBMISSION_FILE, VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
 from tests.campaign_stand_in import write_campaign
@@ -37,9 +39,10 @@ class Place:
     def judge(self, stage: str, verdict: Any = "GO", seed: int = 1, **bound: Any) -> Path:
         config = self.campaign.stages[self.campaign.index(stage)].with_seed(seed)
         simulator = SimulatorIdentity(config.simulator.kind, config.simulator.version)
-        origin = {"simulator": simulator, "town": "Brookfield", "config_sha256": config_digest(config)}
-        origin |= {"code_sha256": CODE, "image_sha256": IMAGE, **bound}
         run = self.directory.run(stage, seed)
+        (run / "config.yaml").write_text(dump_yaml(config))
+        origin = {"simulator": simulator, "town": "Brookfield", "config_sha256": file_digest(run / "config.yaml")}
+        origin |= {"code_sha256": CODE, "image_sha256": IMAGE, **bound}
         written = Verdict(verdict, "as decided", stage, 10, "2026-01-01", [], BoundTo(**origin))
         (run / VERDICT_FILE).write_text(json.dumps(asdict(written)))
         return run
@@ -84,6 +87,20 @@ def test_a_verdict_holds_only_for_what_it_was_earned_on(tmp_path: Path, bound: d
 
     assert decision == "no-go"
     assert message in reason
+
+
+def test_a_verdict_of_an_earlier_version_holds_for_the_same_configuration_only(tmp_path: Path) -> None:
+    """The digest in it is of a config.yaml in an earlier format: other bytes, the same meaning."""
+    place = Place(tmp_path)
+    run = place.judge("a")
+    for text, expected in (("", "go"), ("tau: 0.005", "no-go")):
+        written = (run / "config.yaml").read_text().removeprefix("format: 2\n").replace(text or "\0", "tau: 0.5")
+        (run / "config.yaml").write_text(written)
+        verdict = json.loads((run / VERDICT_FILE).read_text())
+        verdict["bound_to"]["config_sha256"] = file_digest(run / "config.yaml")
+        (run / VERDICT_FILE).write_text(json.dumps(verdict))
+
+        assert place.decide("b")[0] == expected
 
 
 def test_an_accepted_verdict_counts_for_other_code_but_not_for_another_simulator(tmp_path: Path) -> None:

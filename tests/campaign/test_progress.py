@@ -5,9 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from td3_hpc.campaign.progress import read_progress
+from td3_hpc.config import StageConfig, dump_yaml
 from tests.campaign_stand_in import STAGE
 
 
@@ -23,7 +22,7 @@ def make_run(folder: Path, *lines: str) -> Path:
     run = folder / "run"
     (run / "state").mkdir(parents=True)
     stage = {"name": "a", "seed": 7, **STAGE, "training": {"total_steps": 100, "learning_starts": 2}}
-    (run / "config.yaml").write_text(yaml.safe_dump(stage))
+    (run / "config.yaml").write_text(dump_yaml(StageConfig.model_validate(stage)))
     (run / "record.jsonl").write_text("".join(lines))
     return run
 

@@ -11,7 +11,9 @@ from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.code import PACKAGE
 from td3_hpc.config.cluster import ClusterConfig
-from td3_hpc.launch.campaigns.chain import Place
+from td3_hpc.errors import ExitCode
+from td3_hpc.gates.verdict import read_verdict
+from td3_hpc.launch.campaigns.chain import Place, submit
 
 STAGE = {
     "training": {"total_steps": 10, "learning_starts": 2},
@@ -56,3 +58,31 @@ def events(run: Path, kind: str) -> list[dict[str, Any]]:
     path = run / "record.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+
+class TrialCampaign:
+    """A campaign named trial, of the stand-in, and what became of it."""
+
+    def __init__(self, folder: Path, package: Path, profile: ClusterConfig) -> None:
+        self.file, self.package, self.profile = folder / "trial.yaml", package, profile
+        self.root, self.logged = folder / "runs" / "trial", list[str]()
+
+    def place(self, *stages: dict[str, Any], plan: dict[str, Any] | None = None, **top: Any) -> Place:
+        return place(write_campaign(self.file, *stages, **top), self.profile, **(plan or {}))
+
+    def submit(self, *stages: dict[str, Any], plan: dict[str, Any] | None = None, **top: Any) -> ExitCode:
+        self.logged.clear()
+        return submit(self.place(*stages, plan=plan, **top), self.logged.append, self.package)
+
+    def run(self, stage: str, seed: int = 1) -> Path:
+        return self.root / stage / f"seed-{seed}"
+
+    def verdicts(self, *stages: str, seed: int = 1) -> list[str | None]:
+        found = [read_verdict(self.run(stage, seed)) for stage in stages]
+        return [verdict.verdict if verdict else None for verdict in found]
+
+    def outcome(self, stage: str, seed: int = 1) -> str:
+        return (self.run(stage, seed) / "submission" / "outcome").read_text().strip()
+
+    def starts(self, stage: str, seed: int = 1) -> int:
+        return len(events(self.run(stage, seed), "attempt"))

@@ -2,7 +2,7 @@ import json
 import os
 
 from td3_hpc.checkpoint import adopt, diff, has_checkpoint, open_checkpoint
-from td3_hpc.checkpoint.manifest import manifest_paths
+from td3_hpc.checkpoint_names import manifest_paths
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
 from tests.checkpoint.test_store import reopen
 

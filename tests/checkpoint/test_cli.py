@@ -1,12 +1,13 @@
 """`td3-hpc checkpoint`, by the command that users run."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from td3_hpc.checkpoint.cli import app
-from td3_hpc.checkpoint.manifest import manifest_paths
+from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.errors import BadInput
 from tests.checkpoint.rows import GrowingRows, open_store, tree
 
@@ -121,3 +122,17 @@ def test_a_directory_without_checkpoints_is_bad_input(tmp_path, command):
 @pytest.mark.parametrize("command", ["inspect", "verify", "diff", "prune", "continue", "set-aside"])
 def test_help_has_an_example(command):
     assert f"td3-hpc checkpoint {command} checkpoints/" in checkpoint(command, "--help")[1]
+
+
+def test_diff_compares_what_configurations_mean(tmp_path):
+    """An earlier version's lacks the number of its format; a key of another value is named."""
+    written = Path(__file__).parents[1] / "config" / "formats"
+    texts = {name: (written / f"{name}.yaml").read_text() for name in ("1", "2")}
+    texts["other"] = texts["1"].replace("tau: 0.005", "tau: 0.5")
+    for name, text in texts.items():
+        store = open_store(tmp_path / name)
+        store.save(1, {**tree(1), "config": text}, GrowingRows(10))
+        store.close()
+
+    assert checkpoint("diff", tmp_path / "1", tmp_path / "2") == (0, "the same bytes\n")
+    assert checkpoint("diff", tmp_path / "2", tmp_path / "other") == (1, "config: agent.tau (0.005 -> 0.5)\n")

@@ -5,7 +5,6 @@ They are read by a process of its own, so that a crash is seen; Hypothesis then 
 
 import subprocess
 import sys
-from pathlib import Path
 
 import h5py
 import hdf5plugin
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from td3_hpc.checkpoint.hdf5_file import table_image, tree_image, write_file
 from tests.checkpoint.rows import content, tree
+from tests.paths import ROOT
 
 READER = """
 import sys
@@ -48,7 +48,7 @@ class Reader:
         if self.process is None:
             command = [sys.executable, "-c", READER]
             pipe = subprocess.PIPE
-            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=Path(__file__).parents[2])
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
             assert self.process.stdout.readline() == "ready\n"
         self.process.stdin.write(f"{path}\n")
         self.process.stdin.flush()

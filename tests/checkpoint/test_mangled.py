@@ -16,7 +16,7 @@ from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, NotContinued,
 from td3_hpc.checkpoint import ownership as ownership_module
 from td3_hpc.checkpoint.cli import app
 from td3_hpc.checkpoint.errors import Superseded
-from td3_hpc.checkpoint.manifest import manifest_paths
+from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import BadInput
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree

@@ -21,8 +21,8 @@ from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, NotContinued,
 from td3_hpc.checkpoint import ownership as ownership_module
 from td3_hpc.checkpoint import store as store_module
 from td3_hpc.checkpoint.errors import RunDirectoryTaken
-from td3_hpc.checkpoint.manifest import order_of
 from td3_hpc.checkpoint.set_aside import remove_set_aside, set_aside_files
+from td3_hpc.checkpoint_names import order_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import BadInput, UserError
 from tests.checkpoint.model_ledger import Attempt, Reported, in_line

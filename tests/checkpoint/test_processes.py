@@ -5,20 +5,17 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from td3_hpc.checkpoint import store as store_module
 from td3_hpc.errors import UserError
+from tests.checkpoint.held_write import HeldWrite
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
 from tests.disks import fill_up, small_disk
-
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 class Writer:
@@ -120,17 +117,9 @@ def test_a_superseded_writer_harms_nothing_and_is_refused(tmp_path, writer, monk
     newer = open_store(run_dir)
     assert newer.latest().manifest.step == 0
     newer.save(1, tree(1), GrowingRows(5))
-    writing, may_go_on = threading.Event(), threading.Event()
-    real = store_module.tree_image
-
-    def held(*arguments):
-        writing.set()
-        assert may_go_on.wait(60)
-        return real(*arguments)
-
-    monkeypatch.setattr(store_module, "tree_image", held)
+    writing = HeldWrite(monkeypatch)
     newer.save_in_background(2, tree(2), GrowingRows(9))
-    assert writing.wait(20)
+    writing.wait_until_begun()
     deadline = time.monotonic() + 20
     while not list((run_dir / "replay").glob("rows-e0003-*-0002.h5")):  # rows are written, the manifest is not
         assert time.monotonic() < deadline
@@ -141,7 +130,7 @@ def test_a_superseded_writer_harms_nothing_and_is_refused(tmp_path, writer, monk
     assert refused.startswith("refused"), "it renamed its manifest, and must not report it"
     assert "attempt 3" in refused
     assert old.process.wait(20) == 1
-    may_go_on.set()
+    writing.go_on()
     newer.close()
     assert [outcome.error for outcome in newer.poll()] == [None]
 

@@ -1,7 +1,8 @@
 import pytest
 
-from td3_hpc.checkpoint.manifest import Manifest, Segment, StoredFile, manifest_paths
+from td3_hpc.checkpoint.manifest import Manifest, Segment, StoredFile
 from td3_hpc.checkpoint.retention import best_checkpoint, kept_manifests, prune
+from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import BadInput
 from tests.checkpoint.rows import GrowingRows, open_store

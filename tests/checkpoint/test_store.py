@@ -1,5 +1,4 @@
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,13 @@ from hypothesis import strategies as st
 from td3_hpc.checkpoint import CheckpointDamaged, CheckpointStore, diff, open_checkpoint
 from td3_hpc.checkpoint import segments as segments_module
 from td3_hpc.checkpoint import store as store_module
-from td3_hpc.checkpoint.manifest import manifest_paths, order_of, read_manifest
+from td3_hpc.checkpoint.manifest import read_manifest
+from td3_hpc.checkpoint_names import manifest_paths, order_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import UserError
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.spaces import ACTION, random_observation
+from tests.checkpoint.held_write import HeldWrite
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
 
 
@@ -132,21 +134,13 @@ def test_a_missing_segment_is_named(tmp_path):
 
 def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     store = open_store(tmp_path)
-    writing, may_go_on = threading.Event(), threading.Event()
-    real = store_module.tree_image
-
-    def held(*arguments):
-        writing.set()
-        assert may_go_on.wait(20)
-        return real(*arguments)
-
-    monkeypatch.setattr(store_module, "tree_image", held)
+    writing = HeldWrite(monkeypatch)
     rows = GrowingRows(10)
     store.save_in_background(1, tree(1), rows)
-    assert writing.wait(20)
+    writing.wait_until_begun()
     rows.sealed_row = 15  # training adds rows meanwhile
     assert store.poll() == []
-    may_go_on.set()
+    writing.go_on()
     store.save(2, tree(2), rows)  # a signal's save waits for the one under way
     assert [(outcome.step, outcome.error) for outcome in store.poll()] == [(1, None)]
     store.close()
@@ -380,24 +374,18 @@ def test_a_buffer_that_wrapped_three_times_samples_the_same_sequence(tmp_path):
     replay = ReplayBuffer(capacity, np.random.default_rng(6))
     store, in_background = open_store(tmp_path), 0
 
-    def observe(frames):
-        return {"image": frames, "vector": rng.normal(size=53).astype(np.float32)}
-
-    def new_frame():
-        return rng.integers(0, 256, (1, 84, 84), np.uint8)
-
     step = 0
     while replay.next_row < 3 * capacity + 100:
-        observation = observe(np.repeat(new_frame(), 4, 0))
+        observation = random_observation(rng)
         replay.begin(observation)
         for t in range(length := int(rng.integers(5, 40))):
-            observation = observe(np.concatenate([observation["image"][1:], new_frame()]))
-            replay.add(rng.normal(size=2).astype(np.float32), float(t), observation, False, t == length - 1)
+            observation = random_observation(rng, observation)
+            replay.add(ACTION.random(rng), float(t), observation, False, t == length - 1)
             step += 1
             if step % 40 == 0:
                 store.save_in_background(step, {"replay": replay.state()}, replay)
                 in_background += 1
-    replay.begin(observe(np.repeat(new_frame(), 4, 0)))
+    replay.begin(random_observation(rng))
     assert replay.first_row > 2 * capacity
     store.save(step, {"replay": replay.state()}, replay)
     assert [outcome.error for outcome in store.poll()] == [None] * in_background
@@ -409,5 +397,4 @@ def test_a_buffer_that_wrapped_three_times_samples_the_same_sequence(tmp_path):
     assert len(restored) == len(replay)
     for _ in range(20):
         ours, theirs = restored.sample(64), replay.sample(64)
-        for name, array in vars(theirs).items():
-            assert (getattr(ours, name) == array).all(), name
+        np.testing.assert_equal(vars(ours), vars(theirs))

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from td3_hpc.config import validate
-from td3_hpc.config.gates import GatesConfig, LimitGate
+from td3_hpc.config import MonitorsConfig, validate
+from td3_hpc.config.gates import GatesConfig, LimitGate, MonitorGate
 from td3_hpc.errors import BadInput
 from td3_hpc.gates import findings, registry
 from td3_hpc.gates.history import evidence, read_history
 from td3_hpc.record import EpisodeEnded
+from tests.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "gates.md"
+DOCUMENT = ROOT / "docs" / "gates.md"
 
 
 def test_what_is_left_out_keeps_its_default():
@@ -22,6 +23,22 @@ def test_what_is_left_out_keeps_its_default():
     assert (gates.actor_cnn_gradient.limit, gates.actor_cnn_gradient.severity) == (5000, "blocking")
     assert (gates.route_completion.limit, gates.route_completion.severity) == (5.0, "blocking")
     assert gates.q_magnitude == GatesConfig().q_magnitude
+
+
+def test_a_run_is_judged_by_the_limits_of_its_own_monitors():
+    monitors = validate(
+        MonitorsConfig,
+        {"gradient_limits": {"actor_cnn": 500.0}, "growth": {"factor": 3.0}, "q_factor": 4.0},
+        "x",
+    )
+    gates = validate(GatesConfig, {"actor_cnn_growth": {"limit": 7}, "finite": False}, "x").with_limits_of(monitors)
+    limits = (gates.actor_cnn_gradient.limit, gates.actor_cnn_growth.limit, gates.q_magnitude.limit)
+    assert limits == (500.0, 7, 4.0), "a gate's own limit wins"
+    assert (gates.finite, gates.route_completion) == (False, GatesConfig().route_completion)
+    no_alert = validate(MonitorsConfig, {"gradient_limits": {"actor_cnn": None}}, "x")
+    assert GatesConfig().with_limits_of(no_alert).actor_cnn_gradient.limit == 10_000, "judged all the same"
+    off = validate(GatesConfig, {"q_magnitude": False}, "x")
+    assert off.with_limits_of(monitors).q_magnitude is False
 
 
 def test_off_switches_a_gate_off(tmp_path):
@@ -63,6 +80,9 @@ def test_the_document_lists_every_gate_with_its_default():
         gate = getattr(GatesConfig(), name)
         assert name in rows, f"docs/gates.md does not list {name}"
         assert gate.severity in rows[name]
+        if isinstance(gate, MonitorGate):
+            assert "`monitors." in rows[name], f"docs/gates.md does not say where {name} has its limit"
+        gate = getattr(GatesConfig().with_limits_of(MonitorsConfig()), name)
         if isinstance(gate, LimitGate):
             assert f"{gate.limit:,g}" in rows[name], (
                 f"docs/gates.md has another limit than {gate.limit:,g}: {rows[name]}"
@@ -70,8 +90,9 @@ def test_the_document_lists_every_gate_with_its_default():
 
 
 def test_the_document_s_example_is_a_gate():
-    """The function shown in docs/gates.md judges a real record."""
-    code = next(block for block in re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.S) if "@gate" in block)
+    """The function shown in docs/extending.md judges a real record."""
+    recipes = DOCUMENT.with_name("extending.md").read_text()
+    code = next(block for block in re.findall(r"```python\n(.*?)```", recipes, re.S) if "@gate" in block)
     registered = dict(registry.GATES)
     from statistics import median
 

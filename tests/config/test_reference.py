@@ -1,9 +1,8 @@
-from pathlib import Path
-
 from td3_hpc.config import StageConfig
 from td3_hpc.config.reference import cluster_reference, configuration_reference, sections
+from tests.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCUMENT = ROOT / "docs" / "configuration.md"
 
 
 def test_the_document_is_up_to_date():

@@ -53,11 +53,11 @@ def transcript(env, seed, steps=25):
     """Every byte of an episode with actions drawn from the seed."""
     generator = np.random.default_rng(seed)
     observation, _ = env.reset(seed=seed)
-    parts = [observation["image"].tobytes(), observation["vector"].tobytes()]
+    parts = [array.tobytes() for array in observation.values()]
     for _ in range(steps):
         action = generator.uniform((-0.2, 0.2), (0.2, 1.0)).astype(np.float32)
         observation, reward, terminated, truncated, _ = env.step(action)
-        parts += [observation["image"].tobytes(), observation["vector"].tobytes(), np.float64(reward).tobytes()]
+        parts += [*(array.tobytes() for array in observation.values()), np.float64(reward).tobytes()]
         if terminated or truncated:
             break
     return parts

@@ -5,16 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td3_hpc.driving.observation import (
-    HEADING_RANGE,
-    LATERAL_RANGE,
-    SPEED_RANGE,
-    WAYPOINTS,
-    FrameStack,
-    observation_space,
-    observation_vector,
-)
+from td3_hpc.driving.observation.registry import PARTS
+from td3_hpc.driving.observation.vector import HEADING_RANGE, LATERAL_RANGE, SPEED_RANGE, observation_vector
 from td3_hpc.driving.route import Anchor, Route, RoutePosition
+from td3_hpc.spaces import OBSERVATION, WAYPOINTS, first_stack, gymnasium_spaces, next_stack
 
 SPACING = 2.0
 
@@ -72,8 +66,7 @@ def test_past_the_goal_the_waypoints_are_the_goal():
 def test_always_inside_the_space(x, y, yaw, speed, distance, lateral, heading):
     position = RoutePosition(distance, lateral, heading)
     values = observation_vector(straight_route(), position, SPACING, x, y, yaw, speed)
-    image = np.zeros((4, 84, 84), np.uint8)
-    assert observation_space().contains({"image": image, "vector": values})
+    assert gymnasium_spaces()[0]["vector"].contains(values)
 
 
 @given(st.floats(0, 90), st.floats(-3.9, 3.9), st.floats(-180, 180))
@@ -82,14 +75,18 @@ def test_nothing_is_clipped_within_the_lateral_range(x, y, yaw):
     assert np.abs(vector(x, y, yaw)[3:]).max() < 1.0
 
 
+def test_every_entry_has_a_part_that_makes_it():
+    assert set(PARTS) == {entry.name for entry in OBSERVATION}
+
+
 def test_frames_are_stacked_newest_last():
     frames = [np.full((84, 84), number, np.uint8) for number in range(6)]
-    stack = FrameStack(frames[0])
-    assert stack.image[:, 0, 0].tolist() == [0, 0, 0, 0]
+    stack = first_stack(frames[0])
+    assert stack[:, 0, 0].tolist() == [0, 0, 0, 0]
     seen = []
     for frame in frames[1:]:
-        stack.push(frame)
-        seen.append(stack.image)
+        stack = next_stack(stack, frame)
+        seen.append(stack)
     assert [image[:, 0, 0].tolist() for image in seen] == [
         [0, 0, 0, 1], [0, 0, 1, 2], [0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5],
     ]  # fmt: skip

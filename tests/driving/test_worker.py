@@ -13,6 +13,7 @@ import pytest
 
 from td3_hpc.driving.worker_handle import EnvironmentWorker, EpisodeLog, WorkerLost
 from td3_hpc.errors import BadInput
+from td3_hpc.spaces import OBSERVATION
 from tests.driving.conftest import small_config, wait_until
 
 TIMEOUT_S = 2.0
@@ -76,10 +77,7 @@ def test_an_episode_through_the_worker(make_worker, hamlet):
     worker = make_worker(hamlet)
     assert worker.evaluation_routes == 10
     observation = worker.reset(seed=4, route=2)
-    assert observation["image"].shape == (4, 84, 84)
-    assert observation["image"].dtype == np.uint8
-    assert observation["vector"].shape == (53,)
-    assert observation["vector"].dtype == np.float32
+    assert all(entry.fits(observation[entry.name]) for entry in OBSERVATION)
     first_image = observation["image"].copy()
     results = drive(worker, actions(4, 8))
     assert np.array_equal(observation["image"], first_image)  # what was handed out is not overwritten later

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from td3_hpc.config import read_yaml
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.long
 
 

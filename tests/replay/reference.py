@@ -4,27 +4,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from td3_hpc.replay import Batch, Observation
+from td3_hpc.replay import Batch
+from td3_hpc.spaces import OBSERVATION, Observation
 
-Transition = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]
+Transition = tuple[Observation, np.ndarray, Observation, bool]
 
 
-def frame(number: int) -> np.ndarray:
+def frame(number: int, shape: tuple[int, ...]) -> np.ndarray:
     """A frame that no other number has."""
-    image = np.full((84, 84), number % 251, np.uint8)
+    image = np.full(shape, number % 251, np.uint8)
     image[0, :4] = np.array([number], np.uint32).view(np.uint8)
     return image
 
 
 def first_observation(number: int) -> Observation:
     """What an environment returns from reset: one frame repeated."""
-    return {"image": np.stack([frame(number)] * 4), "vector": np.full(53, number, np.float32)}
+    return {
+        e.name: np.stack([frame(number, e.shape[1:])] * 4) if e.stacked else np.full(e.shape, number, e.dtype)
+        for e in OBSERVATION
+    }
 
 
 def next_observation(observation: Observation, number: int) -> Observation:
     """What an environment returns from step: the oldest frame gone, a new one added."""
-    image = np.concatenate([observation["image"][1:], frame(number)[None]])
-    return {"image": image, "vector": np.full(53, number, np.float32)}
+    newest = first_observation(number)
+    return {
+        e.name: np.concatenate([observation[e.name][1:], newest[e.name][-1:]]) if e.stacked else newest[e.name]
+        for e in OBSERVATION
+    }
 
 
 @dataclass
@@ -74,11 +81,9 @@ class ReferenceReplay:
         """All that may be sampled, by row number, which the tests also use as the reward."""
         return {
             number: (
-                row.observation["image"],
-                row.observation["vector"],
+                row.observation,
                 row.action,
-                row.following["image"],
-                row.following["vector"],
+                row.following,
                 row.terminated,
             )
             for number, row in enumerate(self.rows)
@@ -89,10 +94,10 @@ class ReferenceReplay:
 def assert_drawn_from(batch: Batch, transitions: dict[int, Transition]) -> None:
     """Every sampled transition is, byte for byte, the reference's of that row."""
     for i, reward in enumerate(batch.reward):
-        image, vector, action, next_image, next_vector, terminated = transitions[int(reward)]
-        np.testing.assert_array_equal(batch.image[i], image)
-        np.testing.assert_array_equal(batch.vector[i], vector)
+        observation, action, next_observation, terminated = transitions[int(reward)]
+        for found, expected in ((batch.observation, observation), (batch.next_observation, next_observation)):
+            assert found.keys() == expected.keys()
+            for name, arrays in found.items():
+                np.testing.assert_array_equal(arrays[i], expected[name])
         np.testing.assert_array_equal(batch.action[i], action)
-        np.testing.assert_array_equal(batch.next_image[i], next_image)
-        np.testing.assert_array_equal(batch.next_vector[i], next_vector)
         assert batch.terminated[i] == terminated

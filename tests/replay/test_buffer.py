@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from td3_hpc.replay import Observation, ReplayBuffer
+from td3_hpc.replay import ReplayBuffer
 from td3_hpc.replay.rows import row_bytes
+from td3_hpc.spaces import OBSERVATION, STACK, Observation
 from tests.replay.reference import ReferenceReplay, assert_drawn_from, first_observation, next_observation
 
 
@@ -76,7 +78,7 @@ def assert_same(one: ReplayBuffer, other: ReplayBuffer) -> None:
         assert rows[name].tobytes() == others[name].tobytes(), name
     if len(one):
         for _ in range(3):
-            assert one.sample(5).frames.tobytes() == other.sample(5).frames.tobytes()
+            np.testing.assert_equal(vars(one.sample(5)), vars(other.sample(5)))
 
 
 env_indices = st.integers(0, 2)
@@ -175,7 +177,7 @@ def test_stacks_do_not_reach_into_the_episode_before():
     driver.begin()
     driver.step()
     batch = driver.replay.sample(200)
-    first = batch.image[batch.reward == 7]
+    first = batch.observation["image"][batch.reward == 7]
     assert len(first)
     assert (first == first[:, :1]).all()
 
@@ -260,8 +262,14 @@ def test_rows_older_than_the_saved_buffer_are_left_out():
 
 def test_memory_of_a_transition():
     replay = ReplayBuffer(10_000, seeded())
-    assert row_bytes() == 7289
-    assert replay.nbytes / replay.capacity <= 7_700
+    numbers = sum(entry.nbytes // (STACK if entry.stacked else 1) for entry in OBSERVATION)
+    assert row_bytes() == numbers + 8 + 4 + 1 + 4 + 4
+    assert replay.nbytes / replay.capacity == row_bytes() <= 7_700
+
+
+@pytest.mark.parametrize("page", ["configuration.md", "preflight-and-doctor.md"])
+def test_the_documents_tell_the_memory_of_a_row(page):
+    assert f"{row_bytes() / 1000:.1f} KB" in (Path(__file__).parents[2] / "docs" / page).read_text()
 
 
 def test_sealed_rows_are_stable_while_another_thread_reads_them():

@@ -13,6 +13,7 @@ import yaml
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.history import read_history
 from td3_hpc.gates.verdict import judge
+from td3_hpc.report.figures import gate_limit
 from td3_hpc.report.run_report import make_document, write_report
 
 SECTIONS = (
@@ -128,6 +129,22 @@ def test_figures_take_the_page_s_colour(healthy_run):
     for path in (healthy_run / "figures").glob("*.svg"):
         assert "currentColor" in path.read_text()
     assert sorted(path.stem for path in (healthy_run / "figures").glob("*.png")) == drawn
+
+
+def test_figures_draw_the_limits_that_the_run_is_judged_by(healthy_run):
+    config = (healthy_run / "config.yaml").read_text()
+    assert "q_factor: 2.0" in config
+    (healthy_run / "config.yaml").write_text(config.replace("q_factor: 2.0", "q_factor: 3.0"))
+    (healthy_run / "gates.yaml").write_text("actor_cnn_gradient: {limit: 77}")
+    history = read_history(healthy_run)
+    assert [gate_limit(history, name) for name in ("actor_cnn_gradient", "q_magnitude")] == [77, 3.0]
+    targets = {gate.name: gate.target for gate in judge(healthy_run).gates}
+    assert (targets["actor_cnn_gradient"], targets["q_magnitude"].partition(" (")[0]) == ("≤ 77", "≤ 630")
+
+    (healthy_run / "gates.yaml").write_text("actor_cnn_gradient: off")
+    assert gate_limit(history, "actor_cnn_gradient") is None
+    (healthy_run / "gates.yaml").write_text("actor_cnn_gradient: [")
+    assert gate_limit(history, "q_magnitude") is None, "no line rather than a wrong one"
 
 
 def test_the_same_record_gives_the_same_report(healthy_run):

@@ -9,12 +9,12 @@ import socket
 import struct
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import msgpack
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 WORLD_HEADER = struct.Struct("<QQd6fQdf3iI")
 ACTOR_BYTES = 119
 
@@ -139,8 +139,8 @@ def run_client(program: str, port: int, *arguments: str, timeout: float = 120, h
         text=True,
         timeout=timeout,
         check=False,
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "CARLA_HOST": host},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CARLA_HOST": host},
     )
     told = [line for line in result.stdout.splitlines() if line.startswith("TOLD ")]
     said = f"exit {result.returncode}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"

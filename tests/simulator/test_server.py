@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SimulatorServer, StartServer
+from tests.paths import ROOT
 from tests.simulator.opendrive_text import Road, hill, opendrive_text
-from tests.simulator.protocol import REPOSITORY, RawClient, run_client
+from tests.simulator.protocol import RawClient, run_client
 
 
 def start(*options: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "td3_hpc.simulator", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

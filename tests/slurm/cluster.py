@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 LAUNCHER = [sys.executable, str(ROOT / "slurm" / "testcluster")]
 PORTS_PER_CLUSTER = 20
 

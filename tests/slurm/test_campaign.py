@@ -10,21 +10,20 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from td3_hpc.config import dump_yaml
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.gates.verdict import read_verdict
 from td3_hpc.launch.campaigns import chain
 from td3_hpc.launch.campaigns.resume import resume
 from td3_hpc.launch.jobs.job_states import read_queue
 from td3_hpc.launch.runs.cancel import cancel
 from td3_hpc.launch.runs.status import read_status
-from tests.campaign_stand_in import events, make_package, place, write_campaign
-from tests.slurm.cluster import ROOT, SlurmCluster, host_binds, wait_until
+from tests.campaign_stand_in import TrialCampaign, events, make_package
+from tests.paths import ROOT
+from tests.slurm.cluster import SlurmCluster, host_binds, wait_until
 
 pytestmark = pytest.mark.slurm
 BAD = {"agent.tau": 0.9}
@@ -37,27 +36,16 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_package(tmp_path_factory.mktemp("package"))
 
 
-class Trial:
+class Trial(TrialCampaign):
     """A campaign on the test cluster."""
 
     def __init__(self, slurm: SlurmCluster, image: Path, folder: Path, package: Path) -> None:
-        self.slurm, self.file, self.package = slurm, folder / "trial.yaml", package
-        self.scratch, self.root, self.logged = folder / "scratch", folder / "runs" / "trial", list[str]()
+        self.slurm, self.scratch = slurm, folder / "scratch"
         self.scratch.mkdir()
         container = {"image": image, "binds": host_binds(), "python": sys.executable, "code": "checkout"}
         settings = {"partition": "low", "cpus": 1, "memory_gib": 0.5, "walltime_minutes": 10, "signal_lead_s": 60}
         settings |= {"scratch": self.scratch, "runs": folder / "runs", "container": container}
-        self.profile = ClusterConfig.model_validate(settings)
-
-    def place(self, *stages: dict[str, Any], plan: dict[str, Any] | None = None, **top: Any) -> chain.Place:
-        return place(write_campaign(self.file, *stages, **top), self.profile, **(plan or {}))
-
-    def submit(self, *stages: dict[str, Any], plan: dict[str, Any] | None = None, **top: Any) -> ExitCode:
-        self.logged.clear()
-        return chain.submit(self.place(*stages, plan=plan, **top), self.logged.append, self.package)
-
-    def run(self, stage: str, seed: int = 1) -> Path:
-        return self.root / stage / f"seed-{seed}"
+        super().__init__(folder, package, ClusterConfig.model_validate(settings))
 
     def jobs(self, stage: str = "", seed: int | None = None) -> list[str]:
         """Ids of the live jobs in the order of their submission, of one stage where that is given."""
@@ -77,16 +65,6 @@ class Trial:
 
     def wait_for_steps(self, stage: str, count: int, seed: int = 1) -> None:
         wait_until(lambda: len(events(self.run(stage, seed), "interval")) >= count, 60, self.log)
-
-    def verdicts(self, *stages: str, seed: int = 1) -> list[str | None]:
-        found = [read_verdict(self.run(stage, seed)) for stage in stages]
-        return [verdict.verdict if verdict else None for verdict in found]
-
-    def outcome(self, stage: str, seed: int = 1) -> str:
-        return (self.run(stage, seed) / "submission" / "outcome").read_text().strip()
-
-    def starts(self, stage: str, seed: int = 1) -> int:
-        return len(events(self.run(stage, seed), "attempt"))
 
     def steps(self, stage: str, seed: int = 1) -> list[int]:
         return [event["step"] for event in events(self.run(stage, seed), "interval")]

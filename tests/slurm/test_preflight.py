@@ -22,7 +22,8 @@ from td3_hpc.launch.preflight.plan import Plan, user
 from td3_hpc.launch.preflight.run_directory import check_not_taken
 from tests.launch.preflight.plans import doctor
 from tests.launch.preflight.plans import plan as make_plan
-from tests.slurm.cluster import ROOT, SlurmCluster
+from tests.paths import ROOT
+from tests.slurm.cluster import SlurmCluster
 from tests.slurm.test_stage_job import STAND_IN
 
 pytestmark = pytest.mark.slurm

@@ -21,7 +21,8 @@ from td3_hpc.config import load_stage
 from td3_hpc.drills.node_lost import number_of
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs.submission import Route
-from tests.slurm.cluster import ROOT, SlurmCluster, host_image, wait_until
+from tests.paths import ROOT
+from tests.slurm.cluster import SlurmCluster, host_image, wait_until
 from tests.slurm.stage_job import StageJob
 
 pytestmark = pytest.mark.slurm

@@ -1,7 +1,6 @@
 """Update for update, in float64, the networks of Stable-Baselines3's TD3 from the same weights, batches and noise."""
 
 import gymnasium
-import numpy as np
 import torch
 from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import DictReplayBuffer
@@ -12,21 +11,19 @@ from torch import Tensor, nn
 
 from td3_hpc.config import AgentConfig
 from td3_hpc.replay import Batch
+from td3_hpc.spaces import OBSERVATION, gymnasium_spaces
 from td3_hpc.td3 import TD3Agent
 from tests.td3.batches import random_batch
 from tests.td3.test_agent import EQUAL_RATES, NETWORKS, NO_CLIPPING
 
-SPACE = gymnasium.spaces.Dict(
-    image=gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8),
-    vector=gymnasium.spaces.Box(-1, 1, (53,), np.float32),
-)
+OBSERVATION_SPACE, ACTION_SPACE = gymnasium_spaces()
 
 
 class NoEnvironment(gymnasium.Env):
     """Only the spaces: nothing is driven here."""
 
-    observation_space = SPACE
-    action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    observation_space = OBSERVATION_SPACE
+    action_space = ACTION_SPACE
 
 
 class ChannelsLast(nn.Module):
@@ -40,14 +37,16 @@ class Features(BaseFeaturesExtractor):
     """CNN features of the pixels in [-1, 1], and the vector."""
 
     def __init__(self, observation_space: gymnasium.spaces.Dict) -> None:
-        super().__init__(observation_space, 565)
+        self._rest = [entry.name for entry in OBSERVATION if not entry.stacked]
+        super().__init__(observation_space, 512 + sum(observation_space[name].shape[0] for name in self._rest))
         self.cnn = nn.Sequential(
             *(nn.Conv2d(4, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU()),
             *(ChannelsLast(), nn.Flatten(), nn.Linear(3136, 512), nn.ReLU()),
         )
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        return torch.cat([self.cnn(observations["image"].double() / 127.5 - 1), observations["vector"].double()], 1)
+        features = self.cnn(observations["image"].double() / 127.5 - 1)
+        return torch.cat([features, *(observations[name].double() for name in self._rest)], 1)
 
 
 class GivenBatch(DictReplayBuffer):
@@ -58,9 +57,9 @@ class GivenBatch(DictReplayBuffer):
     def sample(self, batch_size: int, env: object = None) -> DictReplayBufferSamples:
         batch = self.batch
         return DictReplayBufferSamples(
-            observations={"image": torch.tensor(batch.image), "vector": torch.tensor(batch.vector)},
+            observations={name: torch.tensor(array) for name, array in batch.observation.items()},
             actions=torch.tensor(batch.action).double(),
-            next_observations={"image": torch.tensor(batch.next_image), "vector": torch.tensor(batch.next_vector)},
+            next_observations={name: torch.tensor(array) for name, array in batch.next_observation.items()},
             dones=torch.tensor(batch.terminated).double()[:, None],
             rewards=torch.tensor(batch.reward).double()[:, None],
         )

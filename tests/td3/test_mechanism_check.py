@@ -16,8 +16,8 @@ class MaximumOfTwins(TD3Agent):
         critic = self.critic_target
         forward = TwinCriticNetwork.forward
 
-        def larger(pixels, vector, action):
-            q = torch.maximum(*forward(critic, pixels, vector, action))
+        def larger(observation, action):
+            q = torch.maximum(*forward(critic, observation, action))
             return q, q
 
         critic.forward = larger

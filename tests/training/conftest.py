@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.small_stage import SMALL, changed
+from tests.webhook import webhook
 
 
 class Run:
@@ -23,6 +24,8 @@ class Run:
         self.directory = directory
         self.config = config
         self.process: subprocess.Popen[str] | None = None
+        self.checkout: Path | None = None
+        """The folder of the package that the next processes run; None: this one's."""
 
     def start(self, *options: str) -> None:
         command = [
@@ -36,7 +39,12 @@ class Run:
             *options,
         ]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "200"}
+            command,
+            cwd=self.checkout,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "200"},
         )
 
     def finish(self, timeout: float = 240) -> tuple[int, str]:
@@ -102,3 +110,11 @@ def make_run(tmp_path):
     """Factory: see `run_factory`."""
     with run_factory(tmp_path) as make:
         yield make
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """An https server that keeps what is posted to it."""
+    with webhook(tmp_path) as (server, certificate):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        yield server

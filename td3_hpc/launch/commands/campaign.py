@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from td3_hpc.errors import ExitCode
+from td3_hpc.options import AsJson, Cluster, ClusterOverride, Wait
 
 app = typer.Typer(help="Stages in a row, each of which must earn the next one.", no_args_is_help=True)
 
@@ -13,13 +14,6 @@ app = typer.Typer(help="Stages in a row, each of which must earn the next one.",
 WAIT = 4
 
 CampaignFile = Annotated[Path, typer.Argument(help="The campaign's YAML file.", show_default=False)]
-Cluster = Annotated[
-    str, typer.Option(help="A profile in configs/clusters by its name, or a YAML file.", show_default=False)
-]
-ClusterOverride = Annotated[
-    list[str] | None,
-    typer.Option("--cluster-override", "-c", metavar="KEY=VALUE", help="Change one key of the profile; repeatable."),
-]
 
 
 @app.command()
@@ -87,7 +81,7 @@ def status(
     cluster: Cluster,
     cluster_override: ClusterOverride = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the table up to date; Ctrl-C leaves.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Where a campaign stands; the same as `td3-hpc status` with its directory.
 
@@ -104,7 +98,7 @@ def cancel(
     campaign: CampaignFile,
     cluster: Cluster,
     cluster_override: ClusterOverride = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds that running jobs have to save and end.")] = 120.0,
+    wait: Wait = 120.0,
 ) -> None:
     """Cancel a campaign's jobs; those that run save a checkpoint first. `campaign submit` continues later.
 

@@ -7,25 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from td3_hpc.errors import ExitCode
+from td3_hpc.options import Cluster, ClusterOverride, Override, StageFile
 
 if TYPE_CHECKING:
     from td3_hpc.launch.preflight import CheckResult
 
-Cluster = Annotated[
-    str, typer.Option(help="A profile in configs/clusters by its name, or a YAML file.", show_default=False)
-]
-Override = Annotated[
-    list[str] | None,
-    typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change one key of the stage; repeatable."),
-]
-ClusterOverride = Annotated[
-    list[str] | None,
-    typer.Option("--cluster-override", "-c", metavar="KEY=VALUE", help="Change one key of the profile; repeatable."),
-]
-
 
 def preflight(
-    config: Annotated[Path, typer.Argument(help="The stage's YAML file.", show_default=False)],
+    config: StageFile,
     cluster: Annotated[
         str, typer.Option(help="A profile in configs/clusters by its name, or a YAML file; local: this machine.")
     ] = "local",

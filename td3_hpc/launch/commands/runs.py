@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from td3_hpc.options import AsJson, Wait
+
 
 def status(
     runs: Annotated[
@@ -14,7 +16,7 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Keep the table up to date until nothing goes on; Ctrl-C leaves.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What is going on: job and its state in Slurm, steps, speed, time left, checkpoint, alerts.
 
@@ -47,7 +49,7 @@ def logs(
 
 def cancel(
     run: Annotated[Path, typer.Argument(help="A run's or a campaign's directory.", show_default=False)],
-    wait: Annotated[float, typer.Option(min=0, help="Seconds that running jobs have to save and end.")] = 120.0,
+    wait: Wait = 120.0,
 ) -> None:
     """Cancel a run's jobs; one that runs saves a checkpoint first. Submitting again continues from there.
 

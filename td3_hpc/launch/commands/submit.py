@@ -7,28 +7,19 @@ from typing import Annotated, Literal
 import typer
 
 from td3_hpc.errors import BadInput
+from td3_hpc.options import Cluster, ClusterOverride, Override, StageFile
 
 container = typer.Typer(help="Build the container images that jobs run in.", no_args_is_help=True)
 
 
 def submit(
-    config: Annotated[Path, typer.Argument(help="The stage's YAML file.", show_default=False)],
-    cluster: Annotated[
-        str, typer.Option(help="A profile in configs/clusters by its name, or a YAML file.", show_default=False)
-    ],
+    config: StageFile,
+    cluster: Cluster,
     run_dir: Annotated[
         Path | None, typer.Option(help="Where the run lives.", show_default="<the profile's runs>/<name>")
     ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--override", "-o", metavar="KEY=VALUE", help="Change one key of the stage; repeatable."),
-    ] = None,
-    cluster_override: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cluster-override", "-c", metavar="KEY=VALUE", help="Change one key of the profile; repeatable."
-        ),
-    ] = None,
+    override: Override = None,
+    cluster_override: ClusterOverride = None,
     submit_by: Annotated[
         Literal["sbatch", "submitit", "hand"],
         typer.Option("--by", help="All queue the same script; hand: only write it, for your own sbatch."),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.durable import replace_file
+from td3_hpc.formatting import duration
 
 
 class _Measured(BaseModel):
@@ -161,14 +162,7 @@ class DoctorResult(_Measured):
     @property
     def age(self) -> str:
         """How old it is, in words."""
-        hours = (datetime.now(timezone.utc) - datetime.fromisoformat(self.written)).total_seconds() / 3600
-        return (
-            f"{hours * 60:.0f} minutes ago"
-            if hours < 2
-            else f"{hours:.0f} hours ago"
-            if hours < 48
-            else f"{hours / 24:.0f} days ago"
-        )
+        return f"{duration((datetime.now(timezone.utc) - datetime.fromisoformat(self.written)).total_seconds())} ago"
 
 
 def result_path(profile: ClusterConfig, cluster: str) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 from td3_hpc.launch.doctor.context import Context
 from td3_hpc.launch.doctor.node import used_gpu_mib
 from td3_hpc.launch.doctor.result import Learning, Saving, SimulationSpeed
+from td3_hpc.spaces import ACTION, IMAGE, random_observation
 
 DRIVE_S = 4.0
 LEARN_S = 4.0
@@ -22,11 +23,11 @@ def measure_simulation(context: Context) -> SimulationSpeed:
 
     gpu_before = used_gpu_mib()
     worker = context.worker()
-    frame = worker.reset(SEED)["image"][-1]
+    frame = IMAGE.newest(worker.reset(SEED)[IMAGE.name])
     draw = np.random.default_rng(SEED)
     steps, started = 0, time.monotonic()
     while time.monotonic() < started + DRIVE_S:
-        worker.send(draw.uniform(-1, 1, 2).astype(np.float32))
+        worker.send(ACTION.random(draw))
         result = worker.receive()
         steps += 1
         if result.terminated or result.truncated:
@@ -101,11 +102,10 @@ def measure_saving(context: Context) -> Saving:
 
     stage, folder = context.stage, context.run_dir / "checkpoint"
     replay = ReplayBuffer(SEGMENT_ROWS, generator(SEED, "replay"))
-    image = np.random.default_rng(SEED).integers(0, 256, (84, 84), np.uint8)
-    observation = {"image": np.repeat(image[None], 4, 0), "vector": np.zeros(53, np.float32)}
+    observation = random_observation(np.random.default_rng(SEED))
     replay.begin(observation)
     for _ in range(SEGMENT_ROWS - 1):
-        replay.add(np.zeros(2, np.float32), 0.0, observation, False, False)
+        replay.add(np.zeros(ACTION.shape, ACTION.dtype), 0.0, observation, False, False)
     agent = TD3Agent(stage.agent, "cpu", SEED)
     store = CheckpointStore(folder, stage.checkpoint)
     store.open_for_writing()

@@ -9,9 +9,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from td3_hpc import __version__
-from td3_hpc.campaign.admission import GAVE_UP_FILE, newest_step, read_notes
+from td3_hpc.campaign.admission import GAVE_UP_FILE, read_notes
 from td3_hpc.campaign.directory import CAMPAIGN_FILE, CampaignDirectory
 from td3_hpc.campaign.plan import Campaign
+from td3_hpc.checkpoint_names import furthest_step
 from td3_hpc.code import PACKAGE, code_digest
 from td3_hpc.config import dump_yaml
 from td3_hpc.config.cluster import ClusterConfig
@@ -136,7 +137,7 @@ def clear_attempts(run: Path) -> None:
 def note_jobs(run: Path, jobs: Iterable[str]) -> None:
     """Note that a run was queued."""
     with (run / JOBS_FILE).open("a") as file:
-        file.write(" ".join([str(newest_step(run)), *jobs]) + "\n")
+        file.write(" ".join([str(furthest_step(run)), *jobs]) + "\n")
 
 
 def noted_jobs(run: Path) -> list[str]:

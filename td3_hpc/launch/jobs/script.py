@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 
 from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.config.secret import is_reference, source
 from td3_hpc.launch.jobs.freeze import FrozenImage
 
 #: What Python's -m takes to train a stage.
@@ -60,6 +61,7 @@ def render(
         run=run_dir,
         image=image,
         environment=environment(profile, run_dir),
+        secrets=secrets(profile),
         python=container.python if container else sys.executable,
         program=program,
     )
@@ -83,8 +85,21 @@ def sbatch_options(profile: ClusterConfig) -> list[tuple[str, str]]:
 
 
 def environment(profile: ClusterConfig, run_dir: Path) -> list[tuple[str, str]]:
-    """The variables that the stage's process is started with."""
+    """The variables that the stage's process is started with, but for secrets."""
     variables = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     if profile.container is None or profile.container.code == "checkout":
         variables["PYTHONPATH"] = str(run_dir / "submission" / "code")
-    return list({**variables, **(profile.container.environment if profile.container else {})}.items())
+    if profile.container:
+        variables |= {name: text for name, text in profile.container.environment.items() if not is_reference(text)}
+    return list(variables.items())
+
+
+def secrets(profile: ClusterConfig) -> list[tuple[str, str, str]]:
+    """Variables that the job itself reads when it starts: name, `env` or `file`, and which, as bash takes it."""
+    found: list[tuple[str, str, str]] = []
+    for name, text in (profile.container.environment if profile.container else {}).items():
+        if is_reference(text):
+            kind, what = source(text)
+            home, path = ('"$HOME"/', what[2:]) if what.startswith("~/") else ("", what)
+            found.append((name, kind, home + shlex.quote(path)))
+    return found

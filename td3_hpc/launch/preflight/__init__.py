@@ -3,8 +3,8 @@
 checks.py         the registry: every check by name
 finding.py        what a check finds, the table of all, the error that lists the mistakes
 plan.py           the stage, the profile and the run directory that checks look at
-memory.py, device.py, walltime.py, disk.py, container.py, cluster.py, simulator.py, placement.py, run_directory.py
-                  the checks, by concern
+memory.py, device.py, walltime.py, disk.py, container.py, cluster.py, simulator.py, placement.py, run_directory.py,
+secrets.py        the checks, by concern
 nodes.py          what `td3-hpc doctor` measured on the nodes, judged
 """
 

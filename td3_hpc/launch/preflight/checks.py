@@ -12,6 +12,7 @@ from td3_hpc.launch.preflight import (
     nodes,
     placement,
     run_directory,
+    secrets,
     simulator,
     walltime,
 )
@@ -31,6 +32,7 @@ EVERYWHERE: Checks = {
     "disk space": disk.check_disk,
     "inodes": disk.check_inodes,
     "quota": disk.check_quota,
+    "alerts": secrets.check_alerts,
     "device": device.check_device,
     "walltime": walltime.check_walltime,
     "checkpoint interval": walltime.check_checkpoint_interval,
@@ -44,6 +46,7 @@ EVERYWHERE: Checks = {
 IN_A_CONTAINER: Checks = {
     "image": container.check_image,
     "binds": container.check_binds,
+    "container's environment": secrets.check_container_environment,
     "Apptainer": container.check_apptainer,
 }
 ON_SLURM: Checks = {

@@ -1,6 +1,5 @@
 """Does the run fit the job's memory? The figures were measured by `python -m benchmarks memory`."""
 
-import itertools
 from pathlib import Path
 
 import psutil
@@ -8,7 +7,7 @@ import psutil
 from td3_hpc.config import AgentConfig, StageConfig
 from td3_hpc.launch.preflight.finding import Mistake
 from td3_hpc.launch.preflight.plan import Plan
-from td3_hpc.replay.rows import ACTION_SIZE, STACK, VECTOR_SIZE, row_bytes
+from td3_hpc.replay.rows import row_bytes
 
 MIB, GIB = 2**20, 2**30
 #: Peak PSS of each process on x86_64 with PyTorch 2.13 for CPUs, in MiB, rounded up by a tenth or more.
@@ -29,16 +28,10 @@ SEGMENT_MIB = 160
 
 
 def network_parameters(config: AgentConfig) -> int:
-    """Parameters of the actor and the twin critics, targets not counted."""
-    convolutions = (STACK * 8 * 8 + 1) * 32 + (32 * 4 * 4 + 1) * 64 + (64 * 3 * 3 + 1) * 64
-    cnn = convolutions + (64 * 7 * 7 + 1) * 512
-    state = 512 + VECTOR_SIZE
+    """Parameters of the actor and the twin critics, targets not counted. Raises BadInput for an unknown encoder."""
+    from td3_hpc.td3.networks import make_networks  # loads PyTorch
 
-    def head(inputs: int, outputs: int) -> int:
-        sizes = [inputs, *config.hidden, outputs]
-        return sum((a + 1) * b for a, b in itertools.pairwise(sizes))
-
-    return 2 * cnn + head(state, ACTION_SIZE) + 2 * head(state + ACTION_SIZE, 1)
+    return sum(parameter.numel() for network in make_networks(config) for parameter in network.parameters())
 
 
 def state_bytes(config: AgentConfig) -> int:

@@ -2,8 +2,8 @@
 
 import tempfile
 
-from td3_hpc.checkpoint.manifest import STATE_DIR
 from td3_hpc.checkpoint.ownership import Ownership
+from td3_hpc.checkpoint_names import STATE_DIR
 from td3_hpc.config import CONFIG_FILE
 from td3_hpc.errors import UserError
 from td3_hpc.launch.jobs import slurm

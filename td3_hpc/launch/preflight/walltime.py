@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from td3_hpc.checkpoint.manifest import manifest_paths, order_of
+from td3_hpc.checkpoint_names import newest_step
+from td3_hpc.formatting import duration
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan
 from td3_hpc.record import RECORD_FILE, CheckpointSaved, Interval, read_events
@@ -45,15 +46,9 @@ def recorded_rate(run_dir: Path) -> float | None:
     return rates[-1] if rates else None
 
 
-def steps_done(run_dir: Path) -> int:
-    """Step of the run's newest checkpoint; 0 where there is none."""
-    orders = [order_of(path) for path in manifest_paths(run_dir)] if (run_dir / "state").is_dir() else []
-    return max((order[1] for order in orders if order), default=0)
-
-
 def seconds_left(plan: Plan, rate: Rate) -> float:
     """What the rest of the run takes, with every evaluation episode at its longest."""
-    stage, done = plan.stage, steps_done(plan.run_dir)
+    stage, done = plan.stage, newest_step(plan.run_dir)
     total, starts = stage.training.total_steps, stage.training.learning_starts
     exploring = max(0, starts - done)
     learning = max(0, total - max(done, starts))
@@ -87,8 +82,8 @@ def check_walltime(plan: Plan) -> str:
     seconds = seconds_left(plan, rate)
     attempts = max(1, math.ceil(seconds / usable))
     found = (
-        f"{steps - steps_done(plan.run_dir)} steps at {rate.learning:.1f}/s ({rate.source}) and evaluation: about "
-        f"{_duration(seconds)}"
+        f"{steps - newest_step(plan.run_dir)} steps at {rate.learning:.1f}/s ({rate.source}) and evaluation: about "
+        f"{duration(seconds)}"
     )
     if profile.scheduler == "local":
         return found
@@ -107,7 +102,7 @@ def check_checkpoint_interval(plan: Plan) -> str:
     interval = checkpoint.every_minutes * 60
     if rate:
         interval = min(interval, checkpoint.every_steps / rate.learning)
-    found = f"at most {_duration(interval)} between two, in attempts of {plan.profile.walltime_minutes} minutes"
+    found = f"at most {duration(interval)} between two, in attempts of {plan.profile.walltime_minutes} minutes"
     if interval >= usable:
         raise Mistake(
             f"{found}: no checkpoint would be written before the time limit's warning",
@@ -137,9 +132,3 @@ def checkpoint_seconds(plan: Plan) -> tuple[float, str]:
     if saving is None:
         raise NotLearnt(f"the time of a checkpoint: {plan.doctor.errors.get('saving', 'not measured')}", "")
     return saving.seconds, f"measured {plan.doctor.age}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from td3_hpc.campaign.directory import CampaignDirectory, place_of
-from td3_hpc.checkpoint.manifest import STATE_DIR
 from td3_hpc.checkpoint.ownership import Ownership
+from td3_hpc.checkpoint_names import STATE_DIR
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.campaign_files import CANCELLED_FILE, local_lock, noted_jobs

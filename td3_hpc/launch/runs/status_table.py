@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from td3_hpc.formatting import duration
 from td3_hpc.launch.jobs.job_states import Job
 from td3_hpc.launch.runs.status import RunStatus, Status, read_status
 
@@ -96,12 +97,3 @@ def _job(job: Job) -> str:
 def _notes(run: RunStatus) -> list[str]:
     alerts = f"alerts: {', '.join(run.progress.alerts)}" if run.progress.alerts else ""
     return [note for note in (alerts, run.progress.note, run.waits) if note]
-
-
-def duration(seconds: float) -> str:
-    """A length of time in its two largest units."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [f"{value} {unit}" for value, unit in ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")) if value]
-    return " ".join(parts[:2]) or "0 s"

@@ -2,6 +2,15 @@
 
 Each module has a class whose public methods are functions of the protocol under their own names. A method that is
 annotated to return None answers as the protocol's void functions do.
+
+service.py          what the functions work on, and checks of what clients send
+episode.py          session, settings, map and episode
+actors.py           actors of any kind;  batch.py  batches of commands
+vehicles.py         vehicles and walkers;  physics_control.py  CARLA's `VehiclePhysicsControl`
+lights.py           traffic lights
+queries.py          questions about the scenery
+traffic_manager.py  the registry of Traffic Managers
+unsupported.py      functions that this simulator does not have
 """
 
 import inspect

@@ -1,4 +1,15 @@
-"""Towns: what the simulator knows of an OpenDRIVE file, and which files there are."""
+"""Towns: what the simulator knows of an OpenDRIVE file, and which files there are.
+
+loading.py         which towns there are, and loading one
+__main__.py        reading a town where a crash harms nobody
+opendrive_text.py  reading text that may be damaged
+town.py            what the rest of the simulator asks about the roads
+signals.py         traffic lights, signs and the junctions' cycles
+speed_limits.py    the limit on every lane
+spawn_points.py    where vehicles may appear
+edges.py           what stands beside the roads
+make_towns.py      our own towns, and one for every seed
+"""
 
 from td3_hpc.simulator.towns.loading import available_towns, load_town, parse_foreign_town, parse_town
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from td3_hpc.checkpoint import open_checkpoint
-from td3_hpc.config import CONFIG_FILE, StageConfig, load_stage
+from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved, load_stage
 from td3_hpc.driving.film import check_format
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.record import RunRecord
 from td3_hpc.training.evaluation.cycle import EvaluationResult, evaluate
 from td3_hpc.training.evaluation.measures import Estimate, estimates_over_runs
-from td3_hpc.training.evaluation.policies import Blank, PolicyName, blinded, make_policy
+from td3_hpc.training.evaluation.policies import PolicyName, blinded, make_policy
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 
@@ -28,8 +28,8 @@ class Drive:
     path: Path
     """A run directory, a checkpoint's manifest or, for policies that need no checkpoint, a stage's YAML file."""
     policy: PolicyName = "checkpoint"
-    without: Blank | None = None
-    """The half of the observation that the policy is not shown."""
+    without: str | None = None
+    """The entry of the observation that the policy is not shown."""
     episodes: int | None = None
     """None: each held-out route once."""
     first_route: int = 0
@@ -106,8 +106,7 @@ def evaluate_run(drive: Drive, on_progress: Callable[[int, int], None] = lambda 
 
 def figures(drives: Sequence[Driven]) -> dict[str, Estimate]:
     """Every measure over all drives, which had the same number of episodes on the same routes."""
-    environment = drives[0].config.environment
-    decision_s = environment.ticks_per_action * environment.fixed_delta_seconds
+    decision_s = drives[0].config.environment.decision_seconds
     return estimates_over_runs([driven.result.episodes for driven in drives], decision_s)
 
 
@@ -134,9 +133,10 @@ def _read(drive: Drive) -> tuple[StageConfig, int | None]:
                 f"{drive.path}: a stage has no checkpoint to drive; give a run directory, or another --policy"
             )
         checkpoint = open_checkpoint(drive.path)
-        return load_stage(_config_file(checkpoint.run_dir), drive.overrides), checkpoint.manifest.step
-    path = drive.path if is_stage else _config_file(drive.path)
-    return load_stage(path, drive.overrides), None
+        return load_resolved(_config_file(checkpoint.run_dir), drive.overrides), checkpoint.manifest.step
+    if is_stage:
+        return load_stage(drive.path, drive.overrides), None
+    return load_resolved(_config_file(drive.path), drive.overrides), None
 
 
 def _config_file(run_dir: Path) -> Path:

@@ -2,19 +2,20 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from td3_hpc.record import EpisodeSummary, EvaluationCycle
+from td3_hpc.spaces import Observation
 from td3_hpc.training.evaluation.trace import CycleTrace
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import EpisodeLost, Simulation
 
-Policy = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+Policy = Callable[[Observation], np.ndarray]
 
 #: The means that describe a cycle, from each episode's summary.
 MEASURES = ("return", "length", "route_completion", "mean_speed_kmh", "collisions", "lane_invasions")

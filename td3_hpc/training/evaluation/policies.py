@@ -1,6 +1,6 @@
 """Who drives an evaluation: a trained policy, or one of those that show what its figures are worth."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +10,13 @@ from td3_hpc.checkpoint import open_checkpoint
 from td3_hpc.config import StageConfig
 from td3_hpc.driving.pure_pursuit import pure_pursuit
 from td3_hpc.errors import BadInput
+from td3_hpc.spaces import ACTION, OBSERVATION, Observation
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.device import choose_device
 from td3_hpc.training.evaluation.cycle import Policy
 from td3_hpc.training.seeding import derived_seed, generator
 
 PolicyName = Literal["checkpoint", "untrained", "random", "pure-pursuit", "traffic-manager"]
-Blank = Literal["image", "vector"]
 
 
 def make_policy(name: PolicyName, config: StageConfig, path: Path) -> Policy:
@@ -28,12 +28,17 @@ def make_policy(name: PolicyName, config: StageConfig, path: Path) -> Policy:
     return _POLICIES[name](config, path)
 
 
-def blinded(policy: Policy, blank: Blank) -> Policy:
-    """The policy with one half of its observation set to zero: mid-grey pixels, or a vector of zeros."""
+def blinded(policy: Policy, blank: str) -> Policy:
+    """The policy with one entry of its observation in the middle of its range: mid-grey pixels, or zeros.
 
-    def act(observation: Mapping[str, np.ndarray]) -> np.ndarray:
-        zero = np.full_like(observation[blank], 128 if blank == "image" else 0)
-        return policy({**observation, blank: zero})
+    Raises BadInput for an entry that there is not.
+    """
+    middles = {entry.name: entry.middle for entry in OBSERVATION}
+    if blank not in middles:
+        raise BadInput(f"--without: the observation holds no {blank}; it holds {', '.join(middles)}")
+
+    def act(observation: Observation) -> np.ndarray:
+        return policy({**observation, blank: np.full_like(observation[blank], middles[blank])})
 
     return act
 
@@ -44,7 +49,8 @@ def _trained(config: StageConfig, path: Path) -> Policy:
         agent.load_state(saved)
     except ValueError as error:
         raise BadInput(
-            f"{path}: its networks are not the configuration's ({error}); leave agent.hidden as it was"
+            f"{path}: its networks are not the configuration's ({error}); leave agent.hidden and agent.encoder as they "
+            "were"
         ) from None
     return agent.act
 
@@ -55,7 +61,7 @@ def _untrained(config: StageConfig, path: Path) -> Policy:
 
 def _random(config: StageConfig, path: Path) -> Policy:
     source = generator(config.seed, "random policy")
-    return lambda observation: source.uniform(-1.0, 1.0, 2).astype(np.float32)
+    return lambda observation: source.uniform(ACTION.low, ACTION.high, ACTION.shape).astype(ACTION.dtype)
 
 
 def _scripted(config: StageConfig, path: Path) -> Policy:
@@ -65,7 +71,7 @@ def _scripted(config: StageConfig, path: Path) -> Policy:
 
 
 def _nobody(config: StageConfig, path: Path) -> Policy:
-    return lambda observation: np.zeros(2, np.float32)
+    return lambda observation: np.zeros(ACTION.shape, ACTION.dtype)
 
 
 def _agent(config: StageConfig) -> TD3Agent:

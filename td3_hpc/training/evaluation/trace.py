@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_hpc.durable import replace_file
+from td3_hpc.spaces import IMAGE, Observation
 
 FOLDER = "evaluations"
 PICTURES = 8
@@ -36,11 +37,11 @@ class CycleTrace:
         """An episode begins; an earlier one that was cut off is forgotten."""
         self._positions, self._frames = [], []
 
-    def add(self, observation: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> None:
+    def add(self, observation: Observation, info: Mapping[str, Any]) -> None:
         """One decision's outcome."""
         self._positions.append(info["position"])
         if self._strip is None:
-            self._frames.append(observation["image"][-1].copy())
+            self._frames.append(observation[IMAGE.name][-1].copy())
 
     def end(self, route: int, info: Mapping[str, Any]) -> None:
         """The episode has ended by itself."""

@@ -2,12 +2,9 @@
 
 from collections.abc import Iterator
 
-from td3_hpc.config import GradientLimits, StageConfig
+from td3_hpc.config import StageConfig
 from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.training.monitors.alerts import Limit
-
-#: The largest actor-CNN gradient norm, before clipping, of a healthy run (the validation run's limit).
-ACTOR_CNN_GRADIENT_LIMIT = GradientLimits().actor_cnn or 10_000.0
 
 GROUP_NAMES = {
     "actor": "actor's head",

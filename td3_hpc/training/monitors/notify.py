@@ -11,30 +11,61 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
+from urllib.parse import urlsplit
 
 from td3_hpc.config import AlertConfig
+from td3_hpc.config.secret import REDACTED, hide, read_secret
+from td3_hpc.errors import BadInput
 from td3_hpc.record import AlertChanged
 
 LEVELS = ("info", "warning", "critical")
 _MOST_WAITING = 100
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """An alert goes where its user has said, or nowhere: the redirect is the answer, an error."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
+        return None
+
+
+def read_channels(config: AlertConfig) -> dict[str, str]:
+    """What `command` and `webhook` are or name, for those that are there and not redacted. Raises BadInput."""
+    found = {
+        name: read_secret(f"monitors.alerts.{name}", value)
+        for name, value in (("command", config.command), ("webhook", config.webhook))
+        if value is not None and value != REDACTED
+    }
+    if "webhook" in found:
+        url = urlsplit(found["webhook"])
+        if url.scheme != "https" or not url.hostname:
+            raise BadInput("monitors.alerts.webhook: is no https URL; alerts are sent by https only")
+    return found
+
+
 class Notifier:
-    """Tells one run's alerts to whoever the configuration names; without a command or a webhook it does nothing."""
+    """Tells one run's alerts to whoever the configuration names; without a command or a webhook it does nothing.
+
+    Raises BadInput where one of them cannot be read.
+    """
 
     def __init__(self, config: AlertConfig, run: str) -> None:
         self._config = config
         self._run = run
-        self._channels: list[Callable[[dict[str, Any]], None]] = []
-        if config.command is not None:
-            self._channels.append(self._command)
-        if config.webhook is not None:
-            self._channels.append(self._webhook)
+        self._secrets = read_channels(config)
+        channels: dict[str, Callable[[dict[str, Any]], None]] = {"command": self._command, "webhook": self._webhook}
+        self._channels = [channels[name] for name in self._secrets]
+        self._opener = urllib.request.build_opener(_NoRedirects)
         self._waiting: queue.Queue[dict[str, Any]] = queue.Queue(_MOST_WAITING)
         self._failures: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        for name in ("command", "webhook"):
+            if getattr(config, name) == REDACTED:
+                self._failures.put(f"{name}: redacted in this copy of the configuration; give the stage's own file")
 
     def report(self, alert: AlertChanged, text: str, step: int) -> None:
         """Queue an alert, with its one line of text, if its level is worth it; returns at once."""
@@ -72,12 +103,13 @@ class Notifier:
                 try:
                     channel(message)
                 except Exception as error:  # told in the record; a failing mail server must not end the run
-                    self._failures.put(f"{message['name']}: {channel.__name__.strip('_')}: {error}")
+                    reason = hide(str(error), self._secrets.values())
+                    self._failures.put(f"{message['name']}: {channel.__name__.strip('_')}: {reason}")
             self._waiting.task_done()
 
     def _command(self, message: dict[str, Any]) -> None:
         self._process = process = subprocess.Popen(
-            ["sh", "-c", str(self._config.command)],
+            ["sh", "-c", self._secrets["command"]],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -95,9 +127,9 @@ class Notifier:
 
     def _webhook(self, message: dict[str, Any]) -> None:
         request = urllib.request.Request(
-            str(self._config.webhook), _json(message), {"Content-Type": "application/json", "User-Agent": "td3-hpc"}
+            self._secrets["webhook"], _json(message), {"Content-Type": "application/json", "User-Agent": "td3-hpc"}
         )
-        with urllib.request.urlopen(request, timeout=self._config.timeout_s) as answer:
+        with self._opener.open(request, timeout=self._config.timeout_s) as answer:
             answer.read(1)
 
 

@@ -21,6 +21,7 @@ from td3_hpc.record import (
     RunRecord,
 )
 from td3_hpc.replay import Batch, ReplayBuffer
+from td3_hpc.spaces import IMAGE, OBSERVATION, VECTOR, Entry, Observation
 from td3_hpc.td3 import MechanismCheck, TD3Agent, UpdateStats
 from td3_hpc.training.evaluation.cycle import EvaluationResult
 from td3_hpc.training.monitors.alerts import AlertChange, Alerts
@@ -33,8 +34,6 @@ from td3_hpc.training.telemetry.accumulator import Accumulator
 from td3_hpc.training.telemetry.console import RunConsole
 from td3_hpc.training.telemetry.replay_contents import replay_contents
 from td3_hpc.training.telemetry.tensorboard import TensorBoard
-
-IMAGE_SHAPE, VECTOR_SHAPE = (4, 84, 84), (53,)
 
 
 class Telemetry:
@@ -77,27 +76,21 @@ class Telemetry:
         self._note_failed_notifications()
 
     # ---- one step -------------------------------------------------------------------------------------------------
-    def observation(self, observation: Mapping[str, Any]) -> None:
-        """Check an observation's shape, type and range. Raises NonFinite."""
-        image, vector = observation["image"], observation["vector"]
+    def observation(self, observation: Observation) -> None:
+        """Check the shape, type and range of an observation's entries. Raises NonFinite."""
         interval = self._interval
-        as_announced = (
-            image.shape == IMAGE_SHAPE
-            and image.dtype == np.uint8
-            and vector.shape == VECTOR_SHAPE
-            and vector.dtype == np.float32
-        )
+        as_announced = all(entry.fits(observation[entry.name]) for entry in OBSERVATION)
         interval.count("dimension_errors", int(not as_announced))
-        if not np.isfinite(vector).all():
-            raise self._non_finite(
-                "an observation", [f"vector[{index}]" for index in np.flatnonzero(~np.isfinite(vector))]
-            )
+        newest = {entry: entry.newest(observation[entry.name]) for entry in OBSERVATION}
+        broken = [
+            f"{entry.name}[{index}]" for entry, array in newest.items() for index in np.flatnonzero(~np.isfinite(array))
+        ]
+        if broken:
+            raise self._non_finite("an observation", broken)
         interval.count("non_finite", 0)
-        newest = image[-1]
-        interval.low("image", float(newest.min()) / 127.5 - 1.0)
-        interval.high("image", float(newest.max()) / 127.5 - 1.0)
-        interval.low("vector", float(vector.min()))
-        interval.high("vector", float(vector.max()))
+        for entry, array in newest.items():
+            interval.low(_range_name(entry), entry.normalised(float(array.min())))
+            interval.high(_range_name(entry), entry.normalised(float(array.max())))
 
     def step(self, step: int, action: np.ndarray, reward: float, components: Mapping[str, float], random: bool) -> None:
         """Take in one completed decision, and write the interval's summary where one ends. Raises NonFinite."""
@@ -292,6 +285,11 @@ class Telemetry:
         for failure in self._notifier.failures():
             self._record.append(NotificationFailed(reason=failure))
             self._console.line(f"step {self._record.step}: an alert could not be told: {failure}")
+
+
+def _range_name(entry: Entry) -> str:
+    """What the extremes of an entry are called in an interval: the first two entries have short names."""
+    return entry.name if entry in (IMAGE, VECTOR) else f"observation/{entry.name}"
 
 
 def _reward_shares(summary: Mapping[str, float]) -> dict[str, float]:

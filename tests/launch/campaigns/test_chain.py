@@ -14,16 +14,14 @@ from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.gates.verdict import read_verdict
 from td3_hpc.launch.campaigns import chain
 from td3_hpc.launch.campaigns.resume import resume
 from td3_hpc.launch.jobs.foreground import exclusive_lock
 from td3_hpc.launch.runs.cancel import cancel
-from tests.campaign_stand_in import events, make_package, place, write_campaign
+from tests.campaign_stand_in import TrialCampaign, events, make_package, place, write_campaign
+from tests.paths import ROOT
 from tests.processes import descendants
 from tests.slurm.cluster import wait_until
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -38,36 +36,16 @@ def no_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("td3_hpc.launch.campaigns.resume.require_ready", lambda here: None)
 
 
-class Trial:
+class Trial(TrialCampaign):
     """A campaign that is submitted to this machine."""
 
     def __init__(self, folder: Path, package: Path) -> None:
-        self.profile = ClusterConfig(scheduler="local", scratch=folder / "scratch", runs=folder / "runs")
-        self.file, self.package, self.logged = folder / "trial.yaml", package, list[str]()
-        self.root = folder / "runs" / "trial"
-
-    def submit(self, *stages: dict[str, Any], plan: dict[str, Any] | None = None, **top: Any) -> ExitCode:
-        here = place(write_campaign(self.file, *stages, **top), self.profile, **(plan or {}))
-        self.logged.clear()
-        return chain.submit(here, self.logged.append, self.package)
+        profile = ClusterConfig(scheduler="local", scratch=folder / "scratch", runs=folder / "runs")
+        super().__init__(folder, package, profile)
 
     def resume(self, *stages: dict[str, Any], accept: bool = False, **top: Any) -> ExitCode:
-        here = place(write_campaign(self.file, *stages, **top), self.profile)
         self.logged.clear()
-        return resume(here, accept, self.logged.append, self.package)
-
-    def run(self, stage: str, seed: int = 1) -> Path:
-        return self.root / stage / f"seed-{seed}"
-
-    def verdicts(self, *stages: str, seed: int = 1) -> list[str | None]:
-        found = [read_verdict(self.run(stage, seed)) for stage in stages]
-        return [verdict.verdict if verdict else None for verdict in found]
-
-    def outcome(self, stage: str, seed: int = 1) -> str:
-        return (self.run(stage, seed) / "submission" / "outcome").read_text().strip()
-
-    def starts(self, stage: str, seed: int = 1) -> int:
-        return len(events(self.run(stage, seed), "attempt"))
+        return resume(self.place(*stages, **top), accept, self.logged.append, self.package)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from td3_hpc.launch.doctor.notes import NOTES_FILE, Notes
 from td3_hpc.launch.doctor.result import read_result, result_path, write_result
 from td3_hpc.launch.preflight import MEASURED as MEASURED_CHECKS
 from td3_hpc.launch.preflight import judge
-from tests.conftest import REPOSITORY
 from tests.launch.preflight.plans import MEASURED, profile, stage
+from tests.paths import ROOT
 from tests.slurm.test_doctor import SMALL
 
 
@@ -27,7 +27,7 @@ def test_the_command_measures_this_machine(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "td3_hpc", "doctor", "--cluster", str(here)]
     command += [word for override in SMALL for word in ("-o", override)]
 
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=REPOSITORY)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=ROOT)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     lines = [line.split("\t") for line in ended.stdout.splitlines()[1:-1]]
@@ -67,7 +67,7 @@ def test_an_attempt_that_was_killed_is_noted_by_the_next_one(tmp_path: Path) -> 
         notes.begin(name)
 
     command = [sys.executable, "-m", "td3_hpc.launch.doctor.probe", str(tmp_path / "stage.yaml"), "--run-dir"]
-    ended = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60, cwd=REPOSITORY)
+    ended = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60, cwd=ROOT)
 
     written = json.loads((tmp_path / NOTES_FILE).read_text())
     assert ended.returncode == 0, ended.stderr
@@ -84,7 +84,7 @@ def test_a_result_is_kept_beside_the_runs_by_the_profiles_name(tmp_path: Path) -
 
     assert result_path(here, "big") == tmp_path / "runs" / "doctor-big.json"
     assert read_result(here, "big") == kept
-    assert kept.age == "0 minutes ago"
+    assert kept.age == "0 s ago"
     result_path(here, "big").write_text("{}")
     assert read_result(here, "big") is None
 

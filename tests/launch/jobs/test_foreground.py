@@ -11,8 +11,9 @@ import pytest
 
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs.foreground import exclusive_lock, is_held, run_script
+from tests.paths import ROOT
 from tests.processes import wait_until_gone
-from tests.slurm.cluster import ROOT, wait_until
+from tests.slurm.cluster import wait_until
 
 
 def write(path: Path, text: str) -> Path:

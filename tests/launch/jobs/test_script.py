@@ -10,8 +10,8 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.jobs.freeze import FrozenImage
 from td3_hpc.launch.jobs.script import job_name, render
 from td3_hpc.launch.jobs.submission import load_cluster, show
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 RUN = Path("/shared/runs/1k")
 IMAGE = FrozenImage(Path("/shared/images/it's.sif"), "123 456", "ab" * 32)
 
@@ -119,3 +119,27 @@ def test_the_script_in_the_repository_is_what_print_shows_for_the_example_profil
 
     path = ROOT / "slurm" / "stage.sbatch"
     assert path.read_text() == expected, f"{path} is out of date; it should be:\n{expected}"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_the_job_reads_the_containers_secrets_on_its_node(tmp_path: Path, mode: int) -> None:
+    secret = tmp_path / "it's a key"
+    secret.write_text("T0KEN\n")
+    secret.chmod(mode)
+    text = script(container={"image": "/i.sif", "environment": {"A": "env:HOOK", "B": f"file:~/{secret.name}"}})
+    first, last = text.index('[ -n "${HOOK'), text.index("python=(")
+    program = f'node_lacks() {{ echo "lacks: $1"; exit 2; }}\nset -u\n{text[first:last]}env | grep APPTAINERENV_'
+
+    def run(**environment: str) -> tuple[int, str]:
+        command = ["bash", "-c", program]
+        result = subprocess.run(command, capture_output=True, text=True, env={"HOME": str(tmp_path), **environment})
+        return result.returncode, result.stdout
+
+    assert "T0KEN" not in text
+    assert run() == (2, "lacks: the job's environment has no HOOK, which container.environment.A names\n")
+    status, output = run(HOOK="https://x.org/a b")
+    if mode == 0o600:
+        assert sorted(output.splitlines()) == ["APPTAINERENV_A=https://x.org/a b", "APPTAINERENV_B=T0KEN"]
+    else:
+        assert status == 2
+        assert "is not on this node with mode 0600" in output

@@ -11,8 +11,8 @@ from td3_hpc.config import load_stage
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs.submission import load_cluster, read_notes, show, submit
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 STAGE = ROOT / "configs" / "stages" / "1k.yaml"
 STAND_IN = ROOT / "tests" / "slurm" / "stand_in" / "td3_hpc"
 

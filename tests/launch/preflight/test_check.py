@@ -11,10 +11,10 @@ import pytest
 
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.preflight import check, mistakes, require_ready
-from tests.conftest import REPOSITORY
 from tests.launch.preflight.plans import profile, stage
+from tests.paths import ROOT
 
-STAGES = REPOSITORY / "configs" / "stages"
+STAGES = ROOT / "configs" / "stages"
 
 
 def write(path: Path, text: str) -> Path:
@@ -33,7 +33,7 @@ def command(*arguments: object, **environment: str) -> subprocess.CompletedProce
         [sys.executable, "-m", "td3_hpc", *map(str, arguments)],
         capture_output=True,
         text=True,
-        cwd=REPOSITORY,
+        cwd=ROOT,
         env={**os.environ, **environment},
         timeout=120,
     )

@@ -8,7 +8,8 @@ import pytest
 from td3_hpc.launch.preflight.container import check_apptainer, check_binds, check_image, inside
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from tests.launch.preflight.plans import doctor, plan
-from tests.slurm.cluster import ROOT, host_binds, host_image
+from tests.paths import ROOT
+from tests.slurm.cluster import host_binds, host_image
 
 SIF_HEAD = b"#!/usr/bin/env run-singularity\n\0SIF_MAGIC\x0001\0"
 

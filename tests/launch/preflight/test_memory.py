@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.memory import BATCHES, peaks
 from td3_hpc.config import load_stage
+from td3_hpc.errors import BadInput
 from td3_hpc.launch.preflight.finding import Mistake
 from td3_hpc.launch.preflight.memory import (
     GIB,
@@ -19,8 +20,7 @@ from td3_hpc.launch.preflight.memory import (
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 from tests.launch.preflight.plans import plan, stage
-
-ROOT = Path(__file__).parents[3]
+from tests.paths import ROOT
 
 
 @pytest.mark.parametrize("hidden", ["[256, 256]", "[8]", "[400, 300, 200]"])
@@ -31,6 +31,11 @@ def test_the_networks_are_counted_as_they_are(hidden: str) -> None:
     counted = sum(p.numel() for network in (agent.actor, agent.critic) for p in network.parameters())
 
     assert network_parameters(config) == counted
+
+
+def test_an_unknown_encoder_is_a_mistake_of_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"^agent\.encoder: unknown encoder 'natur'; known: nature"):
+        check_memory(plan(tmp_path / "run", "agent.encoder=natur"))
 
 
 def test_a_state_file_is_as_large_as_the_agents_state() -> None:

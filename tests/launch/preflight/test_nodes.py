@@ -141,7 +141,7 @@ def test_what_could_not_be_measured_says_why(tmp_path: Path) -> None:
 
 
 def test_measurements_of_another_image_are_not_taken_for_this_ones(tmp_path: Path) -> None:
-    assert judged(nodes.check_doctor, tmp_path) == "measured 0 minutes ago on n1"
+    assert judged(nodes.check_doctor, tmp_path) == "measured 0 s ago on n1"
     with pytest.raises(NotLearnt, match=r"on n1, with /old\.sif instead of none") as caught:
         judged(nodes.check_doctor, tmp_path, image="/old.sif")
     assert caught.value.change == "run `td3-hpc doctor --cluster here`"

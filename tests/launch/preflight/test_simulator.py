@@ -14,10 +14,11 @@ from td3_hpc.launch.preflight.simulator import (
     check_version,
     check_weather_and_vehicle,
 )
-from tests.conftest import REPOSITORY, SimulatorServer
+from tests.conftest import SimulatorServer
 from tests.launch.preflight.plans import plan
+from tests.paths import ROOT
 
-HAMLET = REPOSITORY / "td3_hpc" / "simulator" / "own_towns" / "Hamlet.xodr"
+HAMLET = ROOT / "td3_hpc" / "simulator" / "own_towns" / "Hamlet.xodr"
 
 
 @pytest.fixture
@@ -87,8 +88,8 @@ def test_weather_and_vehicle_that_there_are_not_are_refused_with_those_there_are
 
 
 def test_files_that_the_job_would_not_find_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(REPOSITORY)
-    relative = str(HAMLET.relative_to(REPOSITORY))
+    monkeypatch.chdir(ROOT)
+    relative = str(HAMLET.relative_to(ROOT))
 
     with pytest.raises(Mistake, match=r"environment\.town .*: the job runs in its run directory") as caught:
         check_town(plan(tmp_path / "run", f"environment.town={relative}"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from td3_hpc.checkpoint_names import newest_step
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.walltime import (
     Rate,
@@ -12,7 +13,6 @@ from td3_hpc.launch.preflight.walltime import (
     check_signal_lead,
     check_walltime,
     seconds_left,
-    steps_done,
 )
 from tests.launch.preflight.plans import doctor, plan
 
@@ -33,7 +33,7 @@ def test_attempts_are_counted_from_the_stated_rate(tmp_path: Path) -> None:
     # 1e6 / 10 + 100 cycles of 3 episodes of 1000 decisions / 10 = 130,000 s, in attempts of 600 - 3 - 0.5 minutes.
     found = check_walltime(plan(tmp_path / "run", *MILLION, rate=10, walltime_minutes=600, scheduler="slurm"))
 
-    assert found.startswith("1000000 steps at 10.0/s (stated) and evaluation: about 36.1 hours, 4 attempts of 600")
+    assert found.startswith("1000000 steps at 10.0/s (stated) and evaluation: about 36.1 h, 4 attempts of 600")
 
 
 def test_exploration_and_evaluation_go_at_the_simulators_rate(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_exploration_and_evaluation_go_at_the_simulators_rate(tmp_path: Path) ->
 
 def test_the_doctors_rate_is_used_for_its_kind_of_simulator_only(tmp_path: Path) -> None:
     found = check_walltime(plan(tmp_path / "run", result=doctor()))
-    assert "4.0/s (measured 0 minutes ago on n1, batch 256)" in found
+    assert "4.0/s (measured 0 s ago on n1, batch 256)" in found
 
     with pytest.raises(NotLearnt, match="1000 steps at an unknown rate") as caught:
         check_walltime(plan(tmp_path / "run", result=doctor(simulator="carla")))
@@ -57,7 +57,7 @@ def test_a_run_that_has_begun_counts_what_is_left_at_its_own_rate(tmp_path: Path
     (run / "state").mkdir()
     (run / "state" / "checkpoint-e0001-s000000600-0003.json").touch()
 
-    assert steps_done(run) == 600
+    assert newest_step(run) == 600
     assert check_walltime(plan(run, result=doctor())).startswith("400 steps at 5.0/s (this run's record)")
 
 

@@ -13,9 +13,9 @@ from td3_hpc.simulator.geometry import angle_between
 from td3_hpc.simulator.towns import parse_town
 from td3_hpc.simulator.towns.make_towns import BROOKFIELD, HAMLET, Grid, build, draw_grid
 from td3_hpc.simulator.towns.town import Town
-from tests.simulator.protocol import REPOSITORY
+from tests.paths import ROOT
 
-OWN = REPOSITORY / "td3_hpc/simulator/own_towns"
+OWN = ROOT / "td3_hpc/simulator/own_towns"
 
 
 @pytest.mark.parametrize("grid", [HAMLET, BROOKFIELD], ids=lambda grid: grid.name)
@@ -25,7 +25,7 @@ def test_our_own_towns_are_what_the_program_makes(grid: Grid):
 
 def test_the_same_seed_gives_the_same_file_in_any_process(tmp_path: Path):
     command = [sys.executable, "-m", "td3_hpc.simulator.towns.make_towns", str(tmp_path / "towns"), "7"]
-    subprocess.run(command, check=True, timeout=120, cwd=REPOSITORY, env={**os.environ, "PYTHONHASHSEED": "1"})
+    subprocess.run(command, check=True, timeout=120, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": "1"})
     assert build(draw_grid(7)) == (tmp_path / "towns" / "Seed7.xodr").read_text(encoding="utf-8")
     assert draw_grid(1) != draw_grid(2)
 

@@ -10,9 +10,9 @@ import pytest
 
 from td3_hpc.errors import BadInput
 from td3_hpc.simulator.towns.opendrive_text import parse_opendrive, read_opendrive
-from tests.simulator.protocol import REPOSITORY
+from tests.paths import ROOT
 
-HAMLET = (REPOSITORY / "td3_hpc/simulator/own_towns/Hamlet.xodr").read_text(encoding="utf-8")
+HAMLET = (ROOT / "td3_hpc/simulator/own_towns/Hamlet.xodr").read_text(encoding="utf-8")
 TAGS = ["lane", "laneSection", "geometry", "width", "link", "road", "junction", "connection", "signal", "controller"]
 DAMAGES = {
     "cut off": (lambda text: text[: len(text) // 2], "not well-formed XML"),
@@ -88,7 +88,7 @@ def test_no_damage_crashes_or_hangs_the_client_library():
         "print('refused', refused)\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     last = result.stdout.splitlines()[-1]
     assert result.returncode == 0, f"exit {result.returncode} at seed {last}: {result.stderr[-1000:]}"

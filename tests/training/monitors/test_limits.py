@@ -1,10 +1,11 @@
 import math
-from pathlib import Path
 
 from td3_hpc.config import load_stage
-from td3_hpc.training.monitors.limits import ACTOR_CNN_GRADIENT_LIMIT, limits
+from td3_hpc.config.monitors import ACTOR_CNN_GRADIENT_LIMIT
+from td3_hpc.training.monitors.limits import limits
+from tests.paths import ROOT
 
-STAGE = Path(__file__).parents[3] / "configs" / "stages" / "1k.yaml"
+STAGE = ROOT / "configs" / "stages" / "1k.yaml"
 
 
 def named(*overrides):

@@ -1,17 +1,18 @@
-"""Alerts to a real command and a real HTTP server."""
+"""Alerts to a real command and a real https server."""
 
-import http.server
 import json
-import threading
 import time
 
 import psutil
 import pytest
 
 from td3_hpc.config import AlertConfig
+from td3_hpc.config.secret import REDACTED
+from td3_hpc.errors import BadInput
 from td3_hpc.record import AlertChanged
-from td3_hpc.training.monitors.notify import Notifier
+from td3_hpc.training.monitors.notify import Notifier, read_channels
 from tests.processes import wait_until_gone
+from tests.webhook import TOKEN
 
 ALERT = AlertChanged(name="q_magnitude", level="critical", active=True, value=float("nan"), limit=420.0)
 
@@ -21,33 +22,6 @@ def tell(config: dict, alert: AlertChanged = ALERT) -> Notifier:
     notifier.report(alert, "ALERT (critical) q_magnitude", 700)
     notifier.close()
     return notifier
-
-
-@pytest.fixture
-def server():
-    """A web server that keeps what is posted; `answer` is its status, `delay` what it waits before."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.server.released.wait(self.server.delay)
-            self.send_response(self.server.answer)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    posted: list[dict] = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.posted, server.answer, server.delay, server.released = posted, 200, 0.0, threading.Event()
-    server.url = f"http://127.0.0.1:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.released.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_a_command_gets_the_alert_as_json(tmp_path):
@@ -78,7 +52,7 @@ def test_a_failing_command_is_a_line_not_an_error():
 def test_a_refusing_webhook_is_a_line_not_an_error(server):
     server.answer = 500
     assert "500" in tell({"webhook": server.url}).failures()[0]
-    assert "refused" in tell({"webhook": "http://127.0.0.1:9/"}).failures()[0]
+    assert "refused" in tell({"webhook": "https://127.0.0.1:9/"}).failures()[0]
 
 
 def test_a_command_that_hangs_is_ended_with_all_its_children(tmp_path):
@@ -101,3 +75,51 @@ def test_telling_never_waits(server):
     assert any("waiting already" in failure for failure in notifier.failures()), "the queue must be bounded"
     server.released.set()
     notifier.close()
+
+
+def test_both_are_read_from_the_environment_and_from_a_private_file(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("THE_WEBHOOK", server.url)
+    command = tmp_path / "command"
+    command.touch(mode=0o600)
+    command.write_text(f"cat > {tmp_path}/alert.json\n")
+    notifier = tell({"webhook": "env:THE_WEBHOOK", "command": f"file:{command}"})
+    assert [message["name"] for message in server.posted] == ["q_magnitude"]
+    assert json.loads((tmp_path / "alert.json").read_text())["name"] == "q_magnitude"
+    assert notifier.failures() == []
+
+
+def test_a_redirect_is_not_followed(server):
+    server.answer, server.location = 307, server.url
+    assert "307" in tell({"webhook": server.url}).failures()[0]
+    server.answer = 302
+    assert "302" in tell({"webhook": server.url}).failures()[0]
+    assert len(server.posted) == 2, "somebody was asked who is not in the configuration"
+
+
+def test_a_server_without_a_trusted_certificate_is_told_nothing(server, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert "CERTIFICATE_VERIFY_FAILED" in tell({"webhook": server.url}).failures()[0]
+    assert server.posted == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", f"http://chat.example.org/{TOKEN}", "ftp://example.org/", "no"])
+def test_only_https_will_do(url, monkeypatch):
+    monkeypatch.setenv("THE_WEBHOOK", url)
+    with pytest.raises(BadInput, match=r"^monitors.alerts.webhook: is no https URL; alerts are sent by https only$"):
+        read_channels(AlertConfig(webhook="env:THE_WEBHOOK"))
+    if url.startswith("http:"):
+        with pytest.raises(BadInput, match=r"https only$"):
+            read_channels(AlertConfig(webhook=url))
+
+
+def test_a_redacted_one_is_a_line_not_an_error():
+    notifier = tell({"webhook": REDACTED, "command": REDACTED})
+    assert [failure.split(":")[0] for failure in notifier.failures()] == ["command", "webhook"]
+
+
+def test_failures_do_not_tell_the_secret():
+    command = f"echo cannot reach https://example.org/{TOKEN} >&2; exit 1"
+    notifier = tell({"command": command, "webhook": f"https://127.0.0.1:9/{TOKEN} with a space"})
+    failures = notifier.failures()
+    assert len(failures) == 2
+    assert TOKEN not in "".join(failures), failures

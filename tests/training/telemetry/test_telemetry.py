@@ -13,6 +13,7 @@ from td3_hpc.config import StageConfig
 from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.record import RunRecord
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.spaces import OBSERVATION
 from td3_hpc.td3 import TD3Agent, UpdateStats
 from td3_hpc.training.monitors.finite import NonFinite
 from td3_hpc.training.telemetry.console import RunConsole
@@ -25,10 +26,10 @@ MOTIONLESS = dict.fromkeys(COMPONENTS, 0.0)
 
 
 def observation(**vector: float) -> dict[str, np.ndarray]:
-    numbers = np.zeros(53, np.float32)
+    zeros = {entry.name: np.zeros(entry.shape, entry.dtype) for entry in OBSERVATION}
     for name, value in vector.items():
-        numbers[int(name.removeprefix("v"))] = value
-    return {"image": np.zeros((4, 84, 84), np.uint8), "vector": numbers}
+        zeros["vector"][int(name.removeprefix("v"))] = value
+    return zeros
 
 
 def stats(update: int, **changes: object) -> UpdateStats:

@@ -1,0 +1,24 @@
+"""The behaviour number: whether two versions of this package compute the same run.
+
+It is raised with every change after which the same configuration and seed give another run: of the simulator's
+dynamics, towns or pictures, the traffic, the routes, the reward, the networks, the update, or the arithmetic of any of
+these. What changed goes into `CHANGES`, in words that fit "not exact from step 500: …".
+`tests/test_behaviour.py` fails where the number has been forgotten, and says what to do.
+"""
+
+CHANGES: dict[int, str] = {
+    1: "every version before this number was written into checkpoints",
+}
+"""What each number stands for: what the versions that have it do otherwise than those before."""
+
+BEHAVIOUR = max(CHANGES)
+"""Of this version; stands in every checkpoint's provenance, among what exactness rests on."""
+
+
+def behaviour_difference(saved: int, now: int) -> str:
+    """How the behaviour of two versions differs, in words; empty where it does not."""
+    if saved == now:
+        return ""
+    between = range(min(saved, now) + 1, max(saved, now) + 1)
+    what = "; ".join(f"{number}: {CHANGES.get(number, 'a later version')}" for number in between)
+    return f"behaviour was {saved}, is {now} ({what})"

@@ -1,0 +1,103 @@
+"""Encoders: networks that make features of the camera's frames, by the name that `agent.encoder` gives.
+
+A new one is a class here with `@encoder("name")`, and nothing else: layers, sizes and preflight's estimate follow.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from td3_hpc.errors import BadInput
+from td3_hpc.spaces import IMAGE
+
+
+class Encoder(nn.Module):
+    """Features of raw frames. Its parameters are all that a checkpoint keeps of it: no buffers, no randomness."""
+
+    features: ClassVar[int]
+    """Numbers that it makes of one observation."""
+
+    def __init__(self, bfloat16: bool = False) -> None:
+        """`bfloat16`: compute in bfloat16 (autocast); the weights and the features stay as they are."""
+        super().__init__()
+        self._autocast = bfloat16
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features (B, `features`), of the weights' type, of raw pixels (B, 4, 84, 84), floats in 0..255.
+
+        The pixels may be of bfloat16, and lie in memory in channels-last order (see `inputs.PixelBuffer`).
+        """
+        raise NotImplementedError
+
+
+EncoderType = TypeVar("EncoderType", bound=type[Encoder])
+ENCODERS: dict[str, type[Encoder]] = {}
+
+
+def encoder(name: str) -> Callable[[EncoderType], EncoderType]:
+    """Make an encoder known by a name."""
+
+    def register(cls: EncoderType) -> EncoderType:
+        ENCODERS[name] = cls
+        return cls
+
+    return register
+
+
+def encoder_named(name: str) -> type[Encoder]:
+    """The encoder of a name. Raises BadInput, with the names there are."""
+    if name not in ENCODERS:
+        raise BadInput(f"agent.encoder: unknown encoder {name!r}; known: {', '.join(sorted(ENCODERS))}")
+    return ENCODERS[name]
+
+
+def _after_convolutions(size: int) -> int:
+    """Pixels that `NatureCNN`'s layers leave of a side of the image: 7 of 84."""
+    for kernel, stride in ((8, 4), (4, 2), (3, 1)):
+        size = (size - kernel) // stride + 1
+    return size
+
+
+@encoder("nature")
+class NatureCNN(Encoder):
+    """The CNN of Mnih et al. 2015 on 84 x 84 frames: 32 8x8/4, 64 4x4/2, 64 3x3/1, linear 512, each with ReLU."""
+
+    features = 512
+    PIXEL_SCALE: ClassVar[float] = IMAGE.high / 2
+    """A pixel x in 0..255 counts as x / 127.5 - 1, in [-1, 1]."""
+
+    def __init__(self, bfloat16: bool = False) -> None:
+        super().__init__(bfloat16)
+        frames, height, width = IMAGE.shape
+        self.conv1 = nn.Conv2d(frames, 32, 8, stride=4)
+        self.conv2 = nn.Conv2d(32, 64, 4, stride=2)
+        self.conv3 = nn.Conv2d(64, 64, 3)
+        self.linear = nn.Linear(64 * _after_convolutions(height) * _after_convolutions(width), self.features)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """See `Encoder`.
+
+        The pixels' scaling is folded into the first layer: conv(x / 127.5 - 1, W) = conv(x, W / 127.5) - sum(W),
+        the same function of the weights, and so the same gradients, without a pass over the pixels.
+        """
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._autocast):
+            weight, bias = self.conv1.weight, self.conv1.bias
+            assert bias is not None  # for the type checker
+            x: Tensor = F.conv2d(pixels, weight / self.PIXEL_SCALE, bias - weight.sum((1, 2, 3)), stride=4).relu_()
+            x = self.conv2(x).relu_()
+            x = self.conv3(x).relu_()
+            x = self._last_layer(x).relu_()
+        return x.to(weight.dtype)
+
+    def _last_layer(self, x: Tensor) -> Tensor:
+        # The inputs are ordered (y, x, channel), as they lie in memory: flattening is free, both ways.
+        weight, bias = self.linear.weight, self.linear.bias
+        channels, height, width = x.shape[1:]
+        if self._autocast or x.device.type != "cpu" or len(x) == 1:
+            return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, bias)
+        # As a convolution over its whole input it is the same product, in half the time of a matrix product on CPUs
+        # in float32 (not so in bfloat16, on a GPU, or for a single observation).
+        return F.conv2d(x, weight.view(-1, height, width, channels).permute(0, 3, 1, 2), bias).flatten(1)

@@ -1,0 +1,153 @@
+"""A run of an earlier version goes on exactly, or says since when and why it does not, or is refused in one line."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+import td3_hpc
+from td3_hpc.checkpoint import diff, open_checkpoint
+from td3_hpc.checkpoint.hdf5_file import checksum, tree_image, write_file
+from td3_hpc.checkpoint_names import manifest_paths
+from td3_hpc.config import read_yaml
+from td3_hpc.config.formats import FORMAT
+
+PACKAGE = Path(td3_hpc.__file__).parent
+EVERY_STEP = {"logging.interval_steps": 1}
+
+
+def last_step(run):
+    return max((event["step"] for event in run.events()), default=0)
+
+
+def stop_at(run, step):
+    """Stop a run in an episode after a step; returns the step of its checkpoint."""
+    run.start()
+    run.wait_for(lambda run: last_step(run) >= step)
+    run.process.send_signal(signal.SIGTERM)
+    code, output = run.finish()
+    assert code == 75, output
+    return run.events("stopped")[-1]["step"]
+
+
+def rewritten(run, change):
+    """The newest checkpoint with its state's tree changed, whole in itself: as another version would write it."""
+    checkpoint = open_checkpoint(run.directory)
+    tree = checkpoint.state()
+    change(tree)
+    state = run.directory / checkpoint.manifest.state.path
+    size, digest = write_file(state, tree_image(tree, {}))
+    rewrite_manifest(run, lambda body: body["state"].update(bytes=size, xxh3_128=digest))
+
+
+def rewrite_manifest(run, change):
+    """The newest manifest, changed, with a checksum that fits."""
+    (path, *_) = manifest_paths(run.directory)
+    body = json.loads(path.read_bytes())
+    del body["checksum"]
+    change(body)
+    stated = checksum(json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+    path.write_text(json.dumps({**body, "checksum": stated}))
+
+
+def as_first_format(run):
+    """The run as a version before formats and behaviour numbers left it: nowhere a number, later keys missing."""
+
+    def without_numbers(text):
+        lines = text.removeprefix(f"format: {FORMAT}\n").splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith(("simulators:", "  saturation_penalty:"))]
+        assert len(kept) == len(lines) - 2
+        return "".join(kept)
+
+    def change(tree):
+        tree["config"] = without_numbers(tree["config"])
+        del tree["provenance"]["behaviour"]
+
+    rewritten(run, change)
+    path = run.directory / "config.yaml"
+    path.write_text(without_numbers(path.read_text()))
+
+
+def refused(run, *words):
+    """`td3-hpc train` says so in one line, and nothing of the run has changed."""
+    before = {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()}
+    code, output = run.train()
+    assert code == 2, output
+    (line,) = [line for line in output.splitlines() if line.strip()]
+    assert all(word in line for word in words), line
+    after = {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_an_older_run_goes_on_exactly(make_run):
+    whole, old = make_run("whole", **EVERY_STEP), make_run("old", **EVERY_STEP)
+    whole.start()
+    stop_at(old, 26)
+    as_first_format(old)
+    written = (old.directory / "config.yaml").read_text()
+
+    code, output = old.train()
+
+    assert code == 0, output
+    assert whole.finish()[0] == 0
+    assert diff(whole.directory, old.directory) == []
+    assert [event["not_exact"] for event in old.events("attempt")] == [[], []]
+    assert (old.directory / "config.yaml").read_text() == written, "it can be read by the version that wrote it"
+    assert "format" not in read_yaml(old.directory / "config.yaml")
+
+
+def test_a_version_that_drives_otherwise_says_since_when_and_why(make_run, tmp_path):
+    """A copy of the package whose cars brake less, and whose number says so."""
+    later = tmp_path / "later" / "td3_hpc"
+    shutil.copytree(PACKAGE, later, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, old, new in (
+        ("behaviour.py", "\n}\n", '\n    2: "cars brake less",\n}\n'),
+        ("simulator/vehicle.py", "PEAK_BRAKING = 8.5", "PEAK_BRAKING = 1.5"),
+    ):
+        text = (later / name).read_text()
+        assert old in text
+        (later / name).write_text(text.replace(old, new, 1))
+    run = make_run(**EVERY_STEP)
+    step = stop_at(run, 26)
+    run.checkout = later.parent
+
+    code, output = run.train()
+
+    assert code == 0, output
+    reason = "behaviour was 1, is 2 (2: cars brake less)"
+    assert f"step {step}: resumed, not exact from here: {reason}" in output
+    assert run.events("attempt")[-1]["not_exact"] == [f"step {step}: {reason}"]
+    assert run.events("attempt")[-1]["environment"]["behaviour"] == 2
+
+
+def test_networks_of_other_shapes_are_refused(make_run):
+    run = make_run(**EVERY_STEP)
+    stop_at(run, 5)
+
+    def narrow(tree):
+        weight = tree["agent"]["actor"]["head.last.weight"]
+        tree["agent"]["actor"]["head.last.weight"] = weight[:, :-1].copy()
+
+    rewritten(run, narrow)
+    before = (run.directory / "config.yaml").read_bytes()
+    code, output = run.train()
+    assert code == 2, output
+    line = output.splitlines()[-1]
+    assert "does not fit this version of td3-hpc (actor.head.last.weight" in line
+    assert "continue it with the version that wrote it, or give another --run-dir" in line
+    assert (run.directory / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["checkpoint", "configuration"])
+def test_a_run_of_a_later_version_is_refused(make_run, what):
+    run = make_run(**EVERY_STEP)
+    stop_at(run, 5)
+    if what == "checkpoint":
+        rewrite_manifest(run, lambda body: body.update(format=99))
+        refused(run, "has checkpoint format 99, and this version of td3-hpc knows formats up to 1; use the version")
+        return
+    path = run.directory / "config.yaml"
+    path.write_text(path.read_text().replace(f"format: {FORMAT}\n", "format: 99\nagent_of_the_future: 1\n"))
+    refused(run, str(path), "has configuration format 99, and this version of td3-hpc knows formats up to 2; use the")
