@@ -8,8 +8,11 @@ import re
 from pathlib import Path
 
 STATE_DIR, REPLAY_DIR, SET_ASIDE_DIR = "state", "replay", "set-aside"
+#: Ends the name of a manifest that retention has dropped, until its files are removed, too.
+DROPPED = ".dropped"
 _NAME = re.compile(r"^checkpoint-e(\d{4,})-s(\d{9,})-(\d{4,})\.json$")
-_FILE_NAME = re.compile(r"^\.?(?:checkpoint-e(\d{4,})-s\d{9,}|rows-e(\d{4,})-\d{12,}-\d{12,})-(\d{4,})\.(?:h5|json)")
+_FILE_NAME = re.compile(r"^(?:checkpoint-e(\d{4,})-s\d{9,}|rows-e(\d{4,})-\d{12,}-\d{12,})-(\d{4,})\.(?:h5|json)$")
+_HALF_WRITTEN = re.compile(r"^\.(.*\.(?:h5|json))(?:\.\d+)?\.tmp$")
 
 Order = tuple[int, int, int]
 """Epoch, step, number of the save: the highest is the newest."""
@@ -28,8 +31,14 @@ def order_of(path: Path) -> Order | None:
 
 def save_of(path: Path) -> tuple[int, int] | None:
     """Epoch and number of the save that a file's name tells, half-written ones included; None for another file."""
-    match = _FILE_NAME.match(path.name)
+    half_written = _HALF_WRITTEN.match(path.name)
+    match = _FILE_NAME.match(half_written.group(1) if half_written else path.name)
     return (int(match.group(1) or match.group(2)), int(match.group(3))) if match else None
+
+
+def is_half_written(path: Path) -> bool:
+    """Whether a name is that of a file in the middle of being written."""
+    return bool(_HALF_WRITTEN.match(path.name))
 
 
 def manifest_paths(run_dir: Path) -> list[Path]:

@@ -150,8 +150,9 @@ def admit(run: Path) -> Admission:
         lines = [f"{name} {other} {furthest_step(directory.run(name, other))}\n" for name, other in admission.waits_for]
         (run / WAITS_FOR_FILE).write_text("".join(lines))
     if admission.decision == "go" and campaign.stages[index].continues:
-        before = directory.run(campaign.stages[index - 1].name, seed)
-        step = carry_over(before, run)
+        stage_before = campaign.stages[index - 1]
+        before = directory.run(stage_before.name, seed)
+        step = carry_over(before, run, reached=stage_before.config.training.total_steps)
         if step is not None:
             return Admission("go", f"{admission.reason}; continues from its checkpoint of step {step}")
     return admission

@@ -22,18 +22,25 @@ def obstacles(before: StageConfig, after: StageConfig) -> list[str]:
     return found
 
 
-def carry_over(source: Path, target: Path) -> int | None:
+def carry_over(source: Path, target: Path, reached: int = 0) -> int | None:
     """Let a run directory begin with another one's last checkpoint; returns its step, None where it has begun already.
+
+    `reached` is the step at which the other run's verdict was earned; a checkpoint of it must be there.
 
     The record and the event files up to that checkpoint come along, so that the run is one from its first step to its
     last. Killed at any moment, it is done again: the manifest is written last. Raises CheckpointDamaged, BadInput,
     OSError.
     """
-    from td3_hpc.checkpoint import adopt, has_checkpoint, open_checkpoint  # HDF5 is slow to import
+    from td3_hpc.checkpoint import CheckpointDamaged, adopt, has_checkpoint, open_checkpoint  # HDF5 is slow to import
 
     if has_checkpoint(target):
         return None
     checkpoint = open_checkpoint(source)
+    if checkpoint.manifest.step < reached:
+        raise CheckpointDamaged(
+            f"{source}: its verdict was earned at step {reached}, but its newest checkpoint is of step "
+            f"{checkpoint.manifest.step}; bring the later one back, or run this stage to its end again"
+        )
     provenance = checkpoint.state()["provenance"]
     _copy_head(source / "record.jsonl", target / "record.jsonl", int(provenance["record_bytes"]))
     for name, size in provenance["tensorboard_bytes"].items():

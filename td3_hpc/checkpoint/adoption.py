@@ -1,11 +1,13 @@
 """A new run that begins with another run's checkpoint: its sealed files, linked or copied, under epoch 0."""
 
 import os
+import secrets
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from td3_hpc.checkpoint.epochs import read_epochs
 from td3_hpc.checkpoint.manifest import StoredFile
 from td3_hpc.checkpoint.store import Checkpoint
 from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR, manifest_name, manifest_paths
@@ -40,9 +42,15 @@ def adopt(checkpoint: Checkpoint, run_dir: Path) -> Path:
     tags = {**source.tags, "adopted_from": str(checkpoint.run_dir / STATE_DIR / source.name)}
     tags.pop("stage_end", None)  # of the other run
     manifest = replace(source, epoch=0, number=1, state=state, segments=tuple(segments), tags=tags)
+    manifest = replace(manifest, run=_identity_of(run_dir), line=())
     path = run_dir / STATE_DIR / manifest.name
     replace_file(path, manifest.to_json())
     return path
+
+
+def _identity_of(run_dir: Path) -> str:
+    claim = read_epochs(run_dir / STATE_DIR).newest
+    return claim.run if claim is not None and claim.run else secrets.token_hex(16)
 
 
 def _take(source_dir: Path, file: File, target_dir: Path, name: str) -> File:

@@ -1,6 +1,8 @@
-"""`td3-hpc checkpoint inspect | verify | diff | prune`."""
+"""`td3-hpc checkpoint inspect | verify | diff | prune | continue | set-aside`."""
 
+import contextlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,12 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from td3_hpc.checkpoint import choice
 from td3_hpc.checkpoint.compare import diff as compare
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.lineage import superseded_manifest_paths
 from td3_hpc.checkpoint.manifest import Manifest, problems, read_manifest
+from td3_hpc.checkpoint.retention import line_manifests
 from td3_hpc.checkpoint.retention import prune as remove_unneeded
-from td3_hpc.checkpoint_names import SET_ASIDE_DIR, STATE_DIR, manifest_paths
+from td3_hpc.checkpoint.set_aside import remove_set_aside, set_aside_dir, set_aside_files
+from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.config import CheckpointConfig, load_resolved
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.options import AsJson
@@ -30,7 +34,7 @@ Checkpoints = Annotated[
 def inspect(paths: Checkpoints, as_json: AsJson = False) -> None:
     """What checkpoints there are and what they hold, the newest first. Reads the manifests only; `verify` reads all.
 
-    A damaged or superseded one (written by an attempt that had been taken over) is listed as such; exits 0.
+    A damaged one, and one of another line (written by an attempt that had been taken over) is listed as such; exits 0.
 
     Example: td3-hpc checkpoint inspect checkpoints/1k
     """
@@ -41,10 +45,12 @@ def inspect(paths: Checkpoints, as_json: AsJson = False) -> None:
     for path, rows in found.items():
         typer.echo(f"{path} (a checkpoint's manifest is state/checkpoint-NAME.json)")
         Console().print(_table(rows))
-        aside = path / STATE_DIR / SET_ASIDE_DIR
-        if aside.is_dir():
+        aside = set_aside_files(path) if path.is_dir() else {}
+        if aside:
+            size = sum(aside.values()) / 1e6
             typer.echo(
-                f"{aside}: {len(list(aside.iterdir()))} files of damaged checkpoints, set aside; yours to delete"
+                f"{set_aside_dir(path)}: {len(aside)} files, {size:.1f} MB, set aside; yours to delete: "
+                f"td3-hpc checkpoint prune {path} --set-aside"
             )
 
 
@@ -97,15 +103,21 @@ def diff(
 def prune(
     run: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="Remove what was set aside instead: damaged, or of another line.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove the checkpoints that the run's retention rules no longer keep, and files that none needs.
 
     The rules are those of the run's config.yaml (checkpoint.keep_last and so on). A training run does this itself after
-    each checkpoint, and may be running.
+    each checkpoint, and may be running. What was set aside goes only with --set-aside.
 
     Example: td3-hpc checkpoint prune checkpoints/1k --dry-run
     """
+    if set_aside:
+        _prune_set_aside(run, dry_run, as_json)
+        return
     _manifest_paths(run)
     config_path = run / "config.yaml"
     config = load_resolved(config_path).checkpoint if config_path.exists() else CheckpointConfig()
@@ -117,6 +129,74 @@ def prune(
         typer.echo(name)
     verb = "would free" if dry_run else "freed"
     typer.echo(f"{verb} {pruned.bytes / 1e6:.1f} MB")
+
+
+def _prune_set_aside(run: Path, dry_run: bool, as_json: bool) -> None:
+    if not run.is_dir():
+        raise BadInput(f"{run}: no checkpoint here; give a run directory")
+    files = set_aside_files(run)
+    if not dry_run:
+        remove_set_aside(run, files)
+    if as_json:
+        typer.echo(json.dumps({"dry_run": dry_run, "files": files, "bytes": sum(files.values())}, indent=1))
+        return
+    _echo_sizes(files)
+    typer.echo(f"{'would free' if dry_run else 'freed'} {sum(files.values()) / 1e6:.1f} MB")
+
+
+@app.command(name="continue")
+def continue_(
+    run: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(help="Its state/checkpoint-*.json to go on from.", show_default="the newest whole one"),
+    ] = None,
+) -> None:
+    """Decide which checkpoint a run goes on from, where `train` refuses to; the others are set aside, not deleted.
+
+    One that was set aside (state/set-aside/checkpoint-*.json) is brought back. The run must not be running.
+
+    Example: td3-hpc checkpoint continue checkpoints/1k
+    """
+    _require_state(run)
+    with _told_as_bad_input(run):
+        manifest, moved = choice.continue_from(run, checkpoint)
+    _echo_sizes(moved)
+    typer.echo(f"{run}: goes on from {manifest.name} (step {manifest.step}); {len(moved)} files set aside")
+
+
+@app.command(name="set-aside")
+def set_aside_all(run: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]) -> None:
+    """Set all checkpoints of a run aside, so that it begins anew; nothing is deleted, and `continue` brings them back.
+
+    The record, the verdict and TensorBoard's files, which tell of them, go with them.
+
+    Example: td3-hpc checkpoint set-aside checkpoints/1k
+    """
+    _require_state(run)
+    with _told_as_bad_input(run):
+        files = (run / "record.jsonl", run / "verdict.json", *sorted((run / "tensorboard").glob("events.*")))
+        moved = choice.set_all_aside(run, files)
+    _echo_sizes(moved)
+    typer.echo(f"{run}: {len(moved)} files set aside in {set_aside_dir(run)}; the run begins anew")
+
+
+def _require_state(run: Path) -> None:
+    if not set_aside_dir(run).parent.is_dir():
+        raise BadInput(f"{run}: no checkpoint here; give a run directory")
+
+
+@contextlib.contextmanager
+def _told_as_bad_input(run: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"{run}: cannot be changed ({error.strerror})") from error
+
+
+def _echo_sizes(files: Mapping[str, int]) -> None:
+    for name, size in files.items():
+        typer.echo(f"{name}  {size / 1e6:.1f} MB")
 
 
 def _manifest_paths(path: Path) -> list[Path]:
@@ -150,7 +230,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         tags = [
             f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in row["tags"].items()
         ]
-        remarks = ", ".join(["superseded: never read"] * row["superseded"] + tags)
+        remarks = ", ".join(["of another line: set aside at the next start"] * row["other_line"] + tags)
         numbers_of_it = f"{row['step']:,}", f"{row['rows']:,}", f"{row['bytes'] / 1e6:,.1f}"
         table.add_row(name, row["created"][:16].replace("T", " "), *numbers_of_it, remarks)
     return table
@@ -158,7 +238,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """One row a manifest, the same keys in each."""
-    superseded = superseded_manifest_paths(path) if path.is_dir() else []
+    in_line = {manifest.name for manifest in line_manifests(path)} if path.is_dir() else {path.name}
     rows = []
     for manifest_path in _manifest_paths(path):
         manifest, damage = None, ""
@@ -172,7 +252,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
                 "path": str(manifest_path),
                 "name": manifest_path.name,
                 "damage": damage,
-                "superseded": manifest_path in superseded,
+                "other_line": manifest is not None and manifest_path.name not in in_line,
                 **known,
             }
         )

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from td3_hpc.checkpoint.contents import in_order, read_contents
 from td3_hpc.checkpoint.errors import CheckpointDamaged
 from td3_hpc.checkpoint.hdf5_file import read_table
-from td3_hpc.checkpoint.lineage import valid_manifest_paths
-from td3_hpc.checkpoint.manifest import problems, read_manifest
+from td3_hpc.checkpoint.manifest import is_there, problems, read_manifest
 from td3_hpc.checkpoint.store import Checkpoint
 from td3_hpc.config import parse_resolved
 from td3_hpc.config.changes import changes
@@ -34,10 +34,11 @@ class Difference:
 def open_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint at a manifest, or the newest one of a run directory. Raises BadInput, CheckpointDamaged."""
     if path.is_dir():
-        manifests = valid_manifest_paths(path)
-        if not manifests:
+        contents = read_contents(path)
+        newest = next(in_order(contents, contents.manifests), None)
+        if newest is None:
             raise BadInput(f"{path}: holds no checkpoint; give a run directory or a state/checkpoint-*.json file")
-        path = manifests[0]
+        path = newest if isinstance(newest, Path) else contents.path(newest)
     if not path.is_file():
         raise BadInput(f"{path}: no such checkpoint; give a run directory or a state/checkpoint-*.json file")
     checkpoint = Checkpoint(path.parent.parent, read_manifest(path))
@@ -45,6 +46,12 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if faults:
         raise CheckpointDamaged("\n".join(faults))
     return checkpoint
+
+
+def newest_complete_step(run_dir: Path) -> int | None:
+    """Step of the newest checkpoint whose files are there in their sizes; None where there is none."""
+    manifests = read_contents(run_dir).manifests
+    return next((manifest.step for manifest in manifests if is_there(run_dir, manifest)), None)
 
 
 def diff(first: Path, second: Path) -> list[Difference]:

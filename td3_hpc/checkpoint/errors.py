@@ -13,3 +13,7 @@ class Superseded(UserError):
 
 class RunDirectoryTaken(BadInput):
     """Another live process writes in the run directory; the message names it."""
+
+
+class NotContinued(BadInput):
+    """The run must not go on by itself, or work would be lost; the message names what there is, and the ways on."""

@@ -41,20 +41,28 @@ def checksum(data: bytes) -> str:
     return xxhash.xxh3_128_hexdigest(data)
 
 
-def tree_image(tree: Tree, descriptions: Descriptions) -> Hdf5Image:
-    """A file of the tree. Described entries have the attributes `description` and `unit`."""
+def tree_image(tree: Tree, descriptions: Descriptions, run: str = "") -> Hdf5Image:
+    """A file of the tree. Described entries have the attributes `description` and `unit`; `run`: whose it is."""
     with Hdf5Image(_nbytes(tree)) as image:
         image.note(image.root, "format", FORMAT)
+        if run:
+            image.note(image.root, "run", run)
         _write_group(image, image.root, tree, "", descriptions)
     return image
 
 
 def table_image(
-    rows: Mapping[str, np.ndarray], first_row: int, compress: bool, descriptions: Descriptions | None = None
+    rows: Mapping[str, np.ndarray],
+    first_row: int,
+    compress: bool,
+    descriptions: Descriptions | None = None,
+    run: str = "",
 ) -> Hdf5Image:
     """A file of consecutive rows; a field's path in `descriptions` is `rows/<field>`."""
     with Hdf5Image(_nbytes(rows)) as image:
         image.note(image.root, "format", FORMAT)
+        if run:
+            image.note(image.root, "run", run)
         image.note(image.root, "first_row", first_row)
         for name, array in rows.items():
             _describe(image, image.add_rows(image.root, name, array, compress), ROWS + name, descriptions or {})

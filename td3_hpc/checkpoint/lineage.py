@@ -1,36 +1,56 @@
-"""Which checkpoints count: those in the line of attempts that leads to the newest one."""
+"""Which checkpoints belong to the line of attempts that leads to one of them."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from td3_hpc.checkpoint.ownership import newest_epoch, read_epoch
-from td3_hpc.checkpoint_names import STATE_DIR, Order, manifest_paths, order_of
+from td3_hpc.checkpoint.epochs import Claim
+from td3_hpc.checkpoint.manifest import Manifest
+from td3_hpc.checkpoint_names import Order, manifest_name, order_of
 
 
-def valid_manifest_paths(run_dir: Path) -> list[Path]:
-    """The manifests of a run, the newest first, without those of superseded attempts."""
-    superseded = set(superseded_manifest_paths(run_dir))
-    return [path for path in manifest_paths(run_dir) if path not in superseded]
+@dataclass(frozen=True)
+class Line:
+    """The checkpoints that attempts resumed from, one after the other, up to the newest one."""
+
+    parents: tuple[str, ...]
+    """Names of the manifests resumed from, the oldest first."""
+    newest: Order
+
+    @property
+    def root(self) -> int:
+        """Epoch of the attempt that began the line from nothing."""
+        return min([self.newest[0], *(order[0] for order in self._orders())])
+
+    def holds(self, order: Order) -> bool:
+        """Whether a checkpoint is one of the line: written before the line's next attempt resumed."""
+        return any(order[0] == last[0] and order <= last for last in (*self._orders(), self.newest))
+
+    def _orders(self) -> list[Order]:
+        return [order for name in self.parents if (order := order_of(Path(name)))]
 
 
-def superseded_manifest_paths(run_dir: Path) -> list[Path]:
-    """Manifests that an attempt wrote after another one had taken the run over from an earlier checkpoint.
+def line_of(manifest: Manifest, manifests: Iterable[Manifest], claims: Mapping[int, Claim]) -> Line:
+    """The line of a checkpoint, from its manifest; for one of an earlier version, from the epoch files.
 
-    An attempt that was paused between its last check and its rename still leaves one; it is nobody's checkpoint.
+    Where these are missing too, an attempt is taken to have resumed from the highest checkpoint of the epochs before.
     """
-    limits = _limits(run_dir / STATE_DIR)
-    return [
-        path
-        for path in manifest_paths(run_dir)
-        if (order := order_of(path)) and any(order[0] < epoch and order > limit for epoch, limit in limits)
-    ]
+    known = {other.epoch: other.line for other in manifests if other.line is not None}
+    parents: list[str] = []
+    epoch, line = manifest.epoch, manifest.line
+    while line is None:
+        parent = _parent_of(epoch, manifests, claims)
+        order = order_of(Path(parent)) if parent else None
+        if parent is None or order is None or order[0] >= epoch:
+            line = ()
+            break
+        parents.insert(0, parent)
+        epoch, line = order[0], known.get(order[0])
+    return Line((*line, *parents), manifest.order)
 
 
-def _limits(state_dir: Path) -> list[tuple[int, Order]]:
-    """For each epoch claimed, what it resumed from: what earlier epochs wrote beyond that does not count."""
-    limits: list[tuple[int, Order]] = []
-    for epoch in range(1, newest_epoch(state_dir) + 1 if state_dir.is_dir() else 0):
-        holder = read_epoch(state_dir, epoch)
-        if holder is not None:
-            source = str(holder.get("resumed_from") or "")
-            limits.append((epoch, order_of(Path(source)) or (0, 0, 0)))
-    return limits
+def _parent_of(epoch: int, manifests: Iterable[Manifest], claims: Mapping[int, Claim]) -> str | None:
+    if epoch in claims:
+        return claims[epoch].resumed_from
+    earlier = [manifest.order for manifest in manifests if manifest.epoch < epoch]
+    return manifest_name(max(earlier)) if earlier else None

@@ -5,17 +5,18 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import xxhash
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.hdf5_file import checksum
+from td3_hpc.checkpoint.sealed_json import seal, unseal
 from td3_hpc.checkpoint_names import Order, manifest_name, order_of
 from td3_hpc.errors import BadInput
 
-FORMAT = 1
+FORMAT = 2
+"""1: without `run` and `line`."""
 _BLOCK = 16 << 20
 _MAX_BYTES = 32 << 20
 """Of a manifest; 100,000 segments need half of it."""
@@ -62,6 +63,11 @@ class Manifest:
     next_row: Count
     """Rows below it are in the segments."""
     tags: Mapping[str, str | bool | int | float] = field(default_factory=dict)
+    run: str = ""
+    """Identity of the run; empty for one of format 1."""
+    line: tuple[str, ...] | None = None
+    """Names of the manifests that this attempt and those before it resumed from, the oldest first; none: the run's
+    beginning. None for one of format 1, where the epoch files tell it."""
 
     @property
     def order(self) -> Order:
@@ -75,31 +81,41 @@ class Manifest:
         return (self.state, *self.segments)
 
     def to_json(self) -> bytes:
-        body = {"format": FORMAT, **asdict(self), "tags": dict(self.tags)}
-        return json.dumps({**body, "checksum": checksum(_canonical(body))}, indent=1).encode()
+        return seal({"format": FORMAT, **asdict(self), "tags": dict(self.tags)})
 
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest in a file. Raises CheckpointDamaged, and BadInput for one that a later version wrote."""
+    manifest = read_manifest_of_any_name(path)
+    if manifest.order != order_of(path):
+        raise CheckpointDamaged(f"{path}: the manifest is of another checkpoint, {manifest.name}")
+    return manifest
+
+
+def read_manifest_of_any_name(path: Path) -> Manifest:
+    """The manifest in a file that somebody may have renamed. Raises as `read_manifest` does."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _MAX_BYTES:
             raise CheckpointDamaged(f"{path}: not a manifest's file")
-        body = json.loads(path.read_bytes())
-        stated = body.pop("checksum")
-        number = body.get("format")
-        if type(number) is not int or number < 1 or checksum(_canonical(body)) != stated:
-            raise CheckpointDamaged(f"{path}: the manifest is damaged (its checksum does not fit)")
-        if number > FORMAT:  # whole, and no reason to set it aside
-            raise BadInput(
-                f"{path}: has checkpoint format {number}, and this version of td3-hpc knows formats up to {FORMAT}; "
-                "use the version that wrote it, or a later one"
-            )
-        del body["format"]
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointDamaged(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        body = unseal(content)
+    except ValueError as error:
+        raise CheckpointDamaged(f"{path}: the manifest is damaged ({error})") from None
+    number = body.pop("format", None)
+    if type(number) is not int or number < 1:
+        raise CheckpointDamaged(f"{path}: the manifest is damaged (its format is {number!r})")
+    if number > FORMAT:  # whole, and no reason to set it aside
+        raise BadInput(
+            f"{path}: has checkpoint format {number}, and this version of td3-hpc knows formats up to {FORMAT}; "
+            "use the version that wrote it, or a later one"
+        )
+    try:
         manifest = _MANIFEST.validate_json(json.dumps(body))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointDamaged(f"{path}: not a readable manifest ({' '.join(str(error).split())})") from None
-    if manifest.order != order_of(path):
-        raise CheckpointDamaged(f"{path}: the manifest is of another checkpoint, {manifest.name}")
     for file in manifest.files():
         if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
             raise CheckpointDamaged(f"{path}: names a file outside the run directory, {file.path}")
@@ -138,6 +154,14 @@ def problems(run_dir: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{path}: cannot be read ({error.strerror})"
 
 
+def is_there(run_dir: Path, manifest: Manifest) -> bool:
+    """Whether the files of a checkpoint are there in their sizes; whether they are whole, `problems` tells."""
+    try:
+        return all((run_dir / file.path).stat().st_size == file.bytes for file in manifest.files())
+    except OSError:
+        return False
+
+
 def file_checksum(path: Path) -> str:
     """xxh3_128 of a file."""
     digest = xxhash.xxh3_128()
@@ -145,10 +169,6 @@ def file_checksum(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _canonical(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
 _MANIFEST = TypeAdapter(Manifest)

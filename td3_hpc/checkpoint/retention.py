@@ -1,13 +1,15 @@
 """Which checkpoints are kept: the last ones, every n-th step's, the best by evaluation, a stage's last."""
 
+import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.lineage import superseded_manifest_paths, valid_manifest_paths
-from td3_hpc.checkpoint.manifest import Manifest, read_manifest
-from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR, save_of
+from td3_hpc.checkpoint.contents import Contents, read_contents
+from td3_hpc.checkpoint.lineage import line_of
+from td3_hpc.checkpoint.manifest import Manifest
+from td3_hpc.checkpoint_names import DROPPED, STATE_DIR
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.errors import BadInput
 
@@ -21,33 +23,57 @@ class Pruned:
     bytes: int
 
 
-def prune(run_dir: Path, config: CheckpointConfig, dry_run: bool = False) -> Pruned:
-    """Remove checkpoints that no rule keeps, and files that no checkpoint needs; manifests go first.
+def prune(run_dir: Path, config: CheckpointConfig, dry_run: bool = False, own: Sequence[Manifest] = ()) -> Pruned:
+    """Remove checkpoints of the line being continued that no rule keeps, and files that no manifest needs any more.
 
-    Files of a save later than the newest manifest's are somebody's next checkpoint, perhaps in the middle of being
-    written, and stay; so this may run, or be held up, beside any writer. Damaged manifests stay, too.
+    Manifests go first, under another name, so that a kill leaves neither a damaged checkpoint nor a nameless file.
+
+    What other lines left, what was set aside and what is damaged stays, with all that it needs. Files of a save later
+    than the newest manifest's are somebody's next checkpoint, perhaps in the middle of being written, and stay, too; so
+    this may run, or be held up, beside any writer. Nothing is removed on a listing that lags. `own`: the manifests that
+    the caller itself has written, the newest last; a listing may not show them yet.
     """
-    manifests, unreadable = _manifests(run_dir)
-    if not manifests:
+    contents = read_contents(run_dir)
+    known = {manifest.name for manifest in contents.manifests}
+    contents.manifests += [one for one in own if one.name not in known and contents.path(one).exists()]
+    contents.manifests.sort(key=lambda manifest: manifest.order, reverse=True)
+    if not contents.manifests or contents.listing_lags:
         return Pruned((), (), 0)
-    newest = (manifests[0].epoch, manifests[0].number)
-    kept = kept_manifests(manifests, config)
-    dropped = [run_dir / STATE_DIR / manifest.name for manifest in manifests if manifest not in kept]
-    dropped += superseded_manifest_paths(run_dir)
-    needed = {str(run_dir / file.path) for manifest in kept for file in manifest.files()}
-    own_files = {save_of(path) for path in unreadable}  # of which nobody knows what else they need
+    newest = own[-1] if own else contents.manifests[0]
+    in_line = _in_line(contents, newest)
+    kept = kept_manifests(in_line, config)
+    dropped = [manifest for manifest in in_line if manifest not in kept]
+    contents.manifests = [manifest for manifest in contents.manifests if manifest not in dropped]
+    unneeded = contents.files_of([*dropped, *contents.dropped.values()])
     files = [
         path
-        for folder in (STATE_DIR, REPLAY_DIR)
-        for path in (run_dir / folder).glob("*")
-        if (save := save_of(path)) and save <= newest and save not in own_files and str(path) not in needed
-        if path.suffix != ".json"
+        for path, save in contents.orphans()
+        if save <= (newest.epoch, newest.number)
+        if path in unneeded or contents.is_rubbish(path, save) or (own and save[0] == newest.epoch)
     ]
     size = sum(_bytes(path) for path in files)
+    manifests = [contents.path(manifest) for manifest in dropped]
     if not dry_run:
-        for path in (*dropped, *files):
+        hidden = [path.with_name(f".{path.name}{DROPPED}") for path in manifests]
+        for path, aside in zip(manifests, hidden, strict=True):
+            with contextlib.suppress(FileNotFoundError):  # another pruner was faster
+                path.rename(aside)
+        for path in (*files, *hidden, *contents.dropped):
             path.unlink(missing_ok=True)
-    return Pruned(tuple(path.name for path in dropped), tuple(str(path.relative_to(run_dir)) for path in files), size)
+    return Pruned(tuple(path.name for path in manifests), tuple(str(path.relative_to(run_dir)) for path in files), size)
+
+
+def _in_line(contents: Contents, newest: Manifest) -> list[Manifest]:
+    """The manifests of the line that leads to one of them, the newest first."""
+    run = [manifest for manifest in contents.manifests if manifest.run in ("", newest.run)]
+    line = line_of(newest, run, contents.epochs.claims)
+    return [manifest for manifest in run if line.holds(manifest.order)]
+
+
+def line_manifests(run_dir: Path) -> list[Manifest]:
+    """The readable manifests of the line that leads to the newest one, the newest first."""
+    contents = read_contents(run_dir)
+    return _in_line(contents, contents.manifests[0]) if contents.manifests else []
 
 
 def _bytes(path: Path) -> int:
@@ -55,17 +81,6 @@ def _bytes(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:  # another pruner was faster
         return 0
-
-
-def _manifests(run_dir: Path) -> tuple[list[Manifest], list[Path]]:
-    """Those that count, newest first; and the unreadable ones, which are set aside when the run is opened."""
-    manifests, unreadable = [], []
-    for path in valid_manifest_paths(run_dir):
-        try:
-            manifests.append(read_manifest(path))
-        except CheckpointDamaged:
-            unreadable.append(path)
-    return manifests, unreadable
 
 
 def kept_manifests(manifests: list[Manifest], config: CheckpointConfig) -> list[Manifest]:
@@ -102,7 +117,7 @@ def best_of(manifests: list[Manifest]) -> Manifest | None:
 
 def best_checkpoint(run_dir: Path) -> Path:
     """The manifest of a run's best checkpoint by evaluation. Raises BadInput where there is none."""
-    best = best_of(_manifests(run_dir)[0])
+    best = best_of(line_manifests(run_dir))
     if best is None:
         raise BadInput(f"{run_dir}: no checkpoint with an evaluation; leave --best out for the newest one")
     return run_dir / STATE_DIR / best.name

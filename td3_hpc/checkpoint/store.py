@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from td3_hpc.checkpoint import retention
-from td3_hpc.checkpoint.errors import CheckpointDamaged
+from td3_hpc.checkpoint import listing, retention
 from td3_hpc.checkpoint.hdf5_file import Descriptions, Tree, read_table, read_tree, table_image, tree_image, write_file
 from td3_hpc.checkpoint.hdf5_image import Hdf5Image
-from td3_hpc.checkpoint.lineage import valid_manifest_paths
-from td3_hpc.checkpoint.manifest import Manifest, Segment, StoredFile, problems, read_manifest
+from td3_hpc.checkpoint.manifest import Manifest, Segment, StoredFile
 from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint.segments import Range, RowSource, merged, pieces, plan
-from td3_hpc.checkpoint_names import REPLAY_DIR, SET_ASIDE_DIR, STATE_DIR, Order, manifest_name, save_of
+from td3_hpc.checkpoint.set_aside import move_aside
+from td3_hpc.checkpoint.survey import Survey, Verified, survey
+from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR, Order, manifest_name, save_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.durable import replace_file, sync_directory
 from td3_hpc.errors import BadInput, UserError, failure_of
@@ -84,7 +85,11 @@ class CheckpointStore:
         self._clock = clock
         self._state_dir, self._replay_dir = run_dir / STATE_DIR, run_dir / REPLAY_DIR
         self._ownership = Ownership(self._state_dir)
+        self._verified = Verified(run_dir)
+        self._run = ""
+        self._line: tuple[str, ...] = ()
         self._newest: Manifest | None = None
+        self._own: list[Manifest] = []
         self._number = 0
         self._freshened = 0.0
         self._thread: threading.Thread | None = None
@@ -98,19 +103,58 @@ class CheckpointStore:
         return self._ownership.epoch
 
     # ---- opening --------------------------------------------------------------------------------------------------
+    def check_continuable(self) -> None:
+        """Raise RunDirectoryTaken, NotContinued, CheckpointDamaged where no attempt may begin. Writes nothing."""
+        self._look()
+
     def open_for_writing(self) -> None:
-        """Become the run's one writer. Raises RunDirectoryTaken; sets aside newer checkpoints that do not verify."""
-        try:
+        """Become the run's one writer, and set aside what does not count.
+
+        Raises as `check_continuable` does, nothing changed, and BadInput where the directory cannot be written.
+        """
+        before = self._look()
+        with self._told_as_bad_input():
             for directory in (self._state_dir, self._replay_dir):
                 directory.mkdir(parents=True, exist_ok=True)
+            self._run = before.run or secrets.token_hex(16)
+            name = before.newest.name if before.newest else None
+            self._ownership.claim(name, self._run, above=before.contents.highest_epoch)
+        try:
+            with self._told_as_bad_input():
+                self._begin(before)
+        except BaseException:
+            self._ownership.release()
+            raise
+
+    def _look(self) -> Survey:
+        with self._told_as_bad_input():
             self._ownership.refuse_live_holder()
-            self._newest, broken = self._find_newest()
-            self._ownership.claim(self._newest.name if self._newest else None)
-            self._set_aside(broken)
+            return survey(self._run_dir, self._verified)
+
+    def _begin(self, before: Survey) -> None:
+        """Look once more: what other attempts did between the look and the claim counts."""
+        found = survey(self._run_dir, self._verified, before=self.epoch)
+        if (found.newest, found.run or self._run) != (before.newest, self._run):
+            self._run = found.run or self._run
+            self._ownership.correct(found.newest.name if found.newest else None, self._run)
+        self._newest, self._line, self.messages = found.newest, found.line, found.messages
+        moved = move_aside(found.contents, found.broken, found.others)
+        for other in found.others:
+            self.messages.append(f"checkpoint {other.name} is set aside: another attempt had taken the run over")
+        if moved:
+            self.messages.append(
+                f"{len(moved)} files, {sum(moved.values()) / 1e6:.1f} MB, are set aside in {STATE_DIR}/set-aside: "
+                f"{', '.join(sorted(moved))}"
+            )
+
+    @contextlib.contextmanager
+    def _told_as_bad_input(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise BadInput(
-                f"{self._run_dir}: cannot be written ({error.strerror}); checkpoints need a file system with space, "
-                "hard links and write permission"
+                f"{self._run_dir}: cannot be used ({error.strerror}); checkpoints need a file system with space, "
+                "hard links, and permission to read and write"
             ) from error
 
     def close(self) -> None:
@@ -122,43 +166,15 @@ class CheckpointStore:
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that verifies, None where there is none yet.
 
-        Raises CheckpointDamaged where there are checkpoints and not one of them verifies: starting anew must be the
-        user's decision.
+        Raises CheckpointDamaged where there are checkpoints and not one of them verifies, NotContinued where there was
+        more than is here: starting anew must be the user's decision.
         """
-        newest = self._newest if self.epoch else self._find_newest()[0]
-        return Checkpoint(self._run_dir, newest) if newest else None
-
-    def _find_newest(self) -> tuple[Manifest | None, list[Path]]:
-        """The newest manifest that verifies, and the newer ones, which do not."""
-        found: list[str] = []
-        broken: list[Path] = []
-        for path in valid_manifest_paths(self._run_dir):
-            try:
-                manifest = read_manifest(path)
-                faults = list(problems(self._run_dir, manifest))
-            except CheckpointDamaged as error:
-                faults = [str(error)]
-            if not faults:
-                self.messages = found
-                return manifest, broken
-            broken.append(path)
-            found.append(f"checkpoint {path.name} is set aside: {'; '.join(faults)}")
-        if broken:
-            raise CheckpointDamaged(
-                "\n".join(found)
-                + f"\n{self._run_dir}: no checkpoint verifies; restore its files from a backup, or move "
-                "the run directory away to start anew"
-            )
-        return None, broken
-
-    def _set_aside(self, manifests: Sequence[Path]) -> None:
-        """Move broken manifests, and the files that were written for them, out of the way; nothing is deleted."""
-        saves = {save_of(path) for path in manifests}
-        target = self._state_dir / SET_ASIDE_DIR
-        for path in (*self._state_dir.iterdir(), *self._replay_dir.iterdir()):
-            if saves and save_of(path) in saves:
-                target.mkdir(exist_ok=True)
-                path.rename(target / path.name)
+        if self.epoch:
+            return Checkpoint(self._run_dir, self._newest) if self._newest else None
+        with self._told_as_bad_input():
+            found = survey(self._run_dir, self._verified)
+        self.messages = found.messages
+        return Checkpoint(self._run_dir, found.newest) if found.newest else None
 
     # ---- saving ---------------------------------------------------------------------------------------------------
     def save(
@@ -228,27 +244,35 @@ class CheckpointStore:
         try:
             name = Path(manifest_name(order)).with_suffix(".h5")
             with ThreadPoolExecutor(1) as pool:  # one file's bytes on their way to the disk while the other's are made
-                writing = pool.submit(lambda: self._put(self._state_dir / name, tree_image(state, descriptions)))
+                writing = pool.submit(
+                    lambda: self._put(self._state_dir / name, tree_image(state, descriptions, self._run))
+                )
                 segments, lost = self._write_rows(order, rows, bounds, descriptions)
             state_file = writing.result()
             created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
-            manifest = Manifest(*order, created, state_file, segments, *bounds, dict(tags))
+            manifest = Manifest(*order, created, state_file, segments, *bounds, dict(tags), self._run, self._line)
             sync_directory(self._replay_dir)
             self._ownership.check()
             path = self._state_dir / manifest.name
             replace_file(path, manifest.to_json())  # which makes the directory's entries durable, the state's too
         except OSError as error:
-            self._ownership.check()  # a newer attempt removes what a superseded one is writing
-            self._discard(order)
+            with contextlib.suppress(OSError):
+                self._ownership.check()  # a superseded one leaves what it is writing to the newer one
+                self._discard(order)
             raise UserError(
                 f"{self._run_dir}: the checkpoint of step {step} could not be written ({error.strerror}); the previous "
                 "one is whole. Make space, or check the file system",
                 code=failure_of(error),
             ) from error
+        # One taken over in this moment must not report it. The manifest stays: the newer attempt may continue from it.
+        self._ownership.check()
         old = self._newest.files() if self._newest else ()
         self._newest = manifest
+        self._own = [*(one for one in self._own if (self._state_dir / one.name).exists()), manifest]
+        with contextlib.suppress(OSError):  # a later save notes it; until then, the listing tells
+            self._ownership.note_saved(manifest.name)
         with contextlib.suppress(OSError):  # an old file that cannot be removed is no fault of the new checkpoint
-            retention.prune(self._run_dir, self._config)
+            retention.prune(self._run_dir, self._config, own=self._own)
             self._keep_fresh()
         written = sum(file.bytes for file in manifest.files() if file not in old)
         return CheckpointInfo(path, step, written, time.monotonic() - started, tuple(lost))
@@ -277,7 +301,9 @@ class CheckpointStore:
                 path = self._replay_dir / f"rows-e{order[0]:04}-{begin:012}-{end:012}-{order[2]:04}.h5"
                 if rows.first_row <= begin:
                     compress = self._config.compression == "blosc-lz4"
-                    file = self._put(path, table_image(rows.read_rows(begin, end), begin, compress, descriptions))
+                    file = self._put(
+                        path, table_image(rows.read_rows(begin, end), begin, compress, descriptions, self._run)
+                    )
                 if rows.first_row > begin:
                     raise _Overwritten(f"the replay buffer's ring came round to row {begin} before it was saved")
                 segments.append(Segment(file.path, file.bytes, file.xxh3_128, begin, end))
@@ -298,7 +324,7 @@ class CheckpointStore:
 
     def _discard(self, order: Order) -> None:
         """Remove what a save that failed has written: on a full disk, the next one needs the space."""
-        for path in (*self._state_dir.iterdir(), *self._replay_dir.iterdir()):
+        for path in listing.paths(self._state_dir, self._replay_dir):
             if save_of(path) == (order[0], order[2]):
                 path.unlink(missing_ok=True)
 
@@ -307,7 +333,7 @@ class CheckpointStore:
         if self._clock() - self._freshened < FRESH_S:
             return
         self._freshened = self._clock()
-        for path in (*self._state_dir.iterdir(), *self._replay_dir.iterdir()):
+        for path in listing.paths(self._state_dir, self._replay_dir):
             if save_of(path):
                 with contextlib.suppress(OSError):  # gone meanwhile, or another user's
                     os.utime(path)

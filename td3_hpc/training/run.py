@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from td3_hpc.checkpoint import Checkpoint, CheckpointStore, has_checkpoint
+from td3_hpc.checkpoint import Checkpoint, CheckpointStore, has_checkpoint, newest_complete_step
 from td3_hpc.checkpoint_names import STATE_DIR
 from td3_hpc.config import CONFIG_FILE, StageConfig, dump_yaml, load_resolved, load_stage, parse_resolved
 from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
@@ -18,6 +18,7 @@ from td3_hpc.record import (
     FORMAT,
     RECORD_FILE,
     AttemptStarted,
+    CheckpointSaved,
     Environment,
     RunFailed,
     RunFinished,
@@ -54,7 +55,6 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
     started, UserError where the run cannot go on.
     """
     config = load_stage(config_path, overrides)
-    _prepare_directory(run_dir, config)
     check_unchanged(run_dir, config)
     if _is_complete(run_dir, config):
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
@@ -62,10 +62,14 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
     choose_device(config)
     read_channels(config.monitors.alerts)  # a mistake in them is told now, not with the first alert
     encoder_named(config.agent.encoder)
+    store = CheckpointStore(run_dir, config.checkpoint)
     with StopFlag() as stop:
-        store = CheckpointStore(run_dir, config.checkpoint)
+        store.check_continuable()  # a run that must not go on is left as it is, to the last byte
+        _refuse_lost(run_dir, store)
+        _prepare_directory(run_dir)
         store.open_for_writing()
         try:
+            store.messages += _differences_of_record(run_dir, store)
             _write_config(run_dir / CONFIG_FILE, config)
             return _attempt(config, run_dir, store, stop)
         finally:
@@ -168,7 +172,7 @@ def _peak_memory_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def _prepare_directory(run_dir: Path, config: StageConfig) -> None:
+def _prepare_directory(run_dir: Path) -> None:
     try:
         (run_dir / "logs").mkdir(parents=True, exist_ok=True)
         (run_dir / "simulators").mkdir(exist_ok=True)
@@ -221,8 +225,37 @@ def _check_whose(checkpoint: Checkpoint, tree: dict[str, Any], config: StageConf
 
 
 def _is_complete(run_dir: Path, config: StageConfig) -> bool:
+    """Whether the record tells of the last step, and its checkpoint is there: what a record says is not enough."""
     finished = read_events(run_dir / RECORD_FILE, RunFinished)
-    return bool(finished) and finished[-1].step >= config.training.total_steps
+    total = config.training.total_steps
+    return bool(finished) and finished[-1].step >= total and (newest_complete_step(run_dir) or 0) >= total
+
+
+def _step_of_record(run_dir: Path) -> int:
+    """Step of the furthest checkpoint that the record tells of; 0 where it tells of none."""
+    saved = [event.at_step for event in read_events(run_dir / RECORD_FILE, CheckpointSaved)]
+    return max([*saved, *(event.step for event in read_events(run_dir / RECORD_FILE, RunFinished))], default=0)
+
+
+def _refuse_lost(run_dir: Path, store: CheckpointStore) -> None:
+    """Refuse to begin anew, and to cut the record for it, where the record tells of checkpoints."""
+    step = _step_of_record(run_dir)
+    if step and store.latest() is None:
+        raise BadInput(
+            f"{run_dir}: {RECORD_FILE} tells of a checkpoint of step {step}, but none is here; bring state/ and "
+            f"replay/ back, or move {RECORD_FILE} away to begin anew"
+        )
+
+
+def _differences_of_record(run_dir: Path, store: CheckpointStore) -> list[str]:
+    """Where the record tells of more than the checkpoints hold, in words; the checkpoints count."""
+    said, newest = _step_of_record(run_dir), store.latest()
+    if newest is None or said <= newest.manifest.step:
+        return []
+    return [
+        f"{RECORD_FILE} tells of a checkpoint of step {said}; the newest whole one is of step {newest.manifest.step}, "
+        "which counts"
+    ]
 
 
 def _note_attempt(

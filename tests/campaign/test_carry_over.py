@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from td3_hpc.campaign.carry_over import carry_over
-from td3_hpc.checkpoint import diff
+from td3_hpc.checkpoint import CheckpointDamaged, diff
 from td3_hpc.errors import BadInput
 from tests.checkpoint.rows import GrowingRows, open_store, tree
 
@@ -66,3 +66,9 @@ def test_nothing_to_continue_from_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match="holds no checkpoint"):
         carry_over(tmp_path / "before", tmp_path / "after")
+
+
+def test_a_verdict_whose_checkpoint_is_not_there_is_not_believed(before: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointDamaged, match="earned at step 9, but its newest checkpoint is of step 4"):
+        carry_over(before, tmp_path / "after", reached=9)
+    assert not (tmp_path / "after").exists()

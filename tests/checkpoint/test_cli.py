@@ -119,7 +119,7 @@ def test_a_directory_without_checkpoints_is_bad_input(tmp_path, command):
     assert len(str(error).splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["inspect", "verify", "diff", "prune"])
+@pytest.mark.parametrize("command", ["inspect", "verify", "diff", "prune", "continue", "set-aside"])
 def test_help_has_an_example(command):
     assert f"td3-hpc checkpoint {command} checkpoints/" in checkpoint(command, "--help")[1]
 

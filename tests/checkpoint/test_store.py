@@ -305,25 +305,28 @@ def test_the_rows_of_a_broken_checkpoint_are_set_aside_not_deleted(tmp_path):
     assert reopen(tmp_path)[1] == []
 
 
-def test_a_superseded_writers_checkpoint_is_never_read(tmp_path, monkeypatch):
+def test_a_superseded_writers_checkpoint_is_set_aside(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     old = open_store(tmp_path)
     old.save(1, tree(1), GrowingRows(10))
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     newer = open_store(tmp_path)
     monkeypatch.setattr(old._ownership, "check", lambda: None)  # as if paused behind it
-    monkeypatch.setattr(store_module.retention, "prune", lambda *_: None)
+    monkeypatch.setattr(store_module.retention, "prune", lambda *_, **__: None)
     old.save(9, tree(9), GrowingRows(90))
-    assert open_checkpoint(tmp_path).manifest.step == 1
-    assert CheckpointStore(tmp_path, CheckpointConfig()).latest().manifest.step == 1
     monkeypatch.undo()
     newer.save(2, tree(2), GrowingRows(20))
     assert open_checkpoint(tmp_path).manifest.step == 2
+    assert newer.latest().manifest.step == 2
     newer.close()
-    assert checkpoint_of(tmp_path, 9) is None, "it is removed"
+    assert checkpoint_of(tmp_path, 9) is not None, "it is nobody's to delete"
     store = open_store(tmp_path)
     assert store.latest().manifest.step == 2
+    assert "s000000009-0002.json is set aside: another attempt had taken the run over" in "\n".join(store.messages)
+    assert "checkpoint-e0001-s000000009-0002.h5" in store.messages[-1]
     store.close()
+    assert same(loaded_rows(reopen(tmp_path)[0])[1], content(0, 20))
+    assert (tmp_path / "state" / "set-aside" / "checkpoint-e0001-s000000009-0002.h5").exists()
 
 
 def test_the_ring_may_come_round_to_small_segments_while_they_are_written_again(tmp_path):
