@@ -18,6 +18,9 @@ LONGEST = 400
 #: Tests that mirror no module, and what they are of.
 OTHER_TESTS = {
     "checkpoint/test_hostile_files.py": "every reader of files, given damaged ones",
+    "checkpoint/test_mangled.py": "directories that somebody or something has mangled",
+    "checkpoint/test_model.py": "the room against a model of it",
+    "checkpoint/test_model_faults.py": "faults planted in the room, which the model finds",
     "checkpoint/test_processes.py": "writers of several processes in one directory",
     "config/test_simulators.py": "rules between keys of several sections",
     "drills/test_drills.py": "every drill, run",
@@ -36,6 +39,7 @@ OTHER_TESTS = {
     "test_structure.py": "the package's structure",
     "training/test_checkpoint_contents.py": "whole runs: what their checkpoints hold",
     "training/test_full_disk.py": "whole runs on a full disk",
+    "training/test_lost_checkpoints.py": "whole runs whose checkpoints are gone",
     "training/test_old_runs.py": "whole runs of earlier and later versions",
     "training/test_resume.py": "whole runs, continued",
     "training/test_secrets.py": "whole runs: where secrets must not be",

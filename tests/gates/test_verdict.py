@@ -14,6 +14,7 @@ from td3_hpc.gates.history import read_history
 from td3_hpc.gates.verdict import final_verdict, judge, read_verdict, write_verdict
 from td3_hpc.record import AttemptStarted
 from td3_hpc.report.run_report import write_report
+from tests.checkpoint.rows import GrowingRows, open_store, tree
 
 
 def test_what_is_written_is_read_back(healthy_run):
@@ -135,6 +136,9 @@ def test_the_reason_names_cause_and_other_failures(kept_run):
 def test_a_finished_run_exits_as_its_verdict_says(kept_run):
     """`td3-hpc train` on a run that is done does nothing, and exits the same."""
     run = kept_run("diverging")
+    store = open_store(run)
+    store.save(40, tree(40), GrowingRows())
+    store.close()
     command = [sys.executable, "-m", "td3_hpc", "train", str(run / "config.yaml"), "--run-dir", str(run)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 3, done.stdout + done.stderr

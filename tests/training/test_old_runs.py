@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import td3_hpc
-from td3_hpc.checkpoint import diff, open_checkpoint
+from td3_hpc.checkpoint import diff, manifest, open_checkpoint
 from td3_hpc.checkpoint.hdf5_file import checksum, tree_image, write_file
 from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.config import read_yaml
@@ -146,7 +146,8 @@ def test_a_run_of_a_later_version_is_refused(make_run, what):
     stop_at(run, 5)
     if what == "checkpoint":
         rewrite_manifest(run, lambda body: body.update(format=99))
-        refused(run, "has checkpoint format 99, and this version of td3-hpc knows formats up to 1; use the version")
+        known = f"has checkpoint format 99, and this version of td3-hpc knows formats up to {manifest.FORMAT}; use the"
+        refused(run, known)
         return
     path = run.directory / "config.yaml"
     path.write_text(path.read_text().replace(f"format: {FORMAT}\n", "format: 99\nagent_of_the_future: 1\n"))
