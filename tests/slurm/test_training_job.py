@@ -155,8 +155,9 @@ def set_time_limit(training: Training, minutes: int) -> None:
 def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends_with_the_same_bytes(
     make: Callable[..., Training], uninterrupted: Callable[[int], Path]
 ) -> None:
-    reference = uninterrupted(600)
-    training = make("run", interruptible(600))
+    steps = 2000  # the old process must not reach the end before Slurm gives its node up and another one resumes
+    reference = uninterrupted(steps)
+    training = make("run", interruptible(steps))
     training.submit()
     training.wait_for(lambda: training.step() >= 20)
     lost = training.node
@@ -172,8 +173,8 @@ def test_a_lost_nodes_run_goes_on_elsewhere_while_the_old_process_lives_and_ends
         assert training.trainers() == 1, "the old process, which the lost node's Slurm can no longer end, is gone"
         training.wait_for(lambda: len(training.events("attempt")) == 2, 120)
         assert training.node != lost
-        assert 0 < training.events("attempt")[1]["resumed_from"] < 600
-        training.finish(240)
+        assert 0 < training.events("attempt")[1]["resumed_from"] < steps
+        training.finish(600)
     finally:
         for client in cut_off:
             client.resume()
