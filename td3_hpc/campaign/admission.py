@@ -1,10 +1,9 @@
 """May a run start? Read from the verdicts of the stages before it, whatever Slurm says of their jobs."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from td3_hpc.campaign.carry_over import carry_over
 from td3_hpc.campaign.directory import CampaignDirectory, place_of
@@ -14,7 +13,8 @@ from td3_hpc.code import file_digest
 from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved
 from td3_hpc.config.changes import changes
 from td3_hpc.errors import BadInput
-from td3_hpc.gates.verdict import SUBMISSION_FILE, VERDICT_FILE, Verdict, read_verdict
+from td3_hpc.gates.verdict import VERDICT_FILE, Verdict, read_verdict
+from td3_hpc.submission_notes import read_notes
 
 #: Reasons of the host's, in words, why a run's jobs are not submitted any more.
 GAVE_UP_FILE = "submission/gave_up"
@@ -156,15 +156,6 @@ def admit(run: Path) -> Admission:
         if step is not None:
             return Admission("go", f"{admission.reason}; continues from its checkpoint of step {step}")
     return admission
-
-
-def read_notes(run: Path) -> dict[str, Any]:
-    """What was noted when a run was submitted; empty where it never was."""
-    try:
-        notes: dict[str, Any] = json.loads((run / SUBMISSION_FILE).read_bytes())
-    except FileNotFoundError:
-        return {}
-    return notes
 
 
 def _earned_on(config: StageConfig, run: Path, config_sha256: str) -> bool:

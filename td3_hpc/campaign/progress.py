@@ -41,7 +41,7 @@ class Progress:
     alerts: tuple[str, ...]
     """Names of the alerts that are on."""
     note: str
-    """Why it failed or what its verdict says; empty otherwise."""
+    """Why it failed, what its verdict says, or that its checkpoints do not reach as far; empty otherwise."""
 
     def as_fields(self) -> dict[str, Any]:
         """For --json."""
@@ -62,7 +62,7 @@ def read_progress(run_dir: Path, now: float | None = None) -> Progress:
     state, note = _state(run_dir, events)
     speed = _speed(events)
     total = config.training.total_steps if config else None
-    checkpoints = manifest_paths(run_dir)
+    checkpoints, checkpoint_step = manifest_paths(run_dir), newest_step(run_dir)
     return Progress(
         run_dir=run_dir,
         stage=config.name if config else run_dir.name,
@@ -73,10 +73,10 @@ def read_progress(run_dir: Path, now: float | None = None) -> Progress:
         attempts=_attempts(run_dir, events),
         steps_per_second=speed,
         seconds_left=(total - step) / speed if total and speed and state == "started" else None,
-        checkpoint_step=newest_step(run_dir),
+        checkpoint_step=checkpoint_step,
         checkpoint_age_s=max(0.0, now - checkpoints[0].stat().st_mtime) if checkpoints else None,
         alerts=_alerts(events),
-        note=note or unreadable,
+        note="; ".join(filter(None, (note or unreadable, _falls_short(state, step, checkpoint_step)))),
     )
 
 
@@ -94,6 +94,13 @@ def _state(run_dir: Path, events: list[Event]) -> tuple[str, str]:
         return "started", ""
     reason = last.reason.splitlines() if isinstance(last, RunFailed) else []
     return last.kind, reason[0] if reason else ""
+
+
+def _falls_short(state: str, step: int, checkpoint_step: int) -> str:
+    """Where a run counts as done and its checkpoints, which count, say otherwise; those of a done run may be gone."""
+    if state not in ("finished", "GO", "NO-GO") or not 0 < checkpoint_step < step:
+        return ""
+    return f"its newest checkpoint is of step {checkpoint_step}, from which `train` goes on"
 
 
 def _speed(events: list[Event]) -> float | None:

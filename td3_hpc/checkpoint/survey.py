@@ -19,15 +19,17 @@ from td3_hpc.checkpoint_names import order_of, save_of
 class Verified:
     """What verification found, remembered: a checkpoint may be gigabytes."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, checksums: bool = True) -> None:
+        """Without `checksums`, a file of the right size counts as whole."""
         self._run_dir = run_dir
+        self._checksums = checksums
         self._faults: dict[bytes, list[str]] = {}
 
     def faults(self, manifest: Manifest) -> list[str]:
         """What is wrong with the files of a checkpoint; empty: it is whole."""
         key = manifest.to_json()
         if key not in self._faults:
-            self._faults[key] = list(problems(self._run_dir, manifest))
+            self._faults[key] = list(problems(self._run_dir, manifest, self._checksums))
         return self._faults[key]
 
     def newest(self, manifests: Iterable[Manifest]) -> Manifest | None:

@@ -1,12 +1,10 @@
 """A stage's last act: GO or NO-GO, in a file of the run directory, bound to what it was earned on."""
 
-import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,10 +16,10 @@ from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.gates import GateResult, judge_gates
 from td3_hpc.gates.history import RunHistory, read_history
 from td3_hpc.record import AttemptStarted
+from td3_hpc.submission_notes import read_notes
 
 VERDICT_FILE = "verdict.json"
 GATES_FILE = "gates.yaml"
-SUBMISSION_FILE = "submission/submission.json"
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ def _reason(history: RunHistory, results: list[GateResult], missed: list[GateRes
 
 
 def _bound_to(history: RunHistory) -> BoundTo:
-    config, notes = history.config, _submission(history.run_dir)
+    config, notes = history.config, read_notes(history.run_dir)
     image = notes.get("image") or {}
     return BoundTo(
         simulator=SimulatorIdentity(config.simulator.kind, config.simulator.version),
@@ -187,17 +185,3 @@ def _code_of_attempts(history: RunHistory) -> str | None:
 
 def _config_digest(run_dir: Path) -> str:
     return file_digest(run_dir / CONFIG_FILE)
-
-
-def _submission(run_dir: Path) -> Mapping[str, Any]:
-    """What was noted at submission; empty where the run was not submitted."""
-    path = run_dir / SUBMISSION_FILE
-    try:
-        notes = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: damaged ({error}); submit the stage again") from None
-    if not isinstance(notes, dict):
-        raise BadInput(f"{path}: damaged (no mapping); submit the stage again")
-    return notes

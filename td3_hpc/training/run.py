@@ -65,7 +65,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
     store = CheckpointStore(run_dir, config.checkpoint)
     with StopFlag() as stop:
         store.check_continuable()  # a run that must not go on is left as it is, to the last byte
-        _refuse_lost(run_dir, store)
+        refuse_lost(run_dir, store.latest() is not None)
         _prepare_directory(run_dir)
         store.open_for_writing()
         try:
@@ -237,10 +237,10 @@ def _step_of_record(run_dir: Path) -> int:
     return max([*saved, *(event.step for event in read_events(run_dir / RECORD_FILE, RunFinished))], default=0)
 
 
-def _refuse_lost(run_dir: Path, store: CheckpointStore) -> None:
-    """Refuse to begin anew, and to cut the record for it, where the record tells of checkpoints."""
+def refuse_lost(run_dir: Path, has_whole_one: bool) -> None:
+    """Refuse to begin anew, and to cut the record for it, where the record tells of checkpoints. Raises BadInput."""
     step = _step_of_record(run_dir)
-    if step and store.latest() is None:
+    if step and not has_whole_one:
         raise BadInput(
             f"{run_dir}: {RECORD_FILE} tells of a checkpoint of step {step}, but none is here; bring state/ and "
             f"replay/ back, or move {RECORD_FILE} away to begin anew"

@@ -13,7 +13,8 @@ from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.code import file_digest
 from td3_hpc.config import dump_yaml
 from td3_hpc.errors import BadInput
-from td3_hpc.gates.verdict import SUBMISSION_FILE, VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
+from td3_hpc.gates.verdict import VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
+from td3_hpc.submission_notes import SUBMISSION_FILE
 from tests.campaign_stand_in import write_campaign
 
 CODE, IMAGE = "c" * 64, "d" * 64

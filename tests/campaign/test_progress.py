@@ -58,6 +58,20 @@ def test_the_newest_checkpoint_and_its_age(tmp_path: Path) -> None:
     assert progress.checkpoint_step == 30, "the one that a resume takes: of the newest attempt"
 
 
+def test_a_finished_run_whose_checkpoints_do_not_reach_as_far_says_so(tmp_path: Path) -> None:
+    run = make_run(tmp_path, event("attempt", 0, 0.0, epoch=1), interval(1, 100, 9.0), event("finished", 100, 10.0))
+    (run / "state" / "checkpoint-e0001-s000000100-0002.json").touch()
+    assert read_progress(run).note == ""
+
+    (run / "state" / "checkpoint-e0001-s000000100-0002.json").rename(
+        run / "state" / "checkpoint-e0001-s000000050-0001.json"
+    )
+
+    progress = read_progress(run)
+    assert progress.state == "finished"
+    assert progress.note == "its newest checkpoint is of step 50, from which `train` goes on"
+
+
 def test_alerts_that_are_on(tmp_path: Path) -> None:
     run = make_run(
         tmp_path,

@@ -82,7 +82,7 @@ class TrialCampaign:
         return [verdict.verdict if verdict else None for verdict in found]
 
     def outcome(self, stage: str, seed: int = 1) -> str:
-        return (self.run(stage, seed) / "submission" / "outcome").read_text().strip()
+        return (self.run(stage, seed) / "submission" / "outcome").read_text().split()[0]
 
     def starts(self, stage: str, seed: int = 1) -> int:
         return len(events(self.run(stage, seed), "attempt"))

@@ -48,6 +48,10 @@ class StageJob:
         """Everything that the job has written."""
         return "".join(path.read_text() for path in sorted((self.run / "logs").glob("slurm-*")))
 
+    def outcome(self) -> str:
+        """The exit status that the newest attempt noted; empty before it has."""
+        return _text(self.run / "submission" / "outcome").partition("\n")[0]
+
     def hurry(self) -> None:
         """Let a requeued job start in 2 s: sooner than Slurm would, no sooner than the node forgets its last start."""
         wait_until(lambda: self.slurm.job(self.job)["JobState"] == "PENDING", 40, self.log)

@@ -85,7 +85,7 @@ def test_a_job_runs_its_stage_in_the_container_and_nothing_of_the_users_environm
     assert environment["SLURM_JOB_ID"] == stage.job
     assert environment["PYTHONPATH"] == f"{stage.run}/submission/code"
     assert not {"PYTHONSTARTUP", "SLURM_CONF", "VIRTUAL_ENV"} & environment.keys()
-    assert (stage.run / "submission" / "outcome").read_text() == "0\n"
+    assert stage.outcome() == "0"
 
 
 @BOTH_ROUTES
@@ -411,7 +411,7 @@ def test_a_lost_nodes_job_goes_on_elsewhere_from_its_last_checkpoint(stage: Stag
         stage.wait_for_starts(2, timeout_s=90)
         assert stage.slurm.job(stage.job)["NodeList"] != lost
         assert stage.events("started")[1]["step"] >= 5
-        assert (stage.run / "submission" / "outcome").read_text() == "75\n", "the lost attempt counts as the run's end"
+        assert stage.outcome() == "75", "the lost attempt counts as the run's end"
         stage.slurm.wait_for_state(stage.job, "COMPLETED", timeout_s=120)
     finally:
         assert stage.slurm.manage("start-node", number).returncode == 0

@@ -55,9 +55,8 @@ class Training(StageJob):
 
     def finish(self, timeout_s: float = 180) -> None:
         """Wait until the job has ended because all steps are done, whatever the verdict on them."""
-        outcome = self.run / "submission" / "outcome"
         self.wait_for(lambda: self.slurm.job(self.job)["JobState"] in ("COMPLETED", "FAILED"), timeout_s)
-        assert outcome.read_text().strip() in ("0", "3"), self.log()
+        assert self.outcome() in ("0", "3"), self.log()
         assert [event["step"] for event in self.events("finished")] == [self.total_steps]
         newest = max((self.run / "state").glob("epoch-*.json"))
         assert json.loads(newest.read_text())["released"], f"{newest} still holds the run"

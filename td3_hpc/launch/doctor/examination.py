@@ -20,7 +20,7 @@ from td3_hpc.launch.doctor.probe import SIGNALS
 from td3_hpc.launch.doctor.result import DoctorResult, Restart, result_path, write_result
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.submission import Submission, submit_stage
-from td3_hpc.launch.jobs.submission import read_notes as read_submission
+from td3_hpc.submission_notes import read_notes as read_submission
 
 PROGRAM = "td3_hpc.launch.doctor.probe"
 WALLTIME_MINUTES = 30

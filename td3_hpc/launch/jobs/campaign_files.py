@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from td3_hpc import __version__
-from td3_hpc.campaign.admission import GAVE_UP_FILE, read_notes
+from td3_hpc.campaign.admission import GAVE_UP_FILE
 from td3_hpc.campaign.directory import CAMPAIGN_FILE, CampaignDirectory
 from td3_hpc.campaign.plan import Campaign
 from td3_hpc.checkpoint_names import furthest_step
@@ -18,9 +18,10 @@ from td3_hpc.config import dump_yaml
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput
-from td3_hpc.gates.verdict import GATES_FILE, SUBMISSION_FILE
+from td3_hpc.gates.verdict import GATES_FILE
 from td3_hpc.launch.jobs.freeze import FrozenImage, freeze_code, freeze_image
 from td3_hpc.launch.jobs.script import render
+from td3_hpc.submission_notes import SUBMISSION_FILE, read_notes
 
 #: The jobs of a run, a line for each time it was queued: its newest step then (- where a job has put itself behind an
 #: unfinished stage), and the ids.

@@ -17,6 +17,7 @@ from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.foreground import run_script
 from td3_hpc.launch.jobs.freeze import FrozenImage, freeze_code, freeze_image
 from td3_hpc.launch.jobs.script import TRAINING, render
+from td3_hpc.submission_notes import SUBMISSION_FILE, read_notes
 
 Route = Literal["sbatch", "submitit", "hand"]
 """Who queues the script: we by either, or the user."""
@@ -177,20 +178,7 @@ def _freeze(
 
 
 def _note(run_dir: Path, items: dict[str, Any]) -> None:
-    replace_file(_notes(run_dir), json.dumps({**read_notes(run_dir), **items}, indent=1).encode())
-
-
-def _notes(run_dir: Path) -> Path:
-    return run_dir / "submission" / "submission.json"
-
-
-def read_notes(run_dir: Path) -> dict[str, Any]:
-    """What was noted when the run in a directory was submitted; empty where it never was."""
-    try:
-        notes: dict[str, Any] = json.loads(_notes(run_dir).read_text())
-    except FileNotFoundError:
-        return {}
-    return notes
+    replace_file(run_dir / SUBMISSION_FILE, json.dumps({**read_notes(run_dir), **items}, indent=1).encode())
 
 
 def _refuse_second_job(run_dir: Path) -> None:

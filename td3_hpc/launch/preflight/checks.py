@@ -28,6 +28,7 @@ EVERYWHERE: Checks = {
     "run directory": run_directory.check_writable,
     "run": run_directory.check_not_taken,
     "run's configuration": run_directory.check_same_run,
+    "run's checkpoints": run_directory.check_checkpoints,
     "memory": memory.check_memory,
     "disk space": disk.check_disk,
     "inodes": disk.check_inodes,

@@ -7,9 +7,9 @@ from td3_hpc.checkpoint_names import STATE_DIR
 from td3_hpc.config import CONFIG_FILE
 from td3_hpc.errors import UserError
 from td3_hpc.launch.jobs import slurm
-from td3_hpc.launch.jobs.submission import read_notes
 from td3_hpc.launch.preflight.finding import Mistake
 from td3_hpc.launch.preflight.plan import Plan, existing_parent
+from td3_hpc.submission_notes import read_notes
 
 
 def check_writable(plan: Plan) -> str:
@@ -39,6 +39,24 @@ def check_not_taken(plan: Plan) -> str:
         except UserError as error:
             raise Mistake(str(error), "") from None
     return "no job or process works on it"
+
+
+def check_checkpoints(plan: Plan) -> str:
+    """A run goes on from what is there, or begins; nothing is there that its user must decide about.
+
+    The files' sizes are compared, not their checksums: a long run's replay buffer would keep a login node busy.
+    """
+    from td3_hpc.checkpoint.survey import Verified, survey  # loads HDF5
+    from td3_hpc.training.run import refuse_lost  # loads PyTorch
+
+    try:
+        found = survey(plan.run_dir, Verified(plan.run_dir, checksums=False))
+        refuse_lost(plan.run_dir, found.newest is not None)
+    except UserError as error:
+        raise Mistake(str(error), "") from None
+    except OSError as error:
+        raise Mistake(f"{plan.run_dir}: cannot be read ({(error.strerror or '').lower()})", "") from None
+    return f"continues from step {found.newest.step}" if found.newest else "none yet"
 
 
 def check_same_run(plan: Plan) -> str:

@@ -143,3 +143,26 @@ def test_the_job_reads_the_containers_secrets_on_its_node(tmp_path: Path, mode: 
     else:
         assert status == 2
         assert "is not on this node with mode 0600" in output
+
+
+@pytest.mark.parametrize(("step", "goes_on"), [(1000, False), (600, True)])
+def test_a_chain_goes_on_where_the_checkpoints_do_not_reach_as_far_as_the_noted_end(
+    tmp_path: Path, step: int, goes_on: bool
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / f"checkpoint-e0001-s{step:09}-0001.json").touch()
+    (tmp_path / "outcome").write_text("3\n1000\n")
+    text = script(requeue="chain")
+    function, case = text.index("newest_step() {"), text.index("case $(head")
+    parts = [
+        text[function : text.index("\n}\n", function) + 3],
+        text[case : text.index("esac\n", case)] + "esac",
+        "echo goes on",
+    ]
+    program = "\n".join(["set -u", f"run={tmp_path}", "outcome=$run/outcome", 'say() { echo "$*"; }', *parts])
+
+    result = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
+
+    assert ("newest checkpoint is of step 600, which counts" in result.stdout) == goes_on, result.stdout + result.stderr
+    assert result.stdout.endswith("goes on\n" if goes_on else "the stage ended already\n")
+    assert result.returncode == (0 if goes_on else 3)

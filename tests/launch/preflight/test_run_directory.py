@@ -11,7 +11,13 @@ from td3_hpc.checkpoint import CheckpointStore
 from td3_hpc.config import dump_yaml
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.preflight.finding import Mistake
-from td3_hpc.launch.preflight.run_directory import check_not_taken, check_same_run, check_writable
+from td3_hpc.launch.preflight.run_directory import (
+    check_checkpoints,
+    check_not_taken,
+    check_same_run,
+    check_writable,
+)
+from tests.checkpoint.rows import GrowingRows, tree
 from tests.launch.preflight.plans import plan, stage
 
 
@@ -64,3 +70,36 @@ def test_a_run_of_another_configuration_is_refused_by_the_key(tmp_path: Path) ->
     assert check_same_run(plan(run)) == "continues the run that is there"
     with pytest.raises(BadInput, match=r"holds a run of another configuration: seed \(1 -> 2\)"):
         check_same_run(plan(run, "seed=2"))
+
+
+def save(run: Path, step: int) -> None:
+    """A checkpoint, by an attempt of its own."""
+    store = CheckpointStore(run, stage().checkpoint)
+    store.open_for_writing()
+    store.save(step, tree(step), GrowingRows(10 * step))
+    store.close()
+
+
+def test_checkpoints_that_need_their_users_decision_are_told_before_anything_is_queued(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert check_checkpoints(plan(run)) == "none yet"
+    save(run, 5)
+    assert check_checkpoints(plan(run)) == "continues from step 5"
+
+    for path in (run / "state").glob("checkpoint-*"):
+        path.rename(tmp_path / path.name)
+
+    with pytest.raises(Mistake, match=r"no checkpoint is here, but epoch-0001\.json tells of checkpoint-e0001-s0"):
+        check_checkpoints(plan(run))
+
+
+def test_a_record_without_its_checkpoints_is_told_before_anything_is_queued(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "record.jsonl").write_text(
+        '{"event": "finished", "step": 9, "time": 1.0, "updates": 1, "actor_updates": 0, "episodes": 1, '
+        '"evaluations": 0, "replay_rows": 9, "memory_peak_mib": 1}\n'
+    )
+
+    with pytest.raises(Mistake, match=r"record\.jsonl tells of a checkpoint of step 9, but none is here"):
+        check_checkpoints(plan(run))
