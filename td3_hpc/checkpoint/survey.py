@@ -5,6 +5,7 @@ never begins anew where there is a whole checkpoint, or a sign that there was on
 Nothing here writes.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +114,7 @@ def _find_newest(found: Survey, own: list[Manifest], verified: Verified) -> None
         if not faults and isinstance(entry, Manifest):
             found.newest = entry
             break
+        _refuse_forbidden(contents, entry)
         found.broken.append(path)
         reasons.append(f"checkpoint {path.name} is set aside: {'; '.join(faults)}")
     if found.broken and found.newest is None:
@@ -121,6 +123,17 @@ def _find_newest(found: Survey, own: list[Manifest], verified: Verified) -> None
             "move the run directory away to start anew"
         )
     found.messages += reasons
+
+
+def _refuse_forbidden(contents: Contents, entry: Manifest | Path) -> None:
+    """A checkpoint that this user may not read can be whole: it is not set aside."""
+    files = [entry] if isinstance(entry, Path) else [contents.run_dir / file.path for file in entry.files()]
+    for path in files:
+        if path.exists() and not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise NotContinued(
+                f"{path}: this user may not read it, so it cannot be told whether the checkpoint is whole; let the "
+                "file's owner make it readable (chmod), or give another --run-dir"
+            )
 
 
 def _refuse_renamed(found: Survey, verified: Verified) -> None:

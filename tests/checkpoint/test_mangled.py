@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,8 @@ def digest(directory: Path) -> str:
     found = hashlib.sha256()
     for path in sorted(directory.rglob("*")):
         found.update(f"{path} {path.lstat().st_mode} {path.lstat().st_mtime_ns}".encode())
-        found.update(path.read_bytes() if path.is_file() else b"")
+        if path.is_file() and os.access(path, os.R_OK, effective_ids=True):
+            found.update(path.read_bytes())
     return found.hexdigest()
 
 
@@ -264,6 +267,61 @@ def test_a_read_only_one_and_one_without_inodes(run: Path, tmp_path: Path, optio
         assert reopen_without_writing(disk / "run") == NEWEST
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.fixture
+def shared_run(run: Path) -> Iterator[Path]:
+    """The same in a folder that other users can reach."""
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        yield Path(shutil.copytree(run, Path(folder) / "run"))
+
+
+@contextlib.contextmanager
+def another_user() -> Iterator[None]:
+    """What is done within is done as a user to whom none of the files belong."""
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_another_users_run_that_may_only_be_read_is_refused_in_one_line(shared_run: Path) -> None:
+    with another_user():
+        assert "Permission denied" in refusal(shared_run)
+        assert reopen_without_writing(shared_run) == NEWEST
+
+
+def test_another_users_run_in_a_writable_folder_is_continued(shared_run: Path) -> None:
+    for folder in (shared_run, shared_run / "state", shared_run / "replay"):
+        folder.chmod(0o777)
+    with another_user():
+        store = open_store(shared_run)
+        assert store.latest().manifest.name == NEWEST
+        store.save(4, tree(4), GrowingRows(40))
+        store.close()
+
+    checkpoint, _ = reopen(shared_run)
+    assert checkpoint.manifest.step == 4
+    assert same(loaded_rows(checkpoint)[1], content(0, 40))
+
+
+@pytest.mark.parametrize("suffix", [".json", ".h5"])
+def test_a_checkpoint_that_another_user_keeps_to_himself_is_not_taken_for_a_damaged_one(
+    shared_run: Path, suffix: str
+) -> None:
+    for folder in (shared_run, shared_run / "state", shared_run / "replay"):
+        folder.chmod(0o777)
+    secret = shared_run / "state" / NEWEST.replace(".json", suffix)
+    secret.chmod(0o600)
+
+    with another_user():
+        assert f"{secret}: this user may not read it" in refusal(shared_run)
+    checkpoint, _ = reopen(shared_run)
+    assert checkpoint.manifest.name == NEWEST
 
 
 def test_set_aside_is_brought_back_and_removed_only_on_request(run: Path) -> None:
