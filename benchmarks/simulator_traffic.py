@@ -21,7 +21,7 @@ _WAIT_S = 20.0
 
 @contextlib.contextmanager
 def running(*command: str) -> Iterator[tuple[int, int]]:
-    """A server, `python -m` these words, with ports of its own; gives its process id and first port once it is ready."""
+    """A server, `python -m` these words, with ports of its own; gives its process id and first port when ready."""
     with contextlib.closing(reserve(0)) as block:
         words = [sys.executable, "-m", *command, "--port", str(block.first), "--town", TOWN]
         with subprocess.Popen(words, stdout=subprocess.PIPE) as server:
