@@ -159,7 +159,7 @@ class Town:
         return self._speed_limits(road_id, lane_id, s)
 
     def edge_objects_near(self, x: float, y: float, radius: float) -> list[EdgeObject]:
-        """The edge objects that a circle around a point may touch, metres; `radius` at most 20."""
+        """The edge objects that a circle around a point may touch, metres; `radius` at most 8."""
         here = self._edges.get((math.floor(x / _CELL), math.floor(y / _CELL)), ())
         return [thing for thing, reach in here if math.dist((x, y), thing.box.centre[:2]) <= radius + reach]
 
@@ -177,8 +177,8 @@ class Facts(NamedTuple):
     """Of road id, lane id and s, km/h."""
 
 
-_CELL = 40.0  # m
-_MARGIN = 20.0  # How far from a cell's border an object may be and still be found from within it, m.
+_CELL = 8.0  # m
+_MARGIN = 8.0  # How far from a cell's border an object may be and still be found from within it, m.
 
 
 def _index(objects: tuple[EdgeObject, ...]) -> dict[tuple[int, int], list[tuple[EdgeObject, float]]]:

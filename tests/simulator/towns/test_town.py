@@ -56,7 +56,7 @@ def test_where_roads_cross_above_each_other_the_nearest_in_height_counts():
 def test_near_objects_are_those_that_a_search_of_all_finds():
     town = load_town("Hamlet", None)
     for pose in town.spawn_points[::7]:
-        for radius in (2.0, 8.0, 19.0):
+        for radius in (2.0, 5.0, 8.0):
             found = town.edge_objects_near(pose.x, pose.y, radius)
             expected = [
                 thing
