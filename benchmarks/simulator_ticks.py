@@ -1,84 +1,87 @@
-"""Ticks per second of the embedded simulator through the unmodified client: an 84 x 84 camera, ten moving vehicles."""
+"""The embedded simulator through the unmodified client, with 10, 30 and 100 moving vehicles and an 84 x 84 camera.
+
+Ticks per second beside those of a stand-in that only sends recorded answers (the floor: the client, its Traffic
+Manager and the sockets), and the processor time of server and client a tick.
+"""
 
 import contextlib
-import queue
-import random
+import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
-import carla
+import psutil
 
-from td3_hpc.driving.traffic_manager_wait import ParkedWait, thread_ids
-from td3_hpc.spaces import FRAME_SHAPE
-from td3_hpc.supervision.ports import reserve
+from benchmarks.simulator_traffic import Traffic, running
 
-TOWN, VEHICLES, WARM_UP, ROUNDS, TICKS = "Brookfield", 10, 200, 5, 600
+VEHICLES, WARM_UP, ROUNDS = (10, 30, 100), 100, 15
+TICKS = {10: 100, 30: 40, 100: 30}
 PROMISED = 300
+"""Ticks per second with the fewest vehicles."""
+
+
+class Round(NamedTuple):
+    """One round, by tick."""
+
+    seconds: float
+    server_ms: float
+    """Processor time."""
+    client_ms: float
 
 
 def main() -> None:
-    """Print the median and the slowest of a few rounds."""
-    with contextlib.closing(reserve(0)) as block:
-        command = [sys.executable, "-m", "td3_hpc.simulator", "--port", str(block.first), "--town", TOWN]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE)
-        try:
-            assert server.stdout is not None
-            server.stdout.readline()
-            rates = _drive(block.first)
-        finally:
-            server.terminate()
-            server.wait()
-    print(
-        f"  {TOWN}, {VEHICLES} vehicles of the Traffic Manager, one 84 x 84 picture every tick: "
-        f"{statistics.median(rates):.0f} ticks/s (slowest of {ROUNDS} rounds {min(rates):.0f}, promised {PROMISED})"
-    )
+    """Print the medians of each."""
+    for vehicles in VEHICLES:
+        with tempfile.TemporaryDirectory() as folder:
+            record = Path(folder) / "record"
+            with running("benchmarks.recording_server", "--to", str(record)) as (pid, port):
+                _client(pid, port, vehicles)
+            replaying = ("benchmarks.replaying_server", "--record", str(record), "--recorded-port", str(port))
+            with running(*replaying) as (pid, port):
+                floor = _client(pid, port, vehicles)
+            with running("td3_hpc.simulator") as (pid, port):
+                found = _client(pid, port, vehicles)
+        rates = [1.0 / each.seconds for each in found]
+        print(
+            f"  {vehicles} vehicles: {statistics.median(rates):.0f} ticks/s (slowest of {ROUNDS} rounds "
+            f"{min(rates):.0f}{f', promised {PROMISED}' if vehicles == VEHICLES[0] else ''}), "
+            f"floor {statistics.median(1.0 / each.seconds for each in floor):.0f}; processor time a tick: "
+            f"server {statistics.median(each.server_ms for each in found):.2f} ms, "
+            f"client {statistics.median(each.client_ms for each in found):.2f} ms "
+            f"(against the stand-in {statistics.median(each.client_ms for each in floor):.2f} ms)",
+            flush=True,
+        )
 
 
-def _drive(port: int) -> list[float]:
-    """Ticks per second of each round; every tick waits for its own picture."""
-    client = carla.Client("127.0.0.1", port)
-    client.set_timeout(20.0)
-    world = client.get_world()
-    before = thread_ids()
-    manager = client.get_trafficmanager(port + 2)
-    manager.set_synchronous_mode(True)
-    parked = ParkedWait(before)
-    parked.wait(10.0)
-    world.tick()
-    manager.set_random_device_seed(1)
-    points = world.get_map().get_spawn_points()
-    random.Random(1).shuffle(points)
-    library = world.get_blueprint_library()
-    vehicles = [world.spawn_actor(library.find("vehicle.tesla.model3"), point) for point in points[:VEHICLES]]
-    blueprint = library.find("sensor.camera.rgb")
-    for name in ("image_size_x", "image_size_y"):
-        blueprint.set_attribute(name, str(FRAME_SHAPE[0]))
-    camera = world.spawn_actor(blueprint, carla.Transform(carla.Location(x=1.5, z=2.4)), attach_to=vehicles[0])
-    pictures: queue.SimpleQueue[carla.Image] = queue.SimpleQueue()
-    camera.listen(pictures.put)
-    parked.wait(10.0)
-    world.tick()
-    pictures.get(timeout=10)
-    for vehicle in vehicles:
-        vehicle.set_autopilot(True, port + 2)
-
-    def tick() -> None:
-        parked.wait(10.0)
-        frame = world.tick()
-        assert pictures.get(timeout=10).frame == frame
-
-    rates = [_rate(tick, count) for count in (WARM_UP, *[TICKS] * ROUNDS)][1:]
-    camera.stop()
-    parked.wait(10.0)
-    manager.shut_down()
-    return rates
+def _client(pid: int, port: int, vehicles: int) -> list[Round]:
+    """Rounds of a client in a process of its own."""
+    program = f"from benchmarks.simulator_ticks import drive; drive({pid}, {port}, {vehicles})"
+    told = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return [Round(*each) for each in json.loads(told.splitlines()[-1])]
 
 
-def _rate(tick: Callable[[], None], count: int) -> float:
-    began = time.perf_counter()
-    for _ in range(count):
-        tick()
-    return count / (time.perf_counter() - began)
+def drive(pid: int, port: int, vehicles: int) -> None:
+    """The client's part: prints its rounds as JSON."""
+    traffic, ticks = Traffic(port, vehicles), TICKS[vehicles]
+    server, client = psutil.Process(pid), psutil.Process()
+    rounds = []
+    for count in (WARM_UP, *[ticks] * ROUNDS):
+        before, began = (_cpu_s(server), _cpu_s(client)), time.perf_counter()
+        for _ in range(count):
+            traffic.tick()
+        seconds = (time.perf_counter() - began) / count
+        used = [(_cpu_s(process) - start) / count * 1e3 for process, start in zip((server, client), before)]
+        rounds.append(Round(seconds, *used))
+    print(json.dumps(rounds[1:]), flush=True)
+    with contextlib.suppress(OSError):
+        os._exit(0)  # the stand-in has no answer to the client's farewell
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)

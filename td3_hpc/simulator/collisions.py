@@ -89,19 +89,16 @@ def overlaps(box: OrientedBox, solid: Sequence[Actor]) -> bool:
 
 def _near_pairs(solid: Sequence[Actor]) -> Iterator[tuple[Actor, Actor]]:
     """Pairs whose surrounding circles touch, swept along x."""
-    spans = sorted((actor.pose.x - _radius(actor), actor.id, actor) for actor in solid)
-    for index, (_, _, first) in enumerate(spans):
-        radius = _radius(first)
-        end = first.pose.x + radius
-        for start, _, second in spans[index + 1 :]:
+    reaches = [(actor, actor.extent[0] + actor.extent[1]) for actor in solid]
+    spans = sorted([(actor.pose.x - reach, actor.id, reach, actor) for actor, reach in reaches])
+    for index, (_, _, reach, first) in enumerate(spans, 1):
+        end = first.pose.x + reach
+        for number in range(index, len(spans)):
+            start, _, other_reach, second = spans[number]
             if start > end:
                 break
-            if abs(first.pose.y - second.pose.y) <= radius + _radius(second):
+            if abs(first.pose.y - second.pose.y) <= reach + other_reach:  # a pair before may have moved them
                 yield (first, second) if first.id < second.id else (second, first)
-
-
-def _radius(actor: Actor) -> float:
-    return actor.extent[0] + actor.extent[1]
 
 
 def _resolve_pair(first: Actor, second: Actor) -> list[Contact]:

@@ -19,7 +19,8 @@ class Pose(NamedTuple):
     def ahead(self, forward: float, right: float = 0.0, up: float = 0.0) -> "Pose":
         """The pose moved along its own horizontal axes (yaw only) and the vertical, metres."""
         c, s = math.cos(math.radians(self.yaw)), math.sin(math.radians(self.yaw))
-        return self._replace(x=self.x + forward * c - right * s, y=self.y + forward * s + right * c, z=self.z + up)
+        x, y = self.x + forward * c - right * s, self.y + forward * s + right * c
+        return Pose(x, y, self.z + up, self.pitch, self.yaw, self.roll)
 
     def offset_of(self, x: float, y: float) -> tuple[float, float]:
         """Where a point lies as seen from here, metres: (forward, right), horizontally."""

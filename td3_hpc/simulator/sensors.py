@@ -14,9 +14,10 @@ from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle
 from td3_hpc.simulator.collisions import Contact
 from td3_hpc.simulator.drawing.bodies import DynamicBox
 from td3_hpc.simulator.drawing.camera import CameraKind, CameraView, Renderer
+from td3_hpc.simulator.drawing.scene import VIEW_DISTANCE_UPRIGHT
 from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.geometry import Pose
-from td3_hpc.simulator.mounting import seen_from
+from td3_hpc.simulator.mounting import axes_of, seen_from
 from td3_hpc.simulator.population import Population
 from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.streams import Streams
@@ -123,19 +124,32 @@ class _Pictures:
 
     def __init__(self, world: Surroundings) -> None:
         self._world = world
-        self._boxes: list[DynamicBox] | None = None
+        self._boxes: dict[int, DynamicBox] = {}
+        self._lights = {light.signal_id: light.colour for light in world.lights.values()}
 
     def of(self, sensor: Sensor) -> bytes:
         """Image header and pixels, B G R A."""
         world, attributes = self._world, sensor.attributes
         width, height = int(attributes["image_size_x"]), int(attributes["image_size_y"])
         fov = float(attributes["fov"])
-        if self._boxes is None:
-            self._boxes = [_box(actor) for actor in world.population.solid]
-        colours = {light.signal_id: light.colour for light in world.lights.values()}
-        view = CameraView(sensor.pose, width, height, fov)
-        picture = world.renderer.render(view, _CAMERAS[sensor.type_id][1], self._boxes, colours, world.weather)
+        view, kind = CameraView(sensor.pose, width, height, fov), _CAMERAS[sensor.type_id][1]
+        picture = world.renderer.render(view, kind, self._boxes_before(sensor.pose), self._lights, world.weather)
         return wire.IMAGE.pack(width, height, fov) + picture.tobytes()
+
+    def _boxes_before(self, eye: Pose) -> list[DynamicBox]:
+        """What may be in a picture taken here; most of a town's actors are behind the camera or far away."""
+        found = []
+        (fx, fy, fz), _, _ = axes_of(eye)
+        for actor in self._world.population.solid:
+            (x, y, z, _, _, _), (length, width, height) = actor.pose, actor.extent
+            dx, dy, dz = x - eye.x, y - eye.y, z - eye.z
+            reach = 2.0 * (length + width + height) + 1.0
+            if dx * fx + dy * fy + dz * fz > -reach and dx * dx + dy * dy < (VIEW_DISTANCE_UPRIGHT + reach) ** 2:
+                box = self._boxes.get(actor.id)
+                if box is None:
+                    box = self._boxes[actor.id] = _box(actor)
+                found.append(box)
+        return found
 
 
 def _box(actor: Actor) -> DynamicBox:

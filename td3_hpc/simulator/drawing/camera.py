@@ -112,11 +112,10 @@ class Renderer:
         moving = dynamic_faces(self._scene, eye, boxes, shadows)
         if moving is not None:
             faces = faces.joined(moving)
-        faces = faces.ordered()
-        relative = (faces.corners - eye.position).reshape(-1, 3) @ eye.axes
+        order = np.argsort(faces.key, kind="stable")
+        relative = (faces.corners[order] - eye.position).reshape(-1, 3) @ eye.axes
         corners, kept = _clip_near(relative.reshape(-1, 4, 3))
-        if kept is not None:
-            faces = faces.taken(kept)
+        faces = faces.taken(order if kept is None else order[kept])
         numbers = _background(eye, self._scene.base_z)
         depth = corners[:, :, 0]
         _fill(numbers, corners, eye.lens)

@@ -84,16 +84,32 @@ def clip(corners: Floats, distance: Floats) -> Floats:
     Returns:
         (n, k + 1, 3), repeating the last corner where fewer are left.
     """
-    count = corners.shape[1]
-    following = np.roll(np.arange(count), -1)
+    number, count = distance.shape
+    following = _following(count)
     inside = distance >= 0.0
-    inside_next = inside[:, following]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = distance / (distance - distance[:, following])
-        crossing = corners + share[..., None] * (corners[:, following] - corners)
-    candidates = np.stack([corners, crossing], axis=2).reshape(len(corners), 2 * count, 3)
-    valid = np.stack([inside, inside != inside_next], axis=2).reshape(len(corners), 2 * count)
-    order = np.argsort(~valid, axis=1, kind="stable")
-    last = valid.sum(axis=1)[:, None] - 1
-    chosen = np.take_along_axis(order, np.minimum(np.arange(count + 1), last), axis=1)
-    return np.asarray(np.take_along_axis(candidates, chosen[..., None], axis=1))
+    crosses = inside != inside[:, following]
+    share = np.zeros_like(distance)
+    np.divide(distance, distance - distance[:, following], out=share, where=crosses)
+    candidates = np.empty((number, count, 2, 3), corners.dtype)
+    candidates[:, :, 0] = corners
+    candidates[:, :, 1] = corners + share[..., None] * (corners[:, following] - corners)
+    left_out = np.empty((number, count, 2), bool)
+    np.logical_not(inside, out=left_out[..., 0])
+    np.logical_not(crosses, out=left_out[..., 1])
+    left_out = left_out.reshape(number, 2 * count)
+    order = np.argsort(left_out, axis=1, kind="stable")
+    last = (2 * count - 1) - np.count_nonzero(left_out, axis=1)
+    rows = np.arange(number)[:, None]
+    chosen = order[rows, np.minimum(_numbers(count + 1), last[:, None])]
+    return candidates.reshape(number, 2 * count, 3)[rows, chosen]
+
+
+@lru_cache(maxsize=16)
+def _numbers(count: int) -> NDArray[np.intp]:
+    return np.arange(count)
+
+
+@lru_cache(maxsize=16)
+def _following(count: int) -> NDArray[np.intp]:
+    """Which corner comes after each."""
+    return np.roll(np.arange(count), -1)

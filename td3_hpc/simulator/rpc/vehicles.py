@@ -91,14 +91,9 @@ class VehicleCalls:
 def _control(fields: list[Any]) -> VehicleControl:
     """VehicleControl with its pedals and steering in range. Raises Refused for NaN and infinity."""
     throttle, steer, brake, hand_brake, reverse, manual, gear = fields[:7]
-    if not (math.isfinite(throttle) and math.isfinite(steer) and math.isfinite(brake)):
-        raise Refused(f"a control must hold finite numbers, not throttle {throttle}, steer {steer}, brake {brake}")
-    return VehicleControl(
-        max(0.0, min(1.0, throttle)),
-        max(-1.0, min(1.0, steer)),
-        max(0.0, min(1.0, brake)),
-        bool(hand_brake),
-        bool(reverse),
-        bool(manual),
-        max(-1, min(100, int(gear))),
-    )
+    if not (0.0 <= throttle <= 1.0 and -1.0 <= steer <= 1.0 and 0.0 <= brake <= 1.0):
+        if not (math.isfinite(throttle) and math.isfinite(steer) and math.isfinite(brake)):
+            raise Refused(f"a control must hold finite numbers, not throttle {throttle}, steer {steer}, brake {brake}")
+        throttle, steer, brake = max(0.0, min(1.0, throttle)), max(-1.0, min(1.0, steer)), max(0.0, min(1.0, brake))
+    gear = int(gear) if -1 <= gear <= 100 else max(-1, min(100, int(gear)))
+    return VehicleControl(throttle, steer, brake, bool(hand_brake), bool(reverse), bool(manual), gear)

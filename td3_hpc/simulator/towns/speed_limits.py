@@ -33,6 +33,8 @@ class SpeedLimits:
         changes = self._of_lane.get((road_id, lane_id)) or self._of_road.get(road_id)
         if not changes:
             return DEFAULT_KMH
+        if len(changes) == 1:
+            return changes[0][1]
         return changes[max(bisect.bisect_right(changes, (s, float("inf"))) - 1, 0)][1]
 
 

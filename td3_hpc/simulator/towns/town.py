@@ -85,10 +85,6 @@ class Ground(NamedTuple):
     slope_x: float
     """Rise along the world's x, metres per metre."""
     slope_y: float
-    lane_type: carla.LaneType
-    """Type of the lane there; NONE beside the outermost lane."""
-    off_lane: float
-    """Distance to the edge of the nearest lane, metres; 0 on a lane."""
     road_id: int
     lane_id: int
     s: float
@@ -142,13 +138,10 @@ class Town:
         yaw, rise = math.radians(rotation.yaw), math.tan(math.radians(rotation.pitch))
         slope_x, slope_y = rise * math.cos(yaw), rise * math.sin(yaw)
         dx, dy = x - place.x, y - place.y
-        off_lane = math.hypot(dx, dy) - waypoint.lane_width / 2
         return Ground(
             place.z + slope_x * dx + slope_y * dy,
             slope_x,
             slope_y,
-            waypoint.lane_type if off_lane <= 0 else carla.LaneType.NONE,
-            max(0.0, off_lane),
             waypoint.road_id,
             waypoint.lane_id,
             waypoint.s,
@@ -159,9 +152,9 @@ class Town:
         return self._speed_limits(road_id, lane_id, s)
 
     def edge_objects_near(self, x: float, y: float, radius: float) -> list[EdgeObject]:
-        """The edge objects that a circle around a point may touch, metres; `radius` at most 20."""
+        """The edge objects that a circle around a point may touch, metres; `radius` at most 6."""
         here = self._edges.get((math.floor(x / _CELL), math.floor(y / _CELL)), ())
-        return [thing for thing, reach in here if math.dist((x, y), thing.box.centre[:2]) <= radius + reach]
+        return [thing for thing, place, reach in here if math.dist((x, y), place) <= radius + reach]
 
 
 class Facts(NamedTuple):
@@ -177,17 +170,20 @@ class Facts(NamedTuple):
     """Of road id, lane id and s, km/h."""
 
 
-_CELL = 40.0  # m
-_MARGIN = 20.0  # How far from a cell's border an object may be and still be found from within it, m.
+_CELL = 4.0  # m
+_MARGIN = 6.0  # How far from a cell's border an object may be and still be found from within it, m.
 
 
-def _index(objects: tuple[EdgeObject, ...]) -> dict[tuple[int, int], list[tuple[EdgeObject, float]]]:
-    """Which objects may be met in each cell, with the radius of each."""
-    cells: dict[tuple[int, int], list[tuple[EdgeObject, float]]] = {}
+_Met = tuple[EdgeObject, tuple[float, float], float]
+
+
+def _index(objects: tuple[EdgeObject, ...]) -> dict[tuple[int, int], list[_Met]]:
+    """Which objects may be met in each cell, with the place and the radius of each."""
+    cells: dict[tuple[int, int], list[_Met]] = {}
     for thing in objects:
         reach = math.hypot(thing.box.extent[0], thing.box.extent[1])
         x, y, margin = thing.box.centre.x, thing.box.centre.y, reach + _MARGIN
         for column in range(math.floor((x - margin) / _CELL), math.floor((x + margin) / _CELL) + 1):
             for row in range(math.floor((y - margin) / _CELL), math.floor((y + margin) / _CELL) + 1):
-                cells.setdefault((column, row), []).append((thing, reach))
+                cells.setdefault((column, row), []).append((thing, (x, y), reach))
     return cells
