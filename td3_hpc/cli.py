@@ -59,11 +59,8 @@ def train(
 
     Example: td3-hpc train configs/stages/1k.yaml --run-dir checkpoints/try -o seed=2 -o agent.tau=0.01
     """
-    from td3_hpc.campaign.directory import place_of
-    from td3_hpc.gates.verdict import final_verdict, read_gates
+    from td3_hpc.gates.verdict import read_gates
     from td3_hpc.record import RECORD_FILE
-    from td3_hpc.report.campaign_report import write_campaign_report
-    from td3_hpc.report.run_report import write_report
     from td3_hpc.training.run import default_run_dir, train
 
     directory = run_dir or default_run_dir(config, override or [])
@@ -72,11 +69,19 @@ def train(
         code = train(config, directory, override or [])
     except UserError as error:
         if error.exit_code == ExitCode.FAILED and (directory / RECORD_FILE).exists():
+            from td3_hpc.report.run_report import write_report
+
             with contextlib.suppress(UserError):  # the run's own error is the one to show
                 typer.echo(f"report: {write_report(directory)}")
         raise
     if code == ExitCode.PREEMPTED:  # what stops a run does not wait for a report
         raise typer.Exit(code)
+
+    from td3_hpc.campaign.directory import place_of
+    from td3_hpc.gates.verdict import final_verdict
+    from td3_hpc.report.campaign_report import write_campaign_report
+    from td3_hpc.report.run_report import write_report
+
     verdict = final_verdict(directory)
     typer.echo(f"{verdict.verdict}: {verdict.reason}")
     typer.echo(f"report: {write_report(directory)}")
