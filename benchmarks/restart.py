@@ -24,7 +24,7 @@ import psutil
 
 OURS = Path(__file__).resolve().parent.parent
 ROUNDS = 9
-STOP_AT = 40
+STOP_AT = 24
 CHANGES = (
     "training.learning_starts=20",
     "agent.batch_size=64",

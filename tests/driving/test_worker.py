@@ -284,8 +284,8 @@ def test_a_hundred_thousand_ticks_with_traffic_under_load(make_worker, hamlet):
     print(json.dumps({"decisions": decisions, "episodes": seed}))
 
 
-def test_a_process_that_was_prepared_becomes_the_worker(make_worker, simulator):
-    worker = make_worker(simulator)
+def test_a_process_that_was_prepared_becomes_the_worker(make_worker, own_simulator):
+    worker = make_worker(own_simulator)
     worker.prepare()
     prepared = worker.pid
     worker.start()
@@ -294,8 +294,8 @@ def test_a_process_that_was_prepared_becomes_the_worker(make_worker, simulator):
     assert worker.pid != prepared
 
 
-def test_a_prepared_process_that_dies_is_told_at_the_start(make_worker, simulator):
-    worker = make_worker(simulator)
+def test_a_prepared_process_that_dies_is_told_at_the_start(make_worker, own_simulator):
+    worker = make_worker(own_simulator)
     worker.prepare()
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(WorkerLost):
