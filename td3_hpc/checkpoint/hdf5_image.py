@@ -26,8 +26,8 @@ Object: TypeAlias = h5py.h5g.GroupID | h5py.h5d.DatasetID
 Properties: TypeAlias = h5py.h5p.PropGCID | h5py.h5p.PropDCID
 
 _SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)
-_TEXT = h5py.string_dtype()
-_NUMBER = np.dtype(np.int64)
+_NUMBER = h5py.h5t.py_create(np.dtype(np.int64), logical=True)
+_TEXT = h5py.h5t.py_create(h5py.string_dtype(), logical=True)
 
 
 @functools.lru_cache(256)
@@ -163,8 +163,9 @@ class LayoutMaker:
 
     def note(self, item: Object, name: str, value: int | str) -> None:
         """An attribute."""
-        dtype = _TEXT if isinstance(value, str) else _NUMBER
-        h5py.h5a.create(item, name.encode(), _type(dtype), _SCALAR).write(np.array(value, dtype))
+        array = np.array(value, h5py.string_dtype() if isinstance(value, str) else np.int64)
+        kind = _TEXT if isinstance(value, str) else _NUMBER
+        h5py.h5a.create(item, name.encode(), kind, _SCALAR).write(array)
 
 
 class _Memory(io.RawIOBase):
