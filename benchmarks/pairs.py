@@ -50,10 +50,12 @@ def measure(
     rounds: int = ROUNDS,
     warm_up: int = WARM_UP,
     environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    settle: Callable[[], None] = lambda: None,
 ) -> dict[str, Measurement]:
     """Every peer's measurement, `rounds` of them interleaved, each process with `threads` PyTorch threads.
 
-    `environments`: variables that a peer's process starts with, besides this one's.
+    `environments`: variables that a peer's process starts with, besides this one's. `settle`: called before each unit,
+    lest it pay for what another has left behind.
     """
     context = multiprocessing.get_context("spawn")
     processes, pipes, facts = [], {}, {}
@@ -69,6 +71,7 @@ def measure(
     seconds: dict[str, list[float]] = {name: [] for name in setups}
     for _ in range(rounds):
         for name, pipe in pipes.items():
+            settle()
             pipe.send(True)
             seconds[name].append(pipe.recv())
     for pipe in pipes.values():

@@ -1,15 +1,20 @@
 """The command line: `td3-hpc COMMAND`. Each command imports what it needs only when it runs, so that help is quick."""
 
 import contextlib
+import functools
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from td3_hpc import __version__
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.options import Override, StageFile
+
+CHECKPOINTS = "Look at, verify, compare and thin out checkpoints."
 
 app = typer.Typer(
     name="td3-hpc",
@@ -54,11 +59,8 @@ def train(
 
     Example: td3-hpc train configs/stages/1k.yaml --run-dir checkpoints/try -o seed=2 -o agent.tau=0.01
     """
-    from td3_hpc.campaign.directory import place_of
-    from td3_hpc.gates.verdict import final_verdict, read_gates
+    from td3_hpc.gates.verdict import read_gates
     from td3_hpc.record import RECORD_FILE
-    from td3_hpc.report.campaign_report import write_campaign_report
-    from td3_hpc.report.run_report import write_report
     from td3_hpc.training.run import default_run_dir, train
 
     directory = run_dir or default_run_dir(config, override or [])
@@ -67,11 +69,19 @@ def train(
         code = train(config, directory, override or [])
     except UserError as error:
         if error.exit_code == ExitCode.FAILED and (directory / RECORD_FILE).exists():
+            from td3_hpc.report.run_report import write_report
+
             with contextlib.suppress(UserError):  # the run's own error is the one to show
                 typer.echo(f"report: {write_report(directory)}")
         raise
     if code == ExitCode.PREEMPTED:  # what stops a run does not wait for a report
         raise typer.Exit(code)
+
+    from td3_hpc.campaign.directory import place_of
+    from td3_hpc.gates.verdict import final_verdict
+    from td3_hpc.report.campaign_report import write_campaign_report
+    from td3_hpc.report.run_report import write_report
+
     verdict = final_verdict(directory)
     typer.echo(f"{verdict.verdict}: {verdict.reason}")
     typer.echo(f"report: {write_report(directory)}")
@@ -169,9 +179,24 @@ def evaluate(
     print_drives(drives, json_file)
 
 
+class _CheckpointCommands(TyperGroup):
+    """Those of `checkpoint`, whose room loads HDF5: only when one of them is asked for."""
+
+    @functools.cached_property
+    def _loaded(self) -> Any:
+        from td3_hpc.checkpoint.cli import app as checkpoint
+
+        return get_command(checkpoint)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self._loaded.list_commands(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self._loaded.get_command(ctx, cmd_name)
+
+
 def _mount() -> None:
     """Add the commands that live in their own rooms; importing them is quick, none loads PyTorch or the client."""
-    from td3_hpc.checkpoint.cli import app as checkpoint
     from td3_hpc.drills.cli import drill
     from td3_hpc.launch.commands.campaign import app as campaign
     from td3_hpc.launch.commands.checks import doctor, preflight
@@ -179,6 +204,7 @@ def _mount() -> None:
     from td3_hpc.launch.commands.submit import container, submit
     from td3_hpc.simulator.__main__ import simulator
 
+    checkpoint = typer.Typer(cls=_CheckpointCommands, no_args_is_help=True, help=CHECKPOINTS)
     app.add_typer(checkpoint, name="checkpoint")
     app.command()(simulator)
     app.command()(preflight)

@@ -5,6 +5,7 @@ manifest.py    the small file that makes a checkpoint: it names every other with
 hdf5_file.py   trees and tables as HDF5 files, written whole, read without trust
 sealed_json.py JSON with its own checksum
 hdf5_image.py  such a file in memory, without copying its arrays
+tree_layout.py where the entries of a tree lie in such a file, from save to save
 segments.py    which rows lie in which files
 ownership.py   one writer by epoch, and the lock that names it
 epochs.py      the epoch files: claims of a run, each with its checksum, number and the run's identity

@@ -22,7 +22,7 @@ from td3_hpc.config import CheckpointConfig, load_resolved
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.options import AsJson
 
-app = typer.Typer(help="Look at, verify, compare and thin out checkpoints.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Checkpoints = Annotated[
     list[Path],

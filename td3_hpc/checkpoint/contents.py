@@ -59,7 +59,7 @@ class Contents:
 
     def files_of(self, manifests: Iterable[Manifest]) -> set[Path]:
         """The files that some manifests name."""
-        return {self.run_dir / file.path for manifest in manifests for file in manifest.files()}
+        return {self.run_dir / path for path in {file.path for manifest in manifests for file in manifest.files()}}
 
     def orphans(self) -> list[tuple[Path, Save]]:
         """Files of saves that no manifest here needs or, being unreadable, might need."""

@@ -5,11 +5,9 @@ group with the attribute `none`. A table is one dataset a field, in chunks of ma
 """
 
 import contextlib
-import functools
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,11 @@ import numpy as np
 import xxhash
 
 from td3_hpc.checkpoint.errors import CheckpointDamaged
-from td3_hpc.checkpoint.hdf5_image import Hdf5Image, Object
+from td3_hpc.checkpoint.hdf5_image import Hdf5Image, LayoutMaker
+from td3_hpc.checkpoint.tree_layout import FORMAT, Descriptions, Tree, TreeLayouts, describe, entry_name, note_file
 
-Tree = Mapping[str, Any]
 Schema = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
-Descriptions = Mapping[str, tuple[str, str]]
-"""Path of an entry, or a pattern of paths (`*`: anything) -> what it is, and its unit. The first that fits counts."""
 
-FORMAT = 1
 ROWS = "rows/"
 """Begins the paths of a table's fields in descriptions."""
 _MAX_DEPTH = 16
@@ -34,6 +29,7 @@ _MAX_UNPACKED_BYTES = 1 << 30
 """A compressed file may unpack to this; one that is not compressed, to its own size."""
 _PLAIN_KINDS = "buifS"  # booleans, integers, floats, fixed-length bytes: nothing that points elsewhere or runs
 _BLOSC = 32001
+_BLOCK_BYTES = 8 << 20
 
 
 def checksum(data: bytes) -> str:
@@ -41,14 +37,12 @@ def checksum(data: bytes) -> str:
     return xxhash.xxh3_128_hexdigest(data)
 
 
-def tree_image(tree: Tree, descriptions: Descriptions, run: str = "") -> Hdf5Image:
-    """A file of the tree. Described entries have the attributes `description` and `unit`; `run`: whose it is."""
-    with Hdf5Image(_nbytes(tree)) as image:
-        image.note(image.root, "format", FORMAT)
-        if run:
-            image.note(image.root, "run", run)
-        _write_group(image, image.root, tree, "", descriptions)
-    return image
+def tree_image(tree: Tree, descriptions: Descriptions, run: str = "", layouts: TreeLayouts | None = None) -> Hdf5Image:
+    """A file of the tree. Described entries have the attributes `description` and `unit`; `run`: whose it is.
+
+    `layouts`: of the trees before it, which saves most of the work.
+    """
+    return (layouts or TreeLayouts()).image(tree, descriptions, run)
 
 
 def table_image(
@@ -59,14 +53,12 @@ def table_image(
     run: str = "",
 ) -> Hdf5Image:
     """A file of consecutive rows; a field's path in `descriptions` is `rows/<field>`."""
-    with Hdf5Image(_nbytes(rows)) as image:
-        image.note(image.root, "format", FORMAT)
-        if run:
-            image.note(image.root, "run", run)
-        image.note(image.root, "first_row", first_row)
+    with LayoutMaker(sum(array.nbytes for array in rows.values())) as maker:
+        note_file(maker, run)
+        maker.note(maker.root, "first_row", first_row)
         for name, array in rows.items():
-            _describe(image, image.add_rows(image.root, name, array, compress), ROWS + name, descriptions or {})
-    return image
+            describe(maker, maker.add_rows(maker.root, name, array, compress), ROWS + name, descriptions or {})
+    return maker.layout().with_content(rows)
 
 
 def write_file(path: Path, image: Hdf5Image) -> tuple[int, str]:
@@ -81,9 +73,11 @@ def write_file(path: Path, image: Hdf5Image) -> tuple[int, str]:
         try:
             for piece in image.pieces():
                 digest.update(piece)
-                size += len(piece)
                 while piece:
-                    piece = piece[os.write(descriptor, piece) :]
+                    written = os.write(descriptor, piece[:_BLOCK_BYTES])
+                    # Lets the disk begin at once, beside what is still to be copied; fsync then waits for the rest.
+                    os.posix_fadvise(descriptor, size, written, os.POSIX_FADV_DONTNEED)
+                    size, piece = size + written, piece[written:]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -114,50 +108,6 @@ def read_table(path: Path, first_row: int, count: int) -> dict[str, np.ndarray]:
         return rows
 
 
-def _nbytes(tree: Tree) -> int:
-    return sum(_nbytes(value) if isinstance(value, Mapping) else np.asarray(value).nbytes for value in tree.values())
-
-
-def _write_group(image: Hdf5Image, group: Object, tree: Tree, prefix: str, descriptions: Descriptions) -> None:
-    for name, value in tree.items():
-        link, path = _link_name(name), f"{prefix}{name}"
-        item: Object
-        if value is None:
-            item = image.add_group(group, link)
-            image.note(item, "none", 1)
-        elif isinstance(value, Mapping):
-            item = image.add_group(group, link)
-            _write_group(image, item, value, f"{path}/", descriptions)
-        elif isinstance(value, str):
-            item = image.add(group, link, np.bytes_(value.encode()))
-            image.note(item, "text", 1)
-        else:
-            item = image.add(group, link, value)
-        _describe(image, item, path, descriptions)
-
-
-def _describe(image: Hdf5Image, item: Object, path: str, descriptions: Descriptions) -> None:
-    for pattern, (description, unit) in descriptions.items():
-        if _fits(path, pattern):
-            image.note(item, "description", description)
-            if unit:
-                image.note(item, "unit", unit)
-            return
-
-
-_fits = functools.lru_cache(1 << 16)(fnmatchcase)  # the same paths and patterns at every save
-
-
-def _link_name(name: str) -> str:
-    """HDF5 takes `/` and `.` in a name for a path."""
-    quoted = name.replace("%", "%25").replace("/", "%2F")
-    return "%2E" if quoted == "." else quoted
-
-
-def _entry_name(link: str) -> str:
-    return link.replace("%2E", ".").replace("%2F", "/").replace("%25", "%")
-
-
 class _Reader:
     """Reads an open file; everything is held against the file's size and our format before it is allocated."""
 
@@ -179,7 +129,7 @@ class _Reader:
             raise CheckpointDamaged(f"{self.path}: nested deeper than {_MAX_DEPTH} groups")
         tree: dict[str, Any] = {}
         for name in self.names(group):
-            entry = _entry_name(name)
+            entry = entry_name(name)
             if group.get(name, getclass=True) is h5py.Group:
                 child = group[name]
                 self._once(group, name, child)

@@ -1,5 +1,6 @@
 """A manifest makes a checkpoint: written last, it names every file with its size and checksum."""
 
+import functools
 import json
 import stat
 from collections.abc import Iterator, Mapping
@@ -101,28 +102,37 @@ def read_manifest_of_any_name(path: Path) -> Manifest:
     except OSError as error:
         raise CheckpointDamaged(f"{path}: cannot be read ({error.strerror})") from None
     try:
+        return _parsed(content)
+    except ValueError as error:
+        raise CheckpointDamaged(f"{path}: {error}") from None
+    except BadInput as error:  # whole, and no reason to set it aside
+        raise BadInput(f"{path}: {error}") from None
+
+
+@functools.lru_cache(256)  # a save looks through all that are kept
+def _parsed(content: bytes) -> Manifest:
+    """Raises ValueError, and BadInput for a later format, in words that go on from the file's name."""
+    try:
         body = unseal(content)
     except ValueError as error:
-        raise CheckpointDamaged(f"{path}: the manifest is damaged ({error})") from None
+        raise ValueError(f"the manifest is damaged ({error})") from None
     number = body.pop("format", None)
     if type(number) is not int or number < 1:
-        raise CheckpointDamaged(f"{path}: the manifest is damaged (its format is {number!r})")
-    if number > FORMAT:  # whole, and no reason to set it aside
+        raise ValueError(f"the manifest is damaged (its format is {number!r})")
+    if number > FORMAT:
         raise BadInput(
-            f"{path}: has checkpoint format {number}, and this version of td3-hpc knows formats up to {FORMAT}; "
+            f"has checkpoint format {number}, and this version of td3-hpc knows formats up to {FORMAT}; "
             "use the version that wrote it, or a later one"
         )
     try:
         manifest = _MANIFEST.validate_json(json.dumps(body))
     except ValueError as error:
-        raise CheckpointDamaged(f"{path}: not a readable manifest ({' '.join(str(error).split())})") from None
+        raise ValueError(f"not a readable manifest ({' '.join(str(error).split())})") from None
     for file in manifest.files():
         if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
-            raise CheckpointDamaged(f"{path}: names a file outside the run directory, {file.path}")
+            raise ValueError(f"names a file outside the run directory, {file.path}")
     if not _rows_are_complete(manifest):
-        raise CheckpointDamaged(
-            f"{path}: its segments do not hold the rows {manifest.first_row} to {manifest.next_row}"
-        )
+        raise ValueError(f"its segments do not hold the rows {manifest.first_row} to {manifest.next_row}")
     return manifest
 
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from td3_hpc.checkpoint import listing, retention
-from td3_hpc.checkpoint.hdf5_file import Descriptions, Tree, read_table, read_tree, table_image, tree_image, write_file
+from td3_hpc.checkpoint.hdf5_file import read_table, read_tree, table_image, tree_image, write_file
 from td3_hpc.checkpoint.hdf5_image import Hdf5Image
 from td3_hpc.checkpoint.manifest import Manifest, Segment, StoredFile
 from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint.segments import Range, RowSource, merged, pieces, plan
 from td3_hpc.checkpoint.set_aside import move_aside
 from td3_hpc.checkpoint.survey import Survey, Verified, survey
+from td3_hpc.checkpoint.tree_layout import Descriptions, Tree, TreeLayouts
 from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR, Order, manifest_name, save_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.durable import replace_file, sync_directory
@@ -91,6 +92,7 @@ class CheckpointStore:
         self._newest: Manifest | None = None
         self._own: list[Manifest] = []
         self._number = 0
+        self._layouts = TreeLayouts()
         self._freshened = 0.0
         self._thread: threading.Thread | None = None
         self._outcomes: list[SaveOutcome] = []
@@ -245,7 +247,7 @@ class CheckpointStore:
             name = Path(manifest_name(order)).with_suffix(".h5")
             with ThreadPoolExecutor(1) as pool:  # one file's bytes on their way to the disk while the other's are made
                 writing = pool.submit(
-                    lambda: self._put(self._state_dir / name, tree_image(state, descriptions, self._run))
+                    lambda: self._put(self._state_dir / name, tree_image(state, descriptions, self._run, self._layouts))
                 )
                 segments, lost = self._write_rows(order, rows, bounds, descriptions)
             state_file = writing.result()

@@ -101,6 +101,7 @@ class EnvironmentWorker:
         self._connection: socket.socket | None = None
         self._memory: mmap.mmap | None = None
         self._action: npt.NDArray[np.float32] | None = None
+        self._prepared = False
         self.evaluation_routes = 0
         """Held-out routes of the town; known after `start`."""
         self.episode: EpisodeLog | None = None
@@ -111,14 +112,21 @@ class EnvironmentWorker:
         """Process id of the worker; None when there is none."""
         return self._process.pid if self._process is not None else None
 
+    def prepare(self) -> None:
+        """Start the process alone, which loads what it needs meanwhile; `start` connects it."""
+        self._kill()
+        self._spawn()
+        self._prepared = True
+
     def start(self, host: str | None = None, port: int | None = None) -> None:
         """Start the process and connect it to the simulator, at a new address where one is given.
 
         Raises WorkerLost; BadInput or UserError for what a new worker would not cure (see `DrivingEnv`).
         """
-        self._kill()
+        if not self._prepared:
+            self.prepare()
+        self._prepared = False
         self._host, self._port = host or self._host, port or self._port
-        self._spawn()
         self._request(
             "open",
             config=self._config.model_dump(mode="json"),
@@ -265,6 +273,7 @@ class EnvironmentWorker:
         return WorkerLost(f"the environment worker {how} (its output is in {self._log})", simulator_suspect=False)
 
     def _kill(self) -> None:
+        self._prepared = False
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -20,14 +20,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class ChildGroup:
     """A started program. Everything in its group is ended by `stop`; nothing else ever is."""
 
-    def __init__(self, start: Launch, log: BinaryIO) -> None:
-        """Start it, its output going to the open file. Raises OSError where it cannot be started."""
+    def __init__(self, start: Launch, log: BinaryIO, stdin: int = subprocess.DEVNULL) -> None:
+        """Start it, its output going to the open file, its input from a descriptor. Raises OSError where it cannot be
+        started.
+        """
         supervisor = os.getpid()
         self.started = time.monotonic()
         self._process = subprocess.Popen(
             start.command,
             env=start.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -4,9 +4,12 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.errors import BadInput
+
+if TYPE_CHECKING:
+    from td3_hpc.config.simulator import SimulatorConfig
 
 CARLA_BINARY = Path("CarlaUE4/Binaries/Linux/CarlaUE4-Linux-Shipping")
 
@@ -19,7 +22,7 @@ class Launch:
     environment: dict[str, str]
 
 
-def launch(config: SimulatorConfig, town: str, port: int, home: Path) -> Launch | None:
+def launch(config: "SimulatorConfig", town: str, port: int, home: Path) -> Launch | None:
     """How to start the simulator on `port` (and the two above it); None for `external`, which is not ours to start.
 
     `home` becomes CARLA's home directory: many servers that share one block each other on its cache.

@@ -2,7 +2,7 @@
 
 A process of its own, since CARLA's client library may abort or hang with the server. Exits with 0 and one JSON line
 ({"version", "map", "frame", "seconds"}), or with 1 and the reason in one line on stderr. The world is left as it was
-found, but for the ticks.
+found, but for the ticks. It begins when its standard input says anything, or ends: to load the library takes time.
 """
 
 import argparse
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--town", help="name or OpenDRIVE file of the town that must be loaded; left out: any")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for each call")
     options = parser.parse_args()
+    sys.stdin.readline()
     try:
         print(json.dumps(probe(options.host, options.port, options.town, options.timeout)), flush=True)
     except (NotReady, RuntimeError) as error:

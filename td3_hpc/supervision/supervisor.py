@@ -17,9 +17,9 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.supervision import ports
@@ -31,6 +31,9 @@ from td3_hpc.supervision.probe import Probe
 from td3_hpc.supervision.restart_policy import RestartPolicy
 from td3_hpc.supervision.server_log import ServerLog
 from td3_hpc.supervision.supervisor_handle import State
+
+if TYPE_CHECKING:
+    from td3_hpc.config.simulator import SimulatorConfig
 
 _STOP_GRACE_S = 1.0
 _MEMORY_PERIOD_S = 5.0
@@ -53,7 +56,7 @@ class Supervisor:
     """Keeps one server going. All waiting is done in `_pulse`, which notices everything that can happen meanwhile."""
 
     def __init__(self, specification: dict[str, Any], learner: LearnerLink) -> None:
-        self._config = SimulatorConfig.model_validate(specification["config"])
+        self._config = _configuration(specification["config"])
         self._name: str = specification["name"]
         self._wanted_port: int = specification["port"]
         self._town: str = specification["town"]
@@ -135,16 +138,22 @@ class Supervisor:
         """Wait for version, map, tick and camera frame, within the deadline. Raises BadInput for another version."""
         deadline = began + self._config.ready_timeout_s
         missing = "it does not answer"
-        while self._version_call.version is None:
-            self._pulse_until(deadline, missing)
-        self._check_version()
-        self._check_listener()
+        probe = self._new_probe()  # which loads the client meanwhile
+        try:
+            while self._version_call.version is None:
+                self._pulse_until(deadline, missing)
+            self._check_version()
+            self._check_listener()
+        except BaseException:
+            probe.finish()
+            raise
         pause = 0.1
-        while missing := self._probe(deadline, missing):
+        while missing := self._result(probe, deadline, missing):
             resume = time.monotonic() + pause
             while time.monotonic() < resume:
                 self._pulse_until(deadline, missing)
             pause = min(pause * 2, 5.0)
+            probe = self._new_probe()
         seconds = round(time.monotonic() - began, 2)
         detail = f"version {self._version_call.version} after {seconds:.1f} s"
         pid = self._server.pid if self._server is not None else None
@@ -152,12 +161,15 @@ class Supervisor:
         self._publish("ready", detail)
         self._event("ready", detail, seconds=seconds, host=self._config.host, port=self._port, pid=pid)
 
-    def _probe(self, deadline: float, missing: str) -> str:
-        """What the readiness probe finds missing; '' for nothing."""
+    def _new_probe(self) -> Probe:
         town = self._town if self._config.kind == "embedded" else None  # CARLA loads the environment's town later
         timeout_s = min(self._config.hang_timeout_s, self._config.ready_timeout_s)
-        probe = Probe(self._config.host, self._port, town, timeout_s)
+        return Probe(self._config.host, self._port, town, timeout_s)
+
+    def _result(self, probe: Probe, deadline: float, missing: str) -> str:
+        """What the readiness probe finds missing; '' for nothing."""
         try:
+            probe.begin()
             while not probe.ended():
                 self._pulse_until(deadline, missing)
         finally:
@@ -288,6 +300,12 @@ class Supervisor:
 
     def _last_lines(self) -> list[str]:
         return self._log.last_lines() if self._config.kind != "external" else []
+
+
+def _configuration(written: dict[str, Any]) -> "SimulatorConfig":
+    """As the learner, who has validated it, wrote it. To load the schema would take longer than all else here."""
+    paths = {name: Path(written[name]) for name in ("carla_root", "maps") if written[name] is not None}
+    return cast("SimulatorConfig", SimpleNamespace(**{**written, **paths}))
 
 
 def supervise(specification: dict[str, Any], learner: LearnerLink) -> NoReturn:

@@ -10,12 +10,14 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
-from td3_hpc.config.simulator import SimulatorConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, FailureCode, UserError
 from td3_hpc.supervision.ports import BLOCK
+
+if TYPE_CHECKING:
+    from td3_hpc.config.simulator import SimulatorConfig
 
 Purpose = Literal["training", "evaluation"]
 State = Literal["started", "ready", "died", "hung", "lost", "outgrown", "recycled", "failed", "supervisor_lost"]
@@ -30,7 +32,7 @@ def simulator_name(purpose: Purpose, index: int | None = None) -> str:
     return purpose if index is None else f"{purpose}-{index}"
 
 
-def simulator_port(config: SimulatorConfig, purpose: Purpose, index: int = 0) -> int:
+def simulator_port(config: "SimulatorConfig", purpose: Purpose, index: int = 0) -> int:
     """First port of the simulator's block, as configured; 0 where a free one is to be found."""
     first = config.port if purpose == "training" else config.evaluation_port
     return first + index * BLOCK if first else 0
@@ -98,7 +100,7 @@ class SupervisorHandle:
 
     def __init__(
         self,
-        config: SimulatorConfig,
+        config: "SimulatorConfig",
         purpose: Purpose,
         town: str,
         directory: Path,

@@ -1,6 +1,6 @@
 """The training program: the loop, and what survives an interruption.
 
-run.py          one stage from its configuration to its exit code
+run.py          one stage from its configuration to its exit code;  attempt.py  one attempt at it
 loop.py         the steps: act, update while the simulator ticks, collect;  env_slot.py  one environment of them
 simulation.py   an environment worker and its simulator, replaced when lost
 state.py        the run as a checkpoint's tree, and back;  descriptions.py  what its entries are

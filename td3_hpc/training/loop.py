@@ -86,6 +86,7 @@ class TrainingLoop:
                         raise StopRequested
                     self._checkpoint_when_due()
                 self.play_round()
+                self._components.evaluation.start()  # not earlier, lest it keep the first step waiting
         except StopRequested:
             self.save({"signal": self._components.stop.signal_name or ""})
             return False

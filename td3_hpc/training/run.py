@@ -1,8 +1,10 @@
-"""One stage, from its configuration to its exit code."""
+"""One stage, from its configuration to its exit code.
+
+PyTorch takes longer to load than anything else, so it is loaded while the simulators start; nothing here needs it.
+"""
 
 import contextlib
 import os
-import resource
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,37 +12,15 @@ from typing import Any
 
 from td3_hpc.checkpoint import Checkpoint, CheckpointStore, has_checkpoint, newest_complete_step
 from td3_hpc.checkpoint_names import STATE_DIR
-from td3_hpc.config import CONFIG_FILE, StageConfig, dump_yaml, load_resolved, load_stage, parse_resolved
+from td3_hpc.config import CONFIG_FILE, AgentConfig, StageConfig, dump_yaml, load_resolved, load_stage, parse_resolved
 from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput, ExitCode, UserError
-from td3_hpc.record import (
-    FORMAT,
-    RECORD_FILE,
-    AttemptStarted,
-    CheckpointSaved,
-    Environment,
-    RunFailed,
-    RunFinished,
-    RunRecord,
-    RunStopped,
-    read_events,
-)
-from td3_hpc.replay import ReplayBuffer
+from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.record import RECORD_FILE, CheckpointSaved, RunFinished, RunRecord, read_events
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
-from td3_hpc.supervision.supervisor_handle import SimulatorFailed
-from td3_hpc.td3 import TD3Agent
-from td3_hpc.td3.encoders import encoder_named
-from td3_hpc.training.device import choose_device
-from td3_hpc.training.loop import Components, TrainingLoop
 from td3_hpc.training.monitors.notify import read_channels
-from td3_hpc.training.seeding import derived_seed, generator
-from td3_hpc.training.signals import StopFlag, StopRequested
+from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
-from td3_hpc.training.state import differences, provenance
-from td3_hpc.training.telemetry.console import RunConsole
-from td3_hpc.training.telemetry.telemetry import Telemetry
-from td3_hpc.training.telemetry.tensorboard import TensorBoard
 
 
 def default_run_dir(config_path: Path, overrides: Sequence[str] = ()) -> Path:
@@ -59,9 +39,8 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
     if _is_complete(run_dir, config):
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
         return ExitCode.DONE
-    choose_device(config)
+    _check_learner(config)
     read_channels(config.monitors.alerts)  # a mistake in them is told now, not with the first alert
-    encoder_named(config.agent.encoder)
     store = CheckpointStore(run_dir, config.checkpoint)
     with StopFlag() as stop:
         store.check_continuable()  # a run that must not go on is left as it is, to the last byte
@@ -76,100 +55,41 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
             store.close()
 
 
+def _check_learner(config: StageConfig) -> None:
+    """Refuse what this machine's PyTorch, or this package, does not have. What is always there loads nothing."""
+    if config.training.device == "cuda":
+        from td3_hpc.training.device import choose_device
+
+        choose_device(config)
+    if config.agent.encoder != AgentConfig().encoder:
+        from td3_hpc.td3.encoders import encoder_named
+
+        encoder_named(config.agent.encoder)
+
+
 def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: StopFlag) -> ExitCode:
     """One attempt at the run, from the newest checkpoint where there is one."""
     checkpoint = store.latest()
     tree = checkpoint.state() if checkpoint else None
     if checkpoint is not None and tree is not None:
         _check_whose(checkpoint, tree, config)
-    first_step = int(tree["counters"]["step"]) if tree else 0
     record = RunRecord(run_dir)
-    record.step = first_step
-    device = choose_device(config)
-    here = provenance(device, config.training.threads)
-    with contextlib.ExitStack() as stack, RunConsole(config.name, config.training.total_steps, first_step) as console:
-        tensorboard = TensorBoard(run_dir / "tensorboard", config.logging.tensorboard)
-        stack.callback(record.close)
-        stack.callback(tensorboard.close)
-        saved_files = tree["provenance"] if tree else None
-        record.open(keep_bytes=saved_files["record_bytes"] if saved_files else 0)
-        tensorboard.open(keep=saved_files["tensorboard_bytes"] if saved_files else {})
-        not_exact = _note_attempt(record, console, checkpoint, tree, here, store)
-        here["not_exact_from"] = {str(index): reason for index, reason in enumerate(not_exact)}
-        telemetry = Telemetry(config, record, tensorboard, console)
-        stack.callback(telemetry.close)
+    record.step = int(tree["counters"]["step"]) if tree else 0
+    with contextlib.closing(record), contextlib.ExitStack() as simulators:
+        record.open(keep_bytes=tree["provenance"]["record_bytes"] if tree else 0)
         remote = remote_simulators()
-        simulations = [
+        training = [
             Simulation(config, "training", run_dir, record, stop, index, remote=index in remote)
             for index in range(config.simulators)
         ]
-        evaluation = Simulation(config, "evaluation", run_dir, record, stop)
-        for simulation in (*simulations, evaluation):
-            stack.callback(simulation.close)
+        evaluation = Simulation(config, "evaluation", run_dir, record, stop)  # which the loop starts
+        for simulation in (*training, evaluation):
+            simulators.callback(simulation.close)
+        for simulation in training:
             simulation.start()
-        components = Components(
-            agent=TD3Agent(config.agent, device, derived_seed(config.seed, "agent")),
-            replay=ReplayBuffer(config.replay.capacity, generator(config.seed, "replay")),
-            training=simulations,
-            evaluation=evaluation,
-            store=store,
-            record=record,
-            tensorboard=tensorboard,
-            telemetry=telemetry,
-            stop=stop,
-            on_step=lambda step: console.progress(step, ""),
-        )
-        return _run_loop(TrainingLoop(config, components, here), components, console, checkpoint, tree)
+        from td3_hpc.training.attempt import Attempt
 
-
-def _run_loop(
-    loop: TrainingLoop,
-    components: Components,
-    console: RunConsole,
-    checkpoint: Checkpoint | None,
-    tree: dict[str, Any] | None,
-) -> ExitCode:
-    try:
-        if checkpoint is not None and tree is not None:
-            try:
-                loop.restore(checkpoint, tree)
-            except StopRequested:  # nothing new since the checkpoint
-                return _stopped(components, console, loop.counters.step)
-        finished = loop.run()
-    except UserError as error:
-        simulator = error.simulator if isinstance(error, SimulatorFailed) else None
-        components.record.append(RunFailed(code=error.code, reason=str(error), cause=error.cause, simulator=simulator))
-        raise
-    if not finished:
-        return _stopped(components, console, loop.counters.step)
-    counters = loop.counters
-    components.record.append(
-        RunFinished(
-            updates=components.agent.updates,
-            actor_updates=components.agent.actor_updates,
-            episodes=counters.episode,
-            evaluations=counters.evaluations,
-            replay_rows=components.replay.next_row - components.replay.first_row,
-            memory_peak_mib=_peak_memory_mib(),
-        )
-    )
-    console.line(
-        f"done: {counters.step} steps, {components.agent.updates} updates, {components.agent.actor_updates} actor "
-        f"updates, {counters.evaluations} evaluations, {counters.episode} episodes"
-    )
-    return ExitCode.DONE
-
-
-def _stopped(components: Components, console: RunConsole, step: int) -> ExitCode:
-    name = components.stop.signal_name or "stop"
-    components.record.append(RunStopped(signal=name, memory_peak_mib=_peak_memory_mib()))
-    console.line(f"step {step}: stopped by {name} with a checkpoint saved; the same command continues")
-    return ExitCode.PREEMPTED
-
-
-def _peak_memory_mib() -> int:
-    """The largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        return Attempt(config, run_dir, store, record, training, evaluation, stop).run(checkpoint, tree, simulators)
 
 
 def _prepare_directory(run_dir: Path) -> None:
@@ -256,39 +176,3 @@ def _differences_of_record(run_dir: Path, store: CheckpointStore) -> list[str]:
         f"{RECORD_FILE} tells of a checkpoint of step {said}; the newest whole one is of step {newest.manifest.step}, "
         "which counts"
     ]
-
-
-def _note_attempt(
-    record: RunRecord,
-    console: RunConsole,
-    checkpoint: Checkpoint | None,
-    tree: dict[str, Any] | None,
-    here: dict[str, Any],
-    store: CheckpointStore,
-) -> list[str]:
-    """Write the attempt's first event; returns since when the run is not exact, and why (empty: it is)."""
-    not_exact: list[str] = []
-    for message in store.messages:
-        console.line(message)
-    if tree is not None:
-        not_exact = list(tree["provenance"]["not_exact_from"].values())
-        changes = differences(tree["provenance"], here)
-        if changes:
-            not_exact.append(f"step {record.step}: {'; '.join(changes)}")
-            console.line(f"step {record.step}: resumed, not exact from here: {'; '.join(changes)}")
-        else:
-            console.line(f"step {record.step}: resumed from its checkpoint")
-    record.append(
-        AttemptStarted(
-            format=FORMAT,
-            epoch=store.epoch,
-            resumed_from=record.step if checkpoint else None,
-            not_exact=not_exact,
-            messages=list(store.messages),
-            pid=os.getpid(),
-            environment=Environment.model_validate(
-                {key: value for key, value in here.items() if not isinstance(value, dict | list)}
-            ),
-        )
-    )
-    return not_exact

@@ -54,6 +54,9 @@ class Simulation:
             RemoteSupervisorHandle(*where, index) if remote else SupervisorHandle(*where, index if several else None)
         )
         self._worker: EnvironmentWorker | None = None
+        self._next_worker: EnvironmentWorker | None = None
+        """A process that loads what it needs while the simulator starts."""
+        self._started = False
         self._address: Address | None = None
         self._in_flight: np.ndarray | None = None
         self._stop_seen: float | None = None
@@ -61,12 +64,18 @@ class Simulation:
         """The episode in progress: seed, completed actions, checksums of its observations."""
 
     def start(self) -> None:
-        """Start the supervisor and its simulator, without waiting for them."""
-        self._supervisor.start()
+        """Start the supervisor, its simulator and the worker, without waiting for them; nothing where they are."""
+        if not self._started:
+            self._started = True
+            self._supervisor.start()
+            self._next_worker = self._new_worker()
+            self._next_worker.prepare()
 
     def close(self) -> None:
         """End the worker, the simulator and the supervisor."""
         self._end_worker()
+        if self._next_worker is not None:
+            self._next_worker.close()
         self._supervisor.close()
         self._note_events()
 
@@ -146,19 +155,21 @@ class Simulation:
     def _ready_worker(self) -> EnvironmentWorker:
         """The worker, started on a ready simulator where there is none."""
         if self._worker is None:
+            self.start()
             self._address = self._wait_for_address()
-            self._worker = EnvironmentWorker(
-                self._config.environment,
-                self._log_dir / f"worker-{self._name}.log",
-                host=self._address.host,
-                port=self._address.port,
-                tm_port=self._tm_port,
-                purpose=self._purpose,
-                timeout_s=self._config.simulator.hang_timeout_s,
-                while_waiting=self._check_stop,
-            )
-            self._worker.start()
+            self._worker, self._next_worker = self._next_worker or self._new_worker(), None
+            self._worker.start(self._address.host, self._address.port)
         return self._worker
+
+    def _new_worker(self) -> EnvironmentWorker:
+        return EnvironmentWorker(
+            self._config.environment,
+            self._log_dir / f"worker-{self._name}.log",
+            tm_port=self._tm_port,
+            purpose=self._purpose,
+            timeout_s=self._config.simulator.hang_timeout_s,
+            while_waiting=self._check_stop,
+        )
 
     def _wait_for_address(self) -> Address:
         while True:

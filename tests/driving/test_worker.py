@@ -282,3 +282,22 @@ def test_a_hundred_thousand_ticks_with_traffic_under_load(make_worker, hamlet):
             process.kill()
             process.wait()
     print(json.dumps({"decisions": decisions, "episodes": seed}))
+
+
+def test_a_process_that_was_prepared_becomes_the_worker(make_worker, own_simulator):
+    worker = make_worker(own_simulator)
+    worker.prepare()
+    prepared = worker.pid
+    worker.start()
+    assert worker.pid == prepared
+    worker.start()
+    assert worker.pid != prepared
+
+
+def test_a_prepared_process_that_dies_is_told_at_the_start(make_worker, own_simulator):
+    worker = make_worker(own_simulator)
+    worker.prepare()
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerLost):
+        worker.start()
+    worker.start()

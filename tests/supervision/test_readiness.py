@@ -31,7 +31,9 @@ def server():
 def probe(port, *options):
     command = [sys.executable, "-m", "td3_hpc.supervision.readiness", "--host", "127.0.0.1", "--port", str(port)]
     began = time.monotonic()
-    finished = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60)
+    finished = subprocess.run(
+        [*command, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
     return finished, time.monotonic() - began
 
 
