@@ -31,7 +31,7 @@ from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.supervision.supervisor_handle import SimulatorFailed
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.td3.encoders import encoder_named
-from td3_hpc.training.device import choose_device
+from td3_hpc.training.device import check_precision, choose_device, choose_kernels
 from td3_hpc.training.loop import Components, TrainingLoop
 from td3_hpc.training.monitors.notify import read_channels
 from td3_hpc.training.seeding import derived_seed, generator
@@ -59,7 +59,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
     if _is_complete(run_dir, config):
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
         return ExitCode.DONE
-    choose_device(config)
+    check_precision(config, choose_device(config))
     read_channels(config.monitors.alerts)  # a mistake in them is told now, not with the first alert
     encoder_named(config.agent.encoder)
     store = CheckpointStore(run_dir, config.checkpoint)
@@ -86,7 +86,8 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
     record = RunRecord(run_dir)
     record.step = first_step
     device = choose_device(config)
-    here = provenance(device, config.training.threads)
+    kernels = choose_kernels(config, device, tree["provenance"] if tree else None)
+    here = provenance(device, config.training.threads, kernels)
     with contextlib.ExitStack() as stack, RunConsole(config.name, config.training.total_steps, first_step) as console:
         tensorboard = TensorBoard(run_dir / "tensorboard", config.logging.tensorboard)
         stack.callback(record.close)
@@ -94,7 +95,7 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
         saved_files = tree["provenance"] if tree else None
         record.open(keep_bytes=saved_files["record_bytes"] if saved_files else 0)
         tensorboard.open(keep=saved_files["tensorboard_bytes"] if saved_files else {})
-        not_exact = _note_attempt(record, console, checkpoint, tree, here, store)
+        not_exact = _note_attempt(config, record, console, checkpoint, tree, here, store)
         here["not_exact_from"] = {str(index): reason for index, reason in enumerate(not_exact)}
         telemetry = Telemetry(config, record, tensorboard, console)
         stack.callback(telemetry.close)
@@ -108,7 +109,7 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
             stack.callback(simulation.close)
             simulation.start()
         components = Components(
-            agent=TD3Agent(config.agent, device, derived_seed(config.seed, "agent")),
+            agent=TD3Agent(config.agent, device, derived_seed(config.seed, "agent"), kernels=kernels),
             replay=ReplayBuffer(config.replay.capacity, generator(config.seed, "replay")),
             training=simulations,
             evaluation=evaluation,
@@ -259,6 +260,7 @@ def _differences_of_record(run_dir: Path, store: CheckpointStore) -> list[str]:
 
 
 def _note_attempt(
+    config: StageConfig,
     record: RunRecord,
     console: RunConsole,
     checkpoint: Checkpoint | None,
@@ -272,7 +274,7 @@ def _note_attempt(
         console.line(message)
     if tree is not None:
         not_exact = list(tree["provenance"]["not_exact_from"].values())
-        changes = differences(tree["provenance"], here)
+        changes = differences(tree["provenance"], here, config.agent.precision)
         if changes:
             not_exact.append(f"step {record.step}: {'; '.join(changes)}")
             console.line(f"step {record.step}: resumed, not exact from here: {'; '.join(changes)}")
