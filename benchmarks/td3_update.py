@@ -4,9 +4,10 @@
 
 Batches of 64 and 256, the observation of a run, NatureCNN of 512 features, heads [256, 256], a policy update every
 second update. Each unit is two updates, sampling included; ours also clip every parameter group, measure its gradient
-norms and return the update's statistics. The limit is what an update's multiplications and additions would take at the
-rate of a product of two 2048 x 2048 matrices, measured in the same rounds, by processor time. Promised: 1.5 times Stable-Baselines3's
-speed in float32, 2.5 times in bfloat16, which is left out where the processor does not compute it.
+norms and return the update's statistics. The limit is the processor time that an update's multiplications and
+additions would take at the rate of a product of two 2048 x 2048 matrices, measured in the same rounds. Promised: 1.5
+times Stable-Baselines3's speed in float32, 2.5 times in bfloat16, which is left out where the processor does not
+compute it.
 """
 
 import functools
