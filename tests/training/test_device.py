@@ -1,6 +1,7 @@
 """How a run computes: what it keeps of its checkpoint, what is refused, and that freed memory is kept."""
 
 import resource
+import statistics
 
 import pytest
 import torch
@@ -64,8 +65,8 @@ def test_where_it_is_computed_bfloat16_is_let_through(monkeypatch) -> None:
 def test_freed_blocks_are_used_again() -> None:
     keep_memory()
     faults = []
-    for _ in range(3):
+    for _ in range(21):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         torch.zeros(4 << 20)  # 16 MiB: 4096 pages
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-    assert faults[-1] < 1024
+    assert statistics.median(faults) < 1024
