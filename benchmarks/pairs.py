@@ -31,6 +31,8 @@ class Measurement:
     """One peer's seconds per unit, round by round, and its facts."""
 
     seconds: list[float]
+    processor_seconds: list[float]
+    """The same as processor time of the peer's process: what is left when others use the machine too."""
     facts: Facts
 
     @property
@@ -40,8 +42,16 @@ class Measurement:
 
     def ratio_to(self, other: "Measurement") -> tuple[float, float, float]:
         """How many times as fast as `other`, over the rounds: lower quartile, median, upper quartile."""
-        lower, middle, upper = statistics.quantiles([b / a for a, b in zip(self.seconds, other.seconds)], n=4)
-        return lower, middle, upper
+        return _quartiles(self.seconds, other.seconds)
+
+    def processor_ratio_to(self, other: "Measurement") -> tuple[float, float, float]:
+        """The same of the processor times."""
+        return _quartiles(self.processor_seconds, other.processor_seconds)
+
+
+def _quartiles(seconds: list[float], others: list[float]) -> tuple[float, float, float]:
+    lower, middle, upper = statistics.quantiles([b / a for a, b in zip(seconds, others)], n=4)
+    return lower, middle, upper
 
 
 def measure(
@@ -68,7 +78,7 @@ def measure(
         processes.append(process)
         pipes[name] = ours
         facts[name] = ours.recv()
-    seconds: dict[str, list[float]] = {name: [] for name in setups}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in setups}
     for _ in range(rounds):
         for name, pipe in pipes.items():
             settle()
@@ -78,7 +88,10 @@ def measure(
         pipe.send(False)
     for process in processes:
         process.join()
-    return {name: Measurement(seconds[name], facts[name]) for name in setups}
+    return {
+        name: Measurement([wall for wall, _ in seconds[name]], [used for _, used in seconds[name]], facts[name])
+        for name in setups
+    }
 
 
 def resident_bytes() -> int:
@@ -93,6 +106,6 @@ def _serve(pipe: Connection, setup: Setup, threads: int, warm_up: int) -> None:
         work()
     pipe.send(facts)
     while pipe.recv():
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         work()
-        pipe.send(time.perf_counter() - start)
+        pipe.send((time.perf_counter() - start, time.process_time() - used))

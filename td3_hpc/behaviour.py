@@ -1,8 +1,10 @@
 """The behaviour number: whether two versions of this package compute the same run.
 
 It is raised with every change after which the same configuration and seed give another run: of the simulator's
-dynamics, towns or pictures, the traffic, the routes, the reward, the networks, the update, or the arithmetic of any of
-these. What changed goes into `CHANGES`, in words that fit "not exact from step 500: …".
+dynamics, towns or pictures, the traffic, the routes, the reward, the networks, the update, or the arithmetic of any
+of these. The ways in `td3/kernels.py` are the same arithmetic in another order: which one a run takes is not part of
+this number, but stands in its checkpoints by name, and stays. What changed goes into `CHANGES`, in words that fit
+"not exact from step 500: …".
 `tests/test_behaviour.py` fails where the number has been forgotten, and says what to do.
 """
 

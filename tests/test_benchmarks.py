@@ -38,6 +38,8 @@ def test_peers_run_in_processes_of_their_own_and_equally_often():
 
 
 def test_ratio_is_the_median_over_rounds():
-    fast, slow = Measurement([1.0, 2.0, 4.0], {}), Measurement([3.0, 4.0, 20.0], {})
+    fast = Measurement([1.0, 2.0, 4.0], [1.0, 1.0, 1.0], {})
+    slow = Measurement([3.0, 4.0, 20.0], [2.0, 2.0, 3.0], {})
     assert fast.median == 2
     assert fast.ratio_to(slow)[1] == 3
+    assert fast.processor_ratio_to(slow)[1] == 2

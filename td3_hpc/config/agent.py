@@ -62,7 +62,8 @@ class AgentConfig(ConfigSection):
     learning_rates: LearningRates = LearningRates()
     clip_norms: ClipNorms = ClipNorms()
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the networks; `bfloat16` uses autocast and is faster where the hardware has it."""
+    """Arithmetic of the networks. `bfloat16` uses autocast and is faster where the hardware computes it (avx512_bf16,
+    amx_bf16, a GPU of 2020 or later); elsewhere `train` refuses it."""
 
 
 class ReplayConfig(ConfigSection):

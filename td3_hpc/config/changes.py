@@ -10,6 +10,7 @@ CHANGEABLE = (
     "training.total_steps",
     "training.device",
     "training.threads",
+    "training.kernels",
     "simulator",
     "environment.traffic.port",
     "environment.traffic.evaluation_port",

@@ -13,7 +13,7 @@ from td3_hpc.config.stage import StageConfig
 from td3_hpc.errors import BadInput
 
 KEY = "format"
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of the keys; what files of the format before lack is then told in `IMPLIED`."""
 
 IMPLIED: Mapping[int, Mapping[str, Any]] = {
@@ -40,6 +40,7 @@ IMPLIED: Mapping[int, Mapping[str, Any]] = {
         "monitors.alerts.from_level": "warning",
         "monitors.alerts.timeout_s": 10.0,
     },
+    2: {"training.kernels": "auto"},
 }
 """By format: the keys that its files may lack since they came later, and the value that was in force then."""
 

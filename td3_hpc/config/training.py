@@ -18,6 +18,9 @@ class TrainingConfig(ConfigSection):
     """`auto` takes CUDA where there is one."""
     threads: int = Field(2, ge=1)
     """CPU threads of PyTorch and OpenCV. Fixed, since results differ in the last bits between thread counts."""
+    kernels: Literal["auto", "plain", "convolution", "rows"] = "auto"
+    """How the CNN is computed; the ways differ in speed and in the last bits. `auto`: what a run began with, for a new
+    one the fastest by the table in `td3_hpc/td3/kernels.py`."""
 
 
 class EvaluationConfig(ConfigSection):

@@ -131,6 +131,12 @@ class RunHistory:
             for start, end in zip(starts, ends)
         ]
 
+    @property
+    def computes_bfloat16(self) -> bool:
+        """Whether the record says that the hardware of the newest attempt computes in bfloat16."""
+        starts = self.of(AttemptStarted)
+        return bool(starts) and starts[-1].environment.bfloat16 == "computed"
+
     def active_seconds(self) -> float:
         """Wall-clock time of all attempts, from each one's first to its last event (seconds)."""
         return sum(max(event.time for event in own) - start.time for start, own in self.attempts())

@@ -315,5 +315,5 @@ def steps_per_second(history: RunHistory, settings: LimitGate) -> Finding:
         return finding
     steps = history.config.training.total_steps
     cause = f"{middle:.3g} steps/s: {steps:,} steps would take {steps / max(middle, 1e-9) / 3600:.1f} hours"
-    change = {} if history.config.agent.precision == "bfloat16" else {"agent.precision": "bfloat16"}
+    change = remedies.faster(history.config, history.computes_bfloat16)
     return replace(finding, cause=cause, remedy="a GPU, or more threads", change=change)

@@ -32,3 +32,9 @@ def unsaturated(config: StageConfig) -> dict[str, Any]:
 def restored(config: StageConfig, component: str) -> dict[str, Any]:
     """A reward component that is switched off gets its default weight."""
     return {f"environment.reward.{component}": getattr(RewardConfig(), component)}
+
+
+def faster(config: StageConfig, computes_bfloat16: bool) -> dict[str, Any]:
+    """Against slow updates: bfloat16, where the run's hardware computes it; elsewhere it would be slower still."""
+    use = computes_bfloat16 and config.agent.precision != "bfloat16"
+    return {"agent.precision": "bfloat16"} if use else {}

@@ -20,6 +20,8 @@ class Environment(BaseModel):
     host: str = "–"
     job: str = ""
     code_sha256: str = ""
+    bfloat16: str = ""
+    """`computed` by the hardware, or `imitated`; empty where an older version wrote it."""
 
 
 class AttemptStarted(Event, kind="attempt", history=True):

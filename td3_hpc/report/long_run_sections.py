@@ -116,7 +116,8 @@ def _simulator_risk(history: RunHistory) -> Risk:
 
 def _time_risk(history: RunHistory) -> Risk:
     rate = speed(history)
-    answer = "checkpoints and requeueing carry it over any time limit; a GPU or bfloat16 shortens it"
+    faster = "a GPU or bfloat16 shortens" if history.computes_bfloat16 else "a GPU shortens"
+    answer = f"checkpoints and requeueing carry it over any time limit; {faster} it"
     if rate is None:
         return Risk("medium", "Time", "no speed of learning is in the record", answer)
     seconds = LONG_RUN / rate

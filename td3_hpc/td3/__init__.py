@@ -4,6 +4,7 @@ agent.py            TD3: acting, the update of critics and actor, the targets
 encoders.py         networks that make features of the frames, by name
 networks.py         actor and critics on an encoder
 inputs.py           observations as the tensors that networks read
+kernels.py          how the CNN is computed: a choice by the processor
 state.py            the agent as a checkpoint's tree, and back
 stats.py            what an update is told by: losses, values, gradient norms
 mechanism_check.py  an update recomputed independently: is it what TD3 prescribes?

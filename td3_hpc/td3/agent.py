@@ -16,6 +16,7 @@ from td3_hpc.replay import Batch
 from td3_hpc.spaces import ACTION, Observation
 from td3_hpc.td3 import state as trees
 from td3_hpc.td3.inputs import InputTensors
+from td3_hpc.td3.kernels import KERNELS, fastest
 from td3_hpc.td3.networks import initialise, make_networks
 from td3_hpc.td3.stats import UpdateStats, action_saturation, critic_statistics, read_back
 
@@ -31,23 +32,29 @@ class TD3Agent:
     """
 
     def __init__(
-        self, config: AgentConfig, device: str | torch.device, seed: int, dtype: torch.dtype = torch.float32
+        self,
+        config: AgentConfig,
+        device: str | torch.device,
+        seed: int,
+        dtype: torch.dtype = torch.float32,
+        kernels: str | None = None,
     ) -> None:
         """New networks from `seed` (at least 0), the same bytes whatever ran before; `dtype` is that of the weights.
 
-        `config.precision: bfloat16` computes all but the last layers of the heads in bfloat16. Raises BadInput for an
-        unknown encoder.
+        `config.precision: bfloat16` computes all but the last layers of the heads in bfloat16. `kernels`: a name in
+        `kernels.KERNELS`, by default the fastest here. Raises BadInput for an unknown encoder.
         """
         self.config = config
         self.device = torch.device(device)
         pixel_dtype = torch.bfloat16 if config.precision == "bfloat16" else dtype
-        self._inputs = InputTensors(self.device, dtype, pixel_dtype)
+        kernels = kernels or fastest(self.device, config.precision, torch.get_num_threads())
         initial, smoothing, exploration = np.random.SeedSequence(seed).spawn(3)
         self._smoothing = torch.Generator(self.device).manual_seed(_torch_seed(smoothing))
         self._exploration = np.random.Generator(np.random.PCG64(exploration))
 
         # Built without storage, since PyTorch would first fill the weights from its global generator.
-        actor, critic = make_networks(config)
+        actor, critic = make_networks(config, KERNELS[kernels])
+        self._inputs = InputTensors(self.device, dtype, pixel_dtype, actor.cnn.rows)
         generator = torch.Generator().manual_seed(_torch_seed(initial))
         for network in (actor, critic):
             network.to(dtype).to_empty(device="cpu")

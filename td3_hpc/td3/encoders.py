@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from td3_hpc.errors import BadInput
 from td3_hpc.spaces import IMAGE
+from td3_hpc.td3.inputs import rows_as_channels
+from td3_hpc.td3.kernels import KERNELS, Kernels
 
 
 class Encoder(nn.Module):
@@ -19,6 +21,10 @@ class Encoder(nn.Module):
 
     features: ClassVar[int]
     """Numbers that it makes of one observation."""
+    kernels: Kernels = KERNELS["plain"]
+    """How to compute, as the agent sets it; one that knows a single way takes no notice."""
+    rows: int = 1
+    """Rows of pixels that it wants side by side as channels."""
 
     def __init__(self, bfloat16: bool = False) -> None:
         """`bfloat16`: compute in bfloat16 (autocast); the weights and the features stay as they are."""
@@ -26,7 +32,7 @@ class Encoder(nn.Module):
         self._autocast = bfloat16
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Features (B, `features`), of the weights' type, of raw pixels (B, 4, 84, 84), floats in 0..255.
+        """Features (B, `features`), of the weights' type, of raw pixels (B, 4 * rows, 84 / rows, 84), floats in 0..255.
 
         The pixels may be of bfloat16, and lie in memory in channels-last order (see `inputs.PixelBuffer`).
         """
@@ -68,14 +74,21 @@ class NatureCNN(Encoder):
     features = 512
     PIXEL_SCALE: ClassVar[float] = IMAGE.high / 2
     """A pixel x in 0..255 counts as x / 127.5 - 1, in [-1, 1]."""
+    STRIDE: ClassVar[int] = 4
+    """Of the first layer."""
 
     def __init__(self, bfloat16: bool = False) -> None:
         super().__init__(bfloat16)
         frames, height, width = IMAGE.shape
-        self.conv1 = nn.Conv2d(frames, 32, 8, stride=4)
+        self.conv1 = nn.Conv2d(frames, 32, 8, stride=self.STRIDE)
         self.conv2 = nn.Conv2d(32, 64, 4, stride=2)
         self.conv3 = nn.Conv2d(64, 64, 3)
         self.linear = nn.Linear(64 * _after_convolutions(height) * _after_convolutions(width), self.features)
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        """As its kernels have it."""
+        return self.kernels.rows
 
     def forward(self, pixels: Tensor) -> Tensor:
         """See `Encoder`.
@@ -86,7 +99,9 @@ class NatureCNN(Encoder):
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._autocast):
             weight, bias = self.conv1.weight, self.conv1.bias
             assert bias is not None  # for the type checker
-            x: Tensor = F.conv2d(pixels, weight / self.PIXEL_SCALE, bias - weight.sum((1, 2, 3)), stride=4).relu_()
+            scaled = rows_as_channels(weight / self.PIXEL_SCALE, self.rows)
+            stride = (self.STRIDE // self.rows, self.STRIDE)
+            x: Tensor = F.conv2d(pixels, scaled, bias - weight.sum((1, 2, 3)), stride).relu_()
             x = self.conv2(x).relu_()
             x = self.conv3(x).relu_()
             x = self._last_layer(x).relu_()
@@ -96,8 +111,6 @@ class NatureCNN(Encoder):
         # The inputs are ordered (y, x, channel), as they lie in memory: flattening is free, both ways.
         weight, bias = self.linear.weight, self.linear.bias
         channels, height, width = x.shape[1:]
-        if self._autocast or x.device.type != "cpu" or len(x) == 1:
+        if not self.kernels.convolution or len(x) == 1:
             return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, bias)
-        # As a convolution over its whole input it is the same product, in half the time of a matrix product on CPUs
-        # in float32 (not so in bfloat16, on a GPU, or for a single observation).
         return F.conv2d(x, weight.view(-1, height, width, channels).permute(0, 3, 1, 2), bias).flatten(1)

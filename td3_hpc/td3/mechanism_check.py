@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from td3_hpc.replay import Batch
 from td3_hpc.spaces import IMAGE, OBSERVATION
 from td3_hpc.td3.agent import TD3Agent
+from td3_hpc.td3.kernels import KERNELS
 from td3_hpc.td3.stats import UpdateStats
 
 ROWS = 32
@@ -89,6 +90,8 @@ class MechanismProbe:
         self._actor = _copies(agent.actor)
         self._actor_target, self._critic_target = _copies(agent.actor_target), _copies(agent.critic_target)
         self._encoders = copy.deepcopy(agent.actor_target.cnn), copy.deepcopy(agent.critic_target.cnn)
+        for encoder in self._encoders:
+            encoder.kernels = KERNELS["plain"]
         with torch.no_grad():
             self._expect(batch)
 

@@ -11,6 +11,7 @@ from td3_hpc.config import AgentConfig
 from td3_hpc.spaces import ACTION, IMAGE, OBSERVATION
 from td3_hpc.td3.encoders import encoder_named
 from td3_hpc.td3.inputs import Tensors
+from td3_hpc.td3.kernels import KERNELS, Kernels
 
 JOINED = [entry for entry in OBSERVATION if not entry.stacked]
 """What the heads see as it is, beside the features."""
@@ -38,9 +39,10 @@ class MLP(nn.Module):
 class _Network(nn.Module):
     """An encoder of its own, and the state that its heads see of an observation."""
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: AgentConfig, kernels: Kernels) -> None:
         super().__init__()
         self.cnn = encoder_named(config.encoder)(config.precision == "bfloat16")
+        self.cnn.kernels = kernels
         self.state_size = self.cnn.features + sum(entry.size for entry in JOINED)
 
     def state(self, observation: Tensors) -> Tensor:
@@ -51,8 +53,8 @@ class _Network(nn.Module):
 class ActorNetwork(_Network):
     """The policy pi(s)."""
 
-    def __init__(self, config: AgentConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AgentConfig, kernels: Kernels) -> None:
+        super().__init__(config, kernels)
         self.head = MLP(self.state_size, config.hidden, ACTION.size, config.precision == "bfloat16")
 
     def forward(self, observation: Tensors) -> Tensor:
@@ -67,8 +69,8 @@ class ActorNetwork(_Network):
 class TwinCriticNetwork(_Network):
     """Q1(s, a) and Q2(s, a): two heads on one encoder."""
 
-    def __init__(self, config: AgentConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AgentConfig, kernels: Kernels) -> None:
+        super().__init__(config, kernels)
         inputs = self.state_size + ACTION.size
         self.q1 = MLP(inputs, config.hidden, 1, config.precision == "bfloat16")
         self.q2 = MLP(inputs, config.hidden, 1, config.precision == "bfloat16")
@@ -79,10 +81,10 @@ class TwinCriticNetwork(_Network):
         return self.q1(x), self.q2(x)
 
 
-def make_networks(config: AgentConfig) -> tuple[ActorNetwork, TwinCriticNetwork]:
+def make_networks(config: AgentConfig, kernels: Kernels = KERNELS["plain"]) -> tuple[ActorNetwork, TwinCriticNetwork]:
     """Actor and critic without storage, on PyTorch's meta device. Raises BadInput for an unknown encoder."""
     with torch.device("meta"):
-        return ActorNetwork(config), TwinCriticNetwork(config)
+        return ActorNetwork(config, kernels), TwinCriticNetwork(config, kernels)
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:

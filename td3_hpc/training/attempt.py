@@ -15,7 +15,7 @@ from td3_hpc.record import FORMAT, AttemptStarted, Environment, RunFailed, RunFi
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.supervision.supervisor_handle import SimulatorFailed
 from td3_hpc.td3 import TD3Agent
-from td3_hpc.training.device import choose_device
+from td3_hpc.training.device import choose_device, choose_kernels
 from td3_hpc.training.loop import Components, TrainingLoop
 from td3_hpc.training.seeding import derived_seed, generator
 from td3_hpc.training.signals import StopFlag, StopRequested
@@ -44,7 +44,8 @@ class Attempt:
         """Go on from a checkpoint and its tree, or begin; `simulators` are closed in the end, before the rest."""
         config, record = self.config, self.record
         device = choose_device(config)
-        here = provenance(device, config.training.threads)
+        kernels = choose_kernels(config, device, tree["provenance"] if tree else None)
+        here = provenance(device, config.training.threads, kernels)
         with (
             contextlib.ExitStack() as stack,
             RunConsole(config.name, config.training.total_steps, record.step) as console,
@@ -58,7 +59,7 @@ class Attempt:
             stack.callback(telemetry.close)
             stack.enter_context(simulators.pop_all())
             components = Components(
-                agent=TD3Agent(config.agent, device, derived_seed(config.seed, "agent")),
+                agent=TD3Agent(config.agent, device, derived_seed(config.seed, "agent"), kernels=kernels),
                 replay=ReplayBuffer(config.replay.capacity, generator(config.seed, "replay")),
                 training=self.training,
                 evaluation=self.evaluation,
@@ -85,7 +86,7 @@ class Attempt:
             console.line(message)
         if tree is not None:
             not_exact = list(tree["provenance"]["not_exact_from"].values())
-            changes = differences(tree["provenance"], here)
+            changes = differences(tree["provenance"], here, self.config.agent.precision)
             if changes:
                 not_exact.append(f"step {record.step}: {'; '.join(changes)}")
                 console.line(f"step {record.step}: resumed, not exact from here: {'; '.join(changes)}")

@@ -105,6 +105,8 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "config": ("the resolved configuration", "YAML"),
     "provenance": ("where this was written, and on what exactness rests; not compared by diff", ""),
     "provenance/threads": ("CPU threads of PyTorch and OpenCV", "threads"),
+    "provenance/kernels": ("how the CNN is computed: td3_hpc/td3/kernels.py", ""),
+    "provenance/bfloat16": ("whether the hardware computes in bfloat16, or PyTorch imitates it", ""),
     "provenance/record_bytes": ("of the record up to this checkpoint", "bytes"),
     "provenance/tensorboard_bytes": ("of each event file up to this checkpoint", ""),
     "provenance/tensorboard_bytes/*": ("of the event file up to this checkpoint", "bytes"),

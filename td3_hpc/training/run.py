@@ -57,10 +57,12 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
 
 def _check_learner(config: StageConfig) -> None:
     """Refuse what this machine's PyTorch, or this package, does not have. What is always there loads nothing."""
-    if config.training.device == "cuda":
-        from td3_hpc.training.device import choose_device
+    if config.training.device == "cuda" or config.agent.precision == "bfloat16" or config.training.kernels != "auto":
+        from td3_hpc.training.device import check_precision, choose_device, choose_kernels
 
-        choose_device(config)
+        device = choose_device(config)
+        check_precision(config, device)
+        choose_kernels(config, device, saved=None)
     if config.agent.encoder != AgentConfig().encoder:
         from td3_hpc.td3.encoders import encoder_named
 

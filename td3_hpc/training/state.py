@@ -17,6 +17,7 @@ import td3_hpc
 from td3_hpc.behaviour import BEHAVIOUR, behaviour_difference
 from td3_hpc.code import code_digest
 from td3_hpc.driving.worker_handle import EpisodeLog
+from td3_hpc.td3.kernels import before_there_was_a_choice, computes_bfloat16
 from td3_hpc.training.env_slot import EnvSlot
 
 #: What exactness rests on: with any of these different, a resumed run goes on, but not with the same bytes.
@@ -25,6 +26,7 @@ EXACTNESS_KEYS = (
     "processor",
     "accelerator",
     "threads",
+    "kernels",
     "torch",
     "libraries",
     "numpy",
@@ -34,13 +36,15 @@ EXACTNESS_KEYS = (
 )
 
 
-def provenance(device: torch.device, threads: int) -> dict[str, Any]:
+def provenance(device: torch.device, threads: int, kernels: str) -> dict[str, Any]:
     """Where and with what this attempt computes."""
     return {
         "behaviour": BEHAVIOUR,
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} {_cpu_model()}",
         "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else "none",
         "threads": threads,
+        "kernels": kernels,
+        "bfloat16": "computed" if computes_bfloat16(device) else "imitated",
         "torch": torch.__version__,
         "libraries": _libraries(device),
         "numpy": np.__version__,
@@ -57,9 +61,10 @@ def provenance(device: torch.device, threads: int) -> dict[str, Any]:
     }
 
 
-def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any], precision: str) -> list[str]:
     """What exactness rests on and is not as it was, in words. A checkpoint without a behaviour number has the first."""
-    before = {"behaviour": 1, **saved}
+    kernels = before_there_was_a_choice(saved["accelerator"], precision)
+    before = {"behaviour": 1, "kernels": kernels, **saved}
     changed = [key for key in EXACTNESS_KEYS if before.get(key) != now[key]]
     return [
         behaviour_difference(int(before[key]), now[key])

@@ -143,6 +143,18 @@ def test_the_explosion_of_the_project_s_first_runs_is_called(healthy_run):
     assert judge(healthy_run).verdict == "NO-GO"
 
 
+def test_bfloat16_is_suggested_only_where_the_run_s_hardware_computes_it(healthy_run):
+    set_gates(healthy_run, steps_per_second={"limit": 1e6})
+    record = healthy_run / "record.jsonl"
+    for hardware, change in (("computed", {"agent.precision": "bfloat16"}), ("imitated", {}), (None, {})):
+        events = [json.loads(line) for line in record.read_text().splitlines()]
+        for event in events:
+            if event["event"] == "attempt":
+                event["environment"] = {} if hardware is None else {"bfloat16": hardware}
+        record.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+        assert results(healthy_run)["steps_per_second"].change == change
+
+
 def test_every_gate_has_a_run_that_fails_it():
     assert set(GatesConfig.model_fields) == {*BROKEN, *DIVERGED, *ALTERED, *SLOW, *EXPLODED}
 

@@ -1,6 +1,7 @@
 """Update for update, in float64, the networks of Stable-Baselines3's TD3 from the same weights, batches and noise."""
 
 import gymnasium
+import pytest
 import torch
 from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import DictReplayBuffer
@@ -13,6 +14,7 @@ from td3_hpc.config import AgentConfig
 from td3_hpc.replay import Batch
 from td3_hpc.spaces import OBSERVATION, gymnasium_spaces
 from td3_hpc.td3 import TD3Agent
+from td3_hpc.td3.kernels import KERNELS
 from tests.td3.batches import random_batch
 from tests.td3.test_agent import EQUAL_RATES, NETWORKS, NO_CLIPPING
 
@@ -96,9 +98,10 @@ def peer_of(agent: TD3Agent) -> TD3:
     return peer
 
 
-def test_ten_updates_are_equal_within_1e_9():
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_ten_updates_are_equal_within_1e_9(kernels):
     config = AgentConfig(learning_rates=EQUAL_RATES, clip_norms=NO_CLIPPING)
-    agent = TD3Agent(config, "cpu", seed=3, dtype=torch.float64)
+    agent = TD3Agent(config, "cpu", seed=3, dtype=torch.float64, kernels=kernels)
     peer = peer_of(agent)
     first = [p.detach().clone() for name in NETWORKS for p in getattr(agent, name).parameters()]
     with torch.random.fork_rng():

@@ -302,7 +302,9 @@ def test_explored_actions_stay_in_range():
 def test_acting_on_one_observation_is_what_a_batch_gives():
     learner = agent(dtype=torch.float64)
     batch = random_batch(3, 4)
-    together = learner.actor({name: torch.tensor(array).double() for name, array in batch.observation.items()})
+    together = reference.policy(
+        parameters(learner, "actor"), *(map(torch.from_numpy, image_and_rest(batch.observation)))
+    )
     for i in range(3):
         alone = learner.act({name: arrays[i] for name, arrays in batch.observation.items()})
         np.testing.assert_allclose(alone, together[i].detach(), atol=1e-6)

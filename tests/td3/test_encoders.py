@@ -11,6 +11,7 @@ from td3_hpc.spaces import IMAGE
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.td3.encoders import ENCODERS, NatureCNN
 from td3_hpc.td3.inputs import PixelBuffer
+from td3_hpc.td3.kernels import KERNELS
 from tests.td3.batches import leaves, random_batch
 
 
@@ -26,13 +27,15 @@ def plain_features(cnn: NatureCNN, image: torch.Tensor) -> torch.Tensor:
     return F.relu(cnn.linear(x.permute(0, 2, 3, 1).flatten(1)))
 
 
-def test_the_network_sees_pixels_from_minus_one_to_one():
+@pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)
+def test_the_network_sees_pixels_from_minus_one_to_one(kernels):
     cnn = NatureCNN().double()
+    cnn.kernels = kernels
     image = images(3)
     image[0], image[1] = 0, 255
     weights = torch.rand((3, 512), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     results = []
-    for features in (cnn(PixelBuffer(torch.float64).convert(image)), plain_features(cnn, image)):
+    for features in (cnn(PixelBuffer(torch.float64, cnn.rows).convert(image)), plain_features(cnn, image)):
         cnn.zero_grad()
         (features * weights).sum().backward()
         results.append([features, *(parameter.grad.clone() for parameter in cnn.parameters())])
@@ -40,10 +43,12 @@ def test_the_network_sees_pixels_from_minus_one_to_one():
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)
 @pytest.mark.parametrize("name", ENCODERS)
-def test_one_image_gives_the_same_features_as_in_a_batch(name):
+def test_one_image_gives_the_same_features_as_in_a_batch(name, kernels):
     encoder = ENCODERS[name]().double()
-    pixels = PixelBuffer(torch.float64).convert(images(2))
+    encoder.kernels = kernels
+    pixels = PixelBuffer(torch.float64, encoder.rows).convert(images(2))
     features = encoder(pixels)
     assert features.shape == (2, encoder.features)
     torch.testing.assert_close(encoder(pixels[:1]), features[:1], rtol=1e-10, atol=1e-12)

@@ -108,7 +108,9 @@ def test_everything_that_a_run_needs_is_there(run_dir):
     parameters = state["agent"]["actor"].keys()
     for name in ("actor", "actor_target", "actor_optimizer"):
         assert state["agent"][name].keys() == parameters
-    assert {"processor", "accelerator", "threads", "torch", "libraries", "numpy"} <= state["provenance"].keys()
+    assert {"processor", "accelerator", "threads", "kernels", "torch", "libraries", "numpy"} <= state[
+        "provenance"
+    ].keys()
 
 
 def test_diff_names_every_entry_that_is_changed(run_dir, tmp_path):

@@ -57,13 +57,15 @@ def as_first_format(run):
 
     def without_numbers(text):
         lines = text.removeprefix(f"format: {FORMAT}\n").splitlines(keepends=True)
-        kept = [line for line in lines if not line.startswith(("simulators:", "  saturation_penalty:"))]
-        assert len(kept) == len(lines) - 2
+        later = ("simulators:", "  saturation_penalty:", "  kernels:")
+        kept = [line for line in lines if not line.startswith(later)]
+        assert len(kept) == len(lines) - 3
         return "".join(kept)
 
     def change(tree):
         tree["config"] = without_numbers(tree["config"])
         del tree["provenance"]["behaviour"]
+        del tree["provenance"]["kernels"]
 
     rewritten(run, change)
     path = run.directory / "config.yaml"
@@ -82,13 +84,14 @@ def refused(run, *words):
 
 
 def test_an_older_run_goes_on_exactly(make_run):
-    whole, old = make_run("whole", **EVERY_STEP), make_run("old", **EVERY_STEP)
+    as_then = {**EVERY_STEP, "training.kernels": "convolution"}
+    whole, old = make_run("whole", **as_then), make_run("old", **as_then)
     whole.start()
     stop_at(old, 26)
     as_first_format(old)
     written = (old.directory / "config.yaml").read_text()
 
-    code, output = old.train()
+    code, output = old.train("-o", "training.kernels=auto")
 
     assert code == 0, output
     assert whole.finish()[0] == 0

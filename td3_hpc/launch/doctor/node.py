@@ -55,8 +55,12 @@ def look_for_torch() -> Torch:
     """What PyTorch here was built for, and what it finds."""
     import torch
 
+    from td3_hpc.td3.kernels import computes_bfloat16
+
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-    return Torch(version=torch.__version__, cuda=torch.version.cuda, gpu=gpu)
+    devices = ["cpu", "cuda"] if gpu else ["cpu"]
+    bfloat16 = [device for device in devices if computes_bfloat16(torch.device(device))]
+    return Torch(version=torch.__version__, cuda=torch.version.cuda, gpu=gpu, bfloat16=bfloat16)
 
 
 def measure_step_cpus(context: Context) -> StepCpus:

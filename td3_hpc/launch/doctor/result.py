@@ -45,6 +45,8 @@ class Torch(_Measured):
     """CUDA version that it was built for."""
     gpu: str | None
     """The device that it computes on; None: the CPU."""
+    bfloat16: list[str] | None = None
+    """The kinds of device here that compute in bfloat16; None where it was not measured."""
 
 
 class StepCpus(_Measured):

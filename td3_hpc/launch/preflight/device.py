@@ -9,6 +9,9 @@ from td3_hpc.launch.preflight.plan import Plan
 def check_device(plan: Plan) -> str:
     """A GPU, where one is asked for: in the profile, and, without Slurm and container, on this machine."""
     device, profile = plan.stage.training.device, plan.profile
+    here = profile.scheduler != "slurm" and not profile.container
+    if here and plan.stage.agent.precision == "bfloat16":
+        return judge_torch(look_for_torch(), look_for_gpus(), plan)
     if device != "cuda":
         return "the CPU" if device == "cpu" else "a GPU where there is one, else the CPU"
     if profile.scheduler == "slurm" and "gpu" not in (profile.gres or ""):

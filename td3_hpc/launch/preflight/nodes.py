@@ -75,6 +75,13 @@ def judge_torch(torch: Torch, gpus: Gpus, plan: Plan) -> str:
     """Whether PyTorch computes where the stage wants it to, given the GPUs that there are."""
     device = plan.stage.training.device
     found = f"PyTorch {torch.version} for {f'CUDA {torch.cuda}' if torch.cuda else 'CPUs'}"
+    used = "cuda" if torch.gpu and device != "cpu" else "cpu"
+    if plan.stage.agent.precision == "bfloat16" and torch.bfloat16 is not None and used not in torch.bfloat16:
+        hardware = "GPU" if used == "cuda" else "processor"
+        raise Mistake(
+            f"{found}; agent.precision is bfloat16, which the {hardware} does not compute",
+            "set agent.precision: float32, or ask for nodes that compute it (avx512_bf16 or amx_bf16, or a GPU)",
+        )
     if torch.gpu:
         return f"{found}, on {torch.gpu}"
     if device == "cpu" or (device == "auto" and not gpus.names):

@@ -34,3 +34,14 @@ def test_this_machine_has_none(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match=f"PyTorch {torch.__version__.replace('+', '.')} for .*") as caught:
         check_device(plan(tmp_path / "run", CUDA))
     assert caught.value.change
+
+
+def test_bfloat16_on_this_machine_is_a_mistake_unless_it_computes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = plan(tmp_path / "run", "training.device=cpu", "agent.precision=bfloat16")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    with pytest.raises(Mistake, match="bfloat16, which the processor does not compute"):
+        check_device(here)
+    on_slurm = plan(tmp_path / "run", "training.device=cpu", "agent.precision=bfloat16", scheduler="slurm")
+    assert check_device(on_slurm) == "the CPU", "a compute node's processor is not this one"

@@ -145,3 +145,15 @@ def test_measurements_of_another_image_are_not_taken_for_this_ones(tmp_path: Pat
     with pytest.raises(NotLearnt, match=r"on n1, with /old\.sif instead of none") as caught:
         judged(nodes.check_doctor, tmp_path, image="/old.sif")
     assert caught.value.change == "run `td3-hpc doctor --cluster here`"
+
+
+def test_bfloat16_is_a_mistake_where_the_node_does_not_compute_it(tmp_path: Path) -> None:
+    bfloat16 = "agent.precision=bfloat16"
+    torch = {"version": "2.13.0", "cuda": None, "gpu": None}
+
+    with pytest.raises(Mistake, match="bfloat16, which the processor does not compute") as caught:
+        judged(nodes.check_torch, tmp_path, bfloat16, torch={**torch, "bfloat16": []})
+    assert caught.value.change.startswith("set agent.precision: float32")
+    assert judged(nodes.check_torch, tmp_path, bfloat16, torch={**torch, "bfloat16": ["cpu"]}).endswith("on the CPU")
+    assert judged(nodes.check_torch, tmp_path, bfloat16, torch=torch).endswith("on the CPU"), "not measured"
+    assert judged(nodes.check_torch, tmp_path, torch={**torch, "bfloat16": []}).endswith("on the CPU")
