@@ -96,12 +96,11 @@ def clip(corners: Floats, distance: Floats) -> Floats:
     left_out = np.empty((number, count, 2), bool)
     np.logical_not(inside, out=left_out[..., 0])
     np.logical_not(crosses, out=left_out[..., 1])
-    left_out = left_out.reshape(number, 2 * count)
-    order = np.argsort(left_out, axis=1, kind="stable")
-    last = (2 * count - 1) - np.count_nonzero(left_out, axis=1)
+    order = np.argsort(left_out.reshape(number, 2 * count), axis=1, kind="stable")
+    last = (2 * count - 1) - np.count_nonzero(left_out, axis=(1, 2))
     rows = np.arange(number)[:, None]
     chosen = order[rows, np.minimum(_numbers(count + 1), last[:, None])]
-    return candidates.reshape(number, 2 * count, 3)[rows, chosen]
+    return np.asarray(candidates.reshape(number, 2 * count, 3)[rows, chosen])
 
 
 @lru_cache(maxsize=16)
