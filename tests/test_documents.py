@@ -98,10 +98,11 @@ def mistake(line: str) -> str:
                 return f"{command.name} has no option {word}"
             if options and not options[0].is_flag and "=" not in word:
                 next(words, None)
-        elif hasattr(command, "commands"):
-            if word not in command.commands:
+        elif hasattr(command, "get_command"):
+            inner = command.get_command(None, word)
+            if inner is None:
                 return f"{command.name} has no command {word}"
-            command = command.commands[word]
+            command = inner
     return ""
 
 

@@ -187,8 +187,10 @@ class EnvironmentWorker:
         return Resumed(bool(exact), int(steps), observation)
 
     def close(self) -> None:
-        """End the worker: it destroys what it spawned; one that does not end within seconds is killed."""
-        if self._process is not None and self._connection is not None:
+        """End the worker: it destroys what it spawned; one that does not end within seconds is killed, and one that
+        was only prepared, which has spawned nothing, at once.
+        """
+        if self._process is not None and self._connection is not None and not self._prepared:
             self._connection.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_CLOSE_S)
