@@ -45,7 +45,8 @@ def test_the_lanes_behind_a_stop_line_are_in_its_junction(town: Town):
 
 def test_a_light_stands_beside_the_road(town: Town):
     for light in town.traffic_lights:
-        assert town.ground(light.pose.x, light.pose.y, light.pose.z).lane_type != carla.LaneType.Driving
+        place = carla.Location(light.pose.x, light.pose.y, light.pose.z)
+        assert town.map.get_waypoint(place, project_to_road=False, lane_type=carla.LaneType.Driving) is None
 
 
 def test_every_light_has_one_turn_in_one_junction(town: Town):
