@@ -11,7 +11,7 @@ class Notes:
 
     def add(self, kind: str, place: str) -> None:
         """`kind`: what was done, in words; `place`: the road, lane, junction or signal."""
-        self._places.setdefault(kind, []).append(place)
+        self._places.setdefault(kind, []).append(one_line(place))
 
     def __bool__(self) -> bool:
         return bool(self._places)
@@ -19,6 +19,11 @@ class Notes:
     def lines(self) -> tuple[str, ...]:
         """One for each kind, with its first places, in the order of healing."""
         return tuple(f"{kind} ({_listed(places)})" for kind, places in self._places.items())
+
+
+def one_line(text: str) -> str:
+    """Text with names from a file in it, on one line and without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))[:200]
 
 
 def _listed(places: list[str]) -> str:

@@ -20,7 +20,7 @@ from td3_hpc.roads.healing.links import heal_links
 from td3_hpc.roads.healing.naming import heal_names
 from td3_hpc.roads.healing.shapes import heal_shapes
 from td3_hpc.roads.healing.signals import heal_signals
-from td3_hpc.roads.notes import Notes
+from td3_hpc.roads.notes import Notes, one_line
 from td3_hpc.roads.reading import parse_opendrive
 
 __all__ = ["OpenDrive", "heal_opendrive"]
@@ -45,7 +45,7 @@ def heal_opendrive(text: str, source: str) -> OpenDrive:
         heal(root, notes)
     fault = find_fault(root)
     if fault:
-        raise BadInput(f"{source}: {fault}")
+        raise BadInput(f"{source}: {one_line(fault)}")
     if not notes:
         return OpenDrive(text, root, ())
     return OpenDrive('<?xml version="1.0"?>\n' + ET.tostring(root, encoding="unicode"), root, notes.lines())

@@ -7,7 +7,7 @@ value in km/h). `SignalType::GetTypes` lists others, which it never asks for.
 import re
 import xml.etree.ElementTree as ET
 
-from td3_hpc.roads.elements import number, written
+from td3_hpc.roads.elements import lane_id, lanes_of, number, sections_of, written
 from td3_hpc.roads.notes import Notes
 
 LIGHT, STOP, YIELD, SPEED = "1000001", "206", "205", "274"
@@ -26,11 +26,13 @@ _KMH = {"": 1.0, "km/h": 1.0, "kmh": 1.0, "kph": 1.0, "mph": 1.609344, "m/s": 3.
 #: The German catalogue until 2017 numbered the limits: 274-53 is 30 km/h. Since then a subtype is its limit.
 _CODED_KMH = {50 + tens: 10.0 * tens for tens in range(1, 14)}
 _FASTEST_KMH = 400.0
+_NEAR = 30.0  # A junction that is nearer than this is the one that a light is about, m.
 
 
 def heal_signals(root: ET.Element, notes: Notes) -> None:
     """Every signal on its road and in the client library's words; references only to signals that are there."""
     _name_signals(root, notes)
+    kinds = {signal.get("id"): signal for signal in root.iter("signal")}
     for road in root.findall("road"):
         length, signals = number(road, "length"), road.find("signals")
         if signals is None or length is None:
@@ -39,6 +41,7 @@ def heal_signals(root: ET.Element, notes: Notes) -> None:
             place = f"road {road.get('id')} signal {signal.get('id')}"
             if _place_on_road(signal, length, notes, place):
                 _translate(signal, notes, place)
+                _add_validity(signal, kinds, road, notes, place)
             else:
                 signals.remove(signal)
                 notes.add("signals beyond their road's ends are left out", place)
@@ -109,6 +112,43 @@ def _coded(subtype: str) -> float | None:
     if code % 10 == 0:
         return float(code) or None
     return _CODED_KMH.get(code)
+
+
+def _add_validity(
+    signal: ET.Element, kinds: dict[str | None, ET.Element], road: ET.Element, notes: Notes, place: str
+) -> None:
+    """The lanes of a signal that names none: those on its orientation's side.
+
+    The client library takes those of the other side (`MapBuilder::GenerateDefaultValiditiesForSignalReferences`). Where
+    the road leads into a junction near by, a light, stop or yield sign is for the lanes that lead there: some tools
+    write the orientation that the signal faces.
+    """
+    original, s = kinds.get(signal.get("id"), signal), number(signal, "s")
+    code = original.get("type", "")
+    if s is None or code not in _KNOWN or signal.find("validity") is not None:
+        return
+    lanes = _driving_lanes(road, s)
+    ends = {(-1): "successor", 1: "predecessor"}
+    left = {-1: (number(road, "length") or 0.0) - s, 1: s}
+    towards = [
+        side
+        for side, link in ends.items()
+        if code != SPEED and left[side] < _NEAR and road.find(f"link/{link}[@elementType='junction']") is not None
+    ]
+    told = {"+": [-1], "-": [1]}.get(signal.get("orientation", ""), [-1, 1])
+    for sides in (towards if len(towards) == 1 else told, told, [-1, 1]):
+        valid = [[lane for lane in lanes if lane * side > 0] for side in sides]
+        if any(valid):
+            break
+    for side in filter(None, valid):
+        ET.SubElement(signal, "validity", {"fromLane": str(min(side)), "toLane": str(max(side))})
+        notes.add("signals that name no lanes name those that they are for", place)
+
+
+def _driving_lanes(road: ET.Element, s: float) -> list[int]:
+    before = [section for section in sections_of(road) if (number(section, "s") or 0.0) <= s]
+    lanes = lanes_of(before[-1]) if before else ()
+    return [found for lane in lanes if lane.get("type") == "driving" and (found := lane_id(lane))]
 
 
 def _drop_references(root: ET.Element, notes: Notes) -> None:

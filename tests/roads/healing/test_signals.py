@@ -4,7 +4,7 @@ import carla
 import pytest
 
 from td3_hpc.roads.healing import heal_opendrive
-from tests.roads.small_roads import BOTH, road, signal, town
+from tests.roads.small_roads import BOTH, lane, next_road, road, section, signal, town
 
 
 def landmarks(*signals: str, more: str = "") -> list[carla.Landmark]:
@@ -66,3 +66,38 @@ def test_codes(code: str, more: str, value: str, known: str, limit: float | None
 
 def test_signals_without_an_id_get_one():
     assert len({found.id for found in landmarks(signal("", "206", 50), signal("1", "206", 60))}) == 2
+
+
+@pytest.mark.parametrize(
+    ("orientation", "s", "junction_at", "lanes"),
+    [
+        ("+", 50, "", [(-1, -1)]),
+        ("-", 50, "", [(1, 1)]),
+        ("none", 50, "", [(-1, -1), (1, 1)]),
+        ("+", 98, "successor", [(-1, -1)]),
+        ("-", 98, "successor", [(-1, -1)]),  # the side that the light faces, as some tools write it
+        ("+", 2, "predecessor", [(1, 1)]),
+    ],
+)
+def test_a_light_that_names_no_lanes(orientation: str, s: float, junction_at: str, lanes: list[tuple[int, int]]):
+    light = signal("7", "1000001", s).replace('<validity fromLane="-1" toLane="-1"/>', "")
+    link = next_road(9, "", "junction", junction_at) if junction_at else ""
+    text = town(
+        road(1, 100.25, BOTH, link, light.replace('orientation="+"', f'orientation="{orientation}"')),
+        '<junction id="9" name="j"/>',
+    )
+    (found,) = carla.Map("m", heal_opendrive(text, "x").text).get_all_landmarks()
+    assert sorted(tuple(sorted(pair)) for pair in found.get_lane_validities()) == lanes
+
+
+def test_a_light_on_a_road_of_one_lane_is_for_that_lane_whatever_its_orientation():
+    light = signal("7", "1000001", 50).replace('<validity fromLane="-1" toLane="-1"/>', "")
+    text = town(road(1, 100.25, section(0, lane(1), ""), signals=light))
+    (found,) = carla.Map("m", heal_opendrive(text, "x").text).get_all_landmarks()
+    assert list(found.get_lane_validities()) == [(1, 1)]
+
+
+def test_names_with_line_breaks_and_terminal_codes_stay_on_one_line():
+    text = town(road(1, 100.25, signals=signal("7&#10;8\u009b31m", "206", 300)))
+    (line,) = [item for item in heal_opendrive(text, "x").healed if "beyond" in item]
+    assert line.isprintable()
