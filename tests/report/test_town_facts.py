@@ -16,9 +16,7 @@ NASTY = "&lt;script&gt;alert(1)&lt;/script&gt; $\\frac{1}{0}$ [/red]&#10;"
 
 def facts_of(text: str, **config: float) -> dict[str, str]:
     found, _ = town_facts(parse_town("t", text), RouteConfig(**{"min_length_m": 30, "max_length_m": 200, **config}))
-    return dict(reversed(found)) | {
-        "missing": "; ".join(answer for question, answer in found if question == "missing")
-    }
+    return dict(reversed(found)) | {"missing": "; ".join(answer for question, answer in found if question == "missing")}
 
 
 def test_a_road_with_a_light_a_sign_and_a_limit():
