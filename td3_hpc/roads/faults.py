@@ -24,12 +24,14 @@ _NUMBERS = {
 }
 """Attributes that must be finite numbers, of elements within a road."""
 _GAP = 1.0  # Between the end of one geometry and the next one's start, metres.
+_LONGEST = 5e6  # Of all lanes together, metres; Town04 has 150 km.
 _REACH = 1e6  # Farther from the origin, metres, single precision no longer resolves a lane.
 
 
 def find_fault(root: ET.Element) -> str | None:
     """The first fault, in words that name the road and what to do; None where there is none."""
     seen: set[str] = set()
+    lanes_m = 0.0
     for road in root.findall("road"):
         name = road.get("id", "")
         if name in seen:
@@ -38,8 +40,11 @@ def find_fault(root: ET.Element) -> str | None:
         fault = _numbers_fault(road) or _shape_fault(road) or _lanes_fault(road) or _side_fault(road)
         if fault:
             return f"road {name}: {fault}"
+        lanes_m += (number(road, "length") or 0.0) * max(len(list(lanes_of(section))) for section in sections_of(road))
     if not seen:
         return "it has no road"
+    if lanes_m > _LONGEST:
+        return f"its lanes are {lanes_m / 1000:,.0f} km long together; cut out the roads that are needed"
     return _junctions_fault(root)
 
 

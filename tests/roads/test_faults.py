@@ -10,6 +10,7 @@ import pytest
 from td3_hpc.errors import BadInput
 from td3_hpc.roads.healing import heal_opendrive
 from tests.paths import ROOT
+from tests.roads.small_roads import road, town
 
 HAMLET = (ROOT / "td3_hpc/simulator/own_towns/Hamlet.xodr").read_text(encoding="utf-8")
 TAGS = ["lane", "laneSection", "geometry", "width", "link", "road", "junction", "connection", "signal", "controller"]
@@ -37,6 +38,12 @@ DAMAGES = {
         "two junctions",
     ),
 }
+
+
+def test_more_lanes_than_anybody_could_read():
+    text = town(*(road(number, 900_000.5, y=100.0 * number) for number in range(1, 10)))
+    with pytest.raises(BadInput, match=r"^x: its lanes are 24,300 km long together; cut out"):
+        heal_opendrive(text, "x")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

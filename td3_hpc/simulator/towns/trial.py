@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,7 +24,7 @@ _WALL_S = 600.0  # On a machine that has other work.
 _MEMORY_BYTES = 8 << 30  # Of addresses, most of them the libraries'.
 _REFUSED = "REFUSED "
 _SEARCH_S = 20  # Processor time of one attempt in a search.
-_ATTEMPTS = 60
+_SEARCH_WALL_S = 120.0  # Of all attempts.
 
 Attempt = Callable[[str, str], None]
 """Reads a town from a text and a source's name, as the simulator and its clients would. May end the process."""
@@ -49,11 +50,12 @@ def run_trial(text: str, source: str, attempt: Attempt) -> int:
     """Be the other process: try, search where a copy has crashed, and say what came of it. Returns the exit status."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, resource.RLIM_INFINITY))
     outcome = _in_copy(text, source, attempt, CPU_S)
-    if outcome.crashed:
-        how = "takes too long over" if outcome.took_too_long else "crashes on"
+    if outcome.took_too_long:
+        outcome = _Outcome(f"{source}: reading its roads takes more than {CPU_S} s; cut out those that are needed")
+    elif outcome.crashed:
         part = _find_part(text, source, attempt)
         remedy = "correct it, or delete it" if part else "delete parts of it until it loads, to find which"
-        outcome = _Outcome(f"{source}: the client library {how} {part or 'its roads'}; {remedy}")
+        outcome = _Outcome(f"{source}: the client library crashes on {part or 'its roads'}; {remedy}")
     if outcome.refusal:
         print(_REFUSED + " ".join(outcome.refusal.split()), flush=True)
     return ExitCode.BAD_INPUT if outcome.refusal else ExitCode.DONE
@@ -118,20 +120,19 @@ _PARTS: tuple[tuple[str, str], ...] = (
 
 def _find_part(text: str, source: str, attempt: Attempt) -> str:
     """How the part is called without which the file would be read; empty where no single one is to blame."""
-    root, left = parse_opendrive(text, source), [_ATTEMPTS]
+    root, until = parse_opendrive(text, source), time.monotonic() + _SEARCH_WALL_S
 
     def survives(parts: Sequence[ET.Element]) -> bool:
-        left[0] -= 1
         gone = set(parts)
         outcome = _in_copy(_without(root, gone), source, attempt, _SEARCH_S)
         return not outcome.crashed
 
     for where, called in _PARTS:
         parts = root.findall(where)
-        if not parts or left[0] <= 0 or not survives(parts):
+        if not parts or time.monotonic() > until or not survives(parts):
             continue
         low, high = 0, len(parts)  # Without the first `high` parts it is read, without the first `low` it is not.
-        while high - low > 1 and left[0] > 0:
+        while high - low > 1 and time.monotonic() < until:
             middle = (low + high) // 2
             low, high = (low, middle) if survives(parts[:middle]) else (middle, high)
         return _name(root, parts[high - 1], called) if high - low == 1 else ""

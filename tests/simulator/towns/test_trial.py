@@ -63,7 +63,7 @@ def said_by(attempt: str) -> tuple[int, str]:
         ("crashes_on_road_5", "x.xodr: the client library crashes on road 5; correct it, or delete it"),
         ("crashes_on_signal_s3", "x.xodr: the client library crashes on signal s3 of road 3;"),
         ("crashes_anyway", "x.xodr: the client library crashes on its roads; delete parts of it until it loads"),
-        ("takes_for_ever", "x.xodr: the client library takes too long over "),
+        ("takes_for_ever", "x.xodr: reading its roads takes more than 1 s; cut out those that are needed"),
         ("fails", "x.xodr: its roads cannot be read (ZeroDivisionError: of nobody's making)"),
         ("eats_memory", "x.xodr: reading its roads takes more than 8 GiB"),
     ],
