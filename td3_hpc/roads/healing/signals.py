@@ -34,6 +34,7 @@ def heal_signals(root: ET.Element, notes: Notes) -> None:
     _name_signals(root, notes)
     kinds = {signal.get("id"): signal for signal in root.iter("signal")}
     for road in root.findall("road"):
+        _drop_objects(road, notes)
         length, signals = number(road, "length"), road.find("signals")
         if signals is None or length is None:
             continue
@@ -46,6 +47,15 @@ def heal_signals(root: ET.Element, notes: Notes) -> None:
                 signals.remove(signal)
                 notes.add("signals beyond their road's ends are left out", place)
     _drop_references(root, notes)
+
+
+def _drop_objects(road: ET.Element, notes: Notes) -> None:
+    """Of objects the client library reads crosswalks alone."""
+    objects = road.find("objects")
+    for item in objects.findall("object") if objects is not None else []:
+        if objects is not None and None in (number(item, "s"), number(item, "t")):
+            objects.remove(item)
+            notes.add("objects whose place is no number are left out", f"road {road.get('id')} object {item.get('id')}")
 
 
 def _name_signals(root: ET.Element, notes: Notes) -> None:

@@ -101,3 +101,10 @@ def test_names_with_line_breaks_and_terminal_codes_stay_on_one_line():
     text = town(road(1, 100.25, signals=signal("7&#10;8\u009b31m", "206", 300)))
     (line,) = [item for item in heal_opendrive(text, "x").healed if "beyond" in item]
     assert line.isprintable()
+
+
+def test_objects_whose_place_is_no_number_are_left_out():
+    objects = '<objects><object id="1" s="5" t="1+2i"/><object id="2" type="crosswalk" s="5" t="0"/></objects>'
+    healed = heal_opendrive(town(road(1, 100.25).replace("<signals>", objects + "<signals>")), "x")
+    assert [item.get("id") for item in healed.root.iter("object")] == ["2"]
+    assert "objects whose place is no number are left out (road 1 object 1)" in healed.healed
