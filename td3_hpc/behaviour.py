@@ -8,6 +8,7 @@ these. What changed goes into `CHANGES`, in words that fit "not exact from step 
 
 CHANGES: dict[int, str] = {
     1: "every version before this number was written into checkpoints",
+    2: "in towns other than Brookfield and Hamlet: lanes end with their sections, roads are healed, routes differ",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 
