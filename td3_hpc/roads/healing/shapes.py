@@ -9,11 +9,13 @@ from td3_hpc.roads.elements import number, sections_of, written
 from td3_hpc.roads.notes import Notes
 
 SHAPES = frozenset({"line", "arc", "spiral", "poly3", "paramPoly3"})
+_FAR = 50_000.0  # From the origin, m: there single precision resolves 4 mm.
 _GAP = 1.0  # Between a road's length and its geometries' end, m.
 
 
 def heal_shapes(root: ET.Element, notes: Notes) -> None:
-    """Roads that have a course, each geometry with a shape that can be computed."""
+    """Roads that have a course, near the origin, each geometry with a shape that can be computed."""
+    _move_to_origin(root, notes)
     for road in root.findall("road"):
         place = f"road {road.get('id')}"
         if not road.findall("planView/geometry"):
@@ -25,6 +27,21 @@ def heal_shapes(root: ET.Element, notes: Notes) -> None:
             _straighten(geometry, notes, place)
         _level(road, notes, place)
         _fit_length(road, notes, place)
+
+
+def _move_to_origin(root: ET.Element, notes: Notes) -> None:
+    """Roads in a country's coordinates, where single precision resolves no lane, are moved by whole kilometres."""
+    geometries = root.findall("road/planView/geometry")
+    for axis in ("x", "y"):
+        values = [value for geometry in geometries if (value := number(geometry, axis)) is not None]
+        middle = 1000.0 * round((min(values) + max(values)) / 2000.0) if values else 0.0
+        if abs(middle) < _FAR or max(values) - min(values) > _FAR:
+            continue
+        for element in (*geometries, *root.iter("positionInertial")):
+            value = number(element, axis)
+            if value is not None:
+                element.set(axis, written(value - middle))
+        notes.add("roads far from the origin are moved to it", f"{axis} by {-middle / 1000:.0f} km")
 
 
 def _drop_empty(road: ET.Element, notes: Notes, place: str) -> None:

@@ -69,3 +69,11 @@ def test_before_its_first_elevation_a_road_is_level():
     heights = {round(place.x): place.z for place in heights_and_places(healed.text)}
     assert heights[50] == 0.0
     assert max(heights.values()) > 9.0
+
+
+def test_roads_in_a_countrys_coordinates_are_moved_to_the_origin():
+    here = heal_opendrive(town(road(1, 200.5)), "x")
+    there = heal_opendrive(town(road(1, 200.5, x=691_000.0, y=5_335_000.0)), "x")
+    assert "roads far from the origin are moved to it (x by -691 km, y by -5335 km)" in there.healed
+    places = [heights_and_places(healed.text) for healed in (here, there)]
+    assert [(place.x, place.y) for place in places[0]] == [(place.x, place.y) for place in places[1]]
