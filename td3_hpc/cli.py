@@ -124,7 +124,6 @@ def town(
 
     Example: td3-hpc town my-roads.xodr --picture my-roads.png
     """
-    from td3_hpc.config.environment import RouteConfig
     from td3_hpc.report.town_facts import town_facts
     from td3_hpc.report.town_picture import draw_town
     from td3_hpc.simulator.towns import load_town
@@ -132,7 +131,7 @@ def town(
     if max_length < min_length:
         raise BadInput(f"--max-length {max_length:g} is below --min-length {min_length:g}")
     loaded = load_town(name, maps)
-    facts, routes = town_facts(loaded, RouteConfig(min_length_m=min_length, max_length_m=max_length))
+    facts, routes = town_facts(loaded, min_length, max_length)
     typer.echo(f"town {loaded.name}")
     for question, answer in facts:
         typer.echo(f"  {question:<14} {answer}")

@@ -12,8 +12,9 @@ from td3_hpc.roads.lanes import lane_graph
 from td3_hpc.simulator.towns.town import Town
 
 
-def town_facts(town: Town, config: RouteConfig) -> tuple[list[tuple[str, str]], list[Route]]:
+def town_facts(town: Town, min_length_m: float, max_length_m: float) -> tuple[list[tuple[str, str]], list[Route]]:
     """Pairs of a question and its answer, in the order of asking; and the held-out routes, if there are any."""
+    config = RouteConfig(min_length_m=min_length_m, max_length_m=max_length_m)
     root = ET.fromstring(town.opendrive)
     graph = lane_graph(root)
     ends = [key for key, after in graph.following.items() if not after]

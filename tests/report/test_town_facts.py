@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from td3_hpc.config.environment import RouteConfig
 from td3_hpc.report.town_facts import town_facts
 from td3_hpc.simulator.towns import load_town, parse_town
 from tests.roads.small_roads import lane, road, section, signal, town
@@ -14,8 +13,8 @@ from tests.roads.small_roads import lane, road, section, signal, town
 NASTY = "&lt;script&gt;alert(1)&lt;/script&gt; $\\frac{1}{0}$ [/red]&#10;"
 
 
-def facts_of(text: str, **config: float) -> dict[str, str]:
-    found, _ = town_facts(parse_town("t", text), RouteConfig(**{"min_length_m": 30, "max_length_m": 200, **config}))
+def facts_of(text: str, min_length_m: float = 30.0, max_length_m: float = 200.0) -> dict[str, str]:
+    found, _ = town_facts(parse_town("t", text), min_length_m, max_length_m)
     return dict(reversed(found)) | {"missing": "; ".join(answer for question, answer in found if question == "missing")}
 
 
@@ -48,7 +47,7 @@ def test_what_a_short_road_lacks():
 
 
 def test_brookfield_holds_what_it_was_made_with():
-    found, routes = town_facts(load_town("Brookfield", None), RouteConfig())
+    found, routes = town_facts(load_town("Brookfield", None), 150.0, 400.0)
     facts = dict(found)
     assert len(routes) == 10
     assert facts["healed"] == "nothing had to be"
