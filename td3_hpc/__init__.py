@@ -12,6 +12,7 @@ submission_notes.py  what is noted in a run directory when its job is submitted
 random_state.py      a generator's state as data
 spaces.py            the observation and the action, declared once
 config/              the configuration: one schema, YAML, overrides
+roads/               OpenDRIVE text: read, healed, its lanes
 simulator/           the embedded simulator
 supervision/         starting, watching and replacing a simulator
 driving/             the environment, and the worker process that hosts it

@@ -115,6 +115,42 @@ def report(
 
 
 @app.command()
+def town(
+    name: Annotated[
+        str, typer.Argument(help="An OpenDRIVE file, or the name of a town.", show_default=False, metavar="TOWN")
+    ],
+    maps: Annotated[
+        Path | None, typer.Option(help="Folder of OpenDRIVE files, or of a CARLA installation, to find the name in.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the town into this .png or .svg file.", show_default=False)
+    ] = None,
+    min_length: Annotated[float, typer.Option(help="Shortest route, metres.", min=1)] = 150.0,
+    max_length: Annotated[float, typer.Option(help="Longest route, metres.", min=1)] = 400.0,
+) -> None:
+    """Say what a town holds: roads, lanes, lights, signs, limits, routes, what was healed in it and what is missing.
+
+    Exit code 2, and one line that says what is wrong and what to do, where it cannot be driven in.
+
+    Example: td3-hpc town my-roads.xodr --picture my-roads.png
+    """
+    from td3_hpc.report.town_facts import town_facts
+    from td3_hpc.report.town_picture import draw_town
+    from td3_hpc.simulator.towns import load_town
+
+    if max_length < min_length:
+        raise BadInput(f"--max-length {max_length:g} is below --min-length {min_length:g}")
+    loaded = load_town(name, maps)
+    facts, routes = town_facts(loaded, min_length, max_length)
+    typer.echo(f"town {loaded.name}")
+    for question, answer in facts:
+        typer.echo(f"  {question:<14} {answer}")
+    if picture is not None:
+        draw_town(loaded, routes, picture)
+        typer.echo(f"picture: {picture}")
+
+
+@app.command()
 def evaluate(
     runs: Annotated[
         list[Path],

@@ -28,6 +28,7 @@ OTHER_TESTS = {
     "gates/test_gates.py": "every gate of the registry, against kept runs",
     "launch/preflight/test_check.py": "the room's own function, in its __init__",
     "launch/test_smoke_campaign.py": "the shipped smoke campaign, whole",
+    "roads/test_made_roads.py": "the room on roads that chance makes",
     "simulator/test_documented_use.py": "CARLA's documented use, by the client",
     "simulator/test_traffic.py": "the client's Traffic Manager on the simulator",
     "slurm/": "the room launch on a real Slurm",

@@ -6,6 +6,7 @@ a process of its own. This package imports neither by itself, so that a learner 
 environment.py           reset, step, reward, end of an episode
 worker.py                the process that hosts an environment;  worker_handle.py  the learner's side of it
 client_session.py        the connection to a simulator, and the world as an episode needs it
+lanes.py                 the lanes of a town, and what follows each
 route.py                 routes of a town, and the way along one
 observation/             what the agent sees, one part for each entry;  sensors.py  CARLA's sensors on the ego
 ego.py                   where the ego is and how it moves

@@ -21,6 +21,8 @@ from td3_hpc.config.environment import EnvironmentConfig, TrafficConfig
 from td3_hpc.driving.sensors import SensorTimeout
 from td3_hpc.driving.traffic_manager_wait import ParkedWait, thread_ids
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.roads.healing import heal_opendrive
+from td3_hpc.roads.reading import read_opendrive
 
 SIMULATOR_VERSION = "0.9.16"
 _CLOSE_TIMEOUT_S = 2.0
@@ -80,10 +82,7 @@ class Session:
         town = self._config.town
         carla_map = self.world.get_map()
         if town.endswith(".xodr"):
-            try:
-                text = Path(town).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise BadInput(f"environment.town {town}: cannot be read ({error})") from None
+            text = heal_opendrive(read_opendrive(Path(town)), town).text  # as the embedded simulator serves it
             if carla_map.to_opendrive() != text:
                 self.world = self._client.generate_opendrive_world(text, carla.OpendriveGenerationParameters(), False)
         elif carla_map.name.split("/")[-1] != town:

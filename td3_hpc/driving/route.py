@@ -6,40 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from td3_hpc.config.environment import RouteConfig
+from td3_hpc.driving.lanes import FloatArray, Lane, distances_along, read_lanes
 from td3_hpc.errors import BadInput
-
-FloatArray = npt.NDArray[np.float64]
 
 ANCHOR_SPACING_M = 10.0
 """Distance between two places on a lane where a route may start or end."""
 GOAL_RADIUS_M = 2.0
 """A route is completed when the ego's projection is this close to its end."""
-_SAMPLE_STEP_M = 1.0
+_ANCHOR_WIDTH_M = 2.0  # Of the lane where a route may start or end.
 _EVALUATION_SEED = 2050  # the held-out routes are a property of the map and the configuration, never of a run
 _SEARCH_BACK_M = 5.0
 _SEARCH_AHEAD_M = 20.0
-
-
-@dataclass(frozen=True)
-class Lane:
-    """A drivable lane of one road section: its centre line in the direction of travel, every metre or less."""
-
-    key: tuple[int, int, int]
-    points: FloatArray
-    """(n, 3) metres."""
-    angles: FloatArray
-    """(n, 3) pitch, yaw (continuous, not wrapped) and roll in degrees."""
-    distances: FloatArray
-    """(n,) metres from the lane's start."""
-    in_junction: bool
-
-    @property
-    def length(self) -> float:
-        """Metres."""
-        return float(self.distances[-1])
 
 
 @dataclass(frozen=True)
@@ -129,7 +108,8 @@ class RoutePlanner:
 
     def __init__(self, town: str, carla_map: Any, config: RouteConfig) -> None:
         self._town, self._config = town, config
-        self._lanes, self._successors = read_lanes(carla_map)
+        self._network = read_lanes(carla_map)
+        self._lanes, self._successors = self._network.lanes, self._network.successors
         self._anchors = [anchor for index, lane in enumerate(self._lanes) for anchor in _anchors(index, lane)]
         self._held_out: set[Anchor] = set()
         self.evaluation_routes: list[Route] = []
@@ -173,7 +153,8 @@ class RoutePlanner:
         distances: dict[int, float] = {}
         previous: dict[int, int] = {}
         first = self._lanes[start.lane].length - start.offset
-        queue = [(first, lane, start.lane) for lane in self._successors[start.lane]]
+        gap = self._network.gap
+        queue = [(first + gap(start.lane, lane), lane, start.lane) for lane in self._successors[start.lane]]
         heapq.heapify(queue)
         while queue:
             distance, lane, origin = heapq.heappop(queue)
@@ -181,7 +162,8 @@ class RoutePlanner:
                 continue
             distances[lane], previous[lane] = distance, origin
             for successor in self._successors[lane]:
-                heapq.heappush(queue, (distance + self._lanes[lane].length, successor, lane))
+                reached = distance + self._lanes[lane].length + gap(lane, successor)
+                heapq.heappush(queue, (reached, successor, lane))
         return distances, previous
 
     def _build(self, start: Anchor, goal: Anchor, previous: dict[int, int]) -> Route:
@@ -197,56 +179,14 @@ class RoutePlanner:
         return _resample(start, goal, pieces, self._config.waypoint_spacing_m)
 
 
-def read_lanes(carla_map: Any) -> tuple[list[Lane], list[list[int]]]:
-    """Every drivable lane of a `carla.Map`, in a fixed order, and the indices of the lanes that follow each."""
-    starts: dict[tuple[int, int, int], Any] = {}
-    links: set[tuple[tuple[int, int, int], tuple[int, int, int]]] = set()
-    for origin, destination in carla_map.get_topology():
-        keys = []
-        for waypoint in (origin, destination):
-            keys.append((waypoint.road_id, waypoint.section_id, waypoint.lane_id))
-            if str(waypoint.lane_type) == "Driving":
-                starts.setdefault(keys[-1], waypoint)
-        links.add((keys[0], keys[1]))
-    lanes = [lane for key in sorted(starts) if (lane := _read_lane(carla_map, key, starts[key])) is not None]
-    index = {lane.key: number for number, lane in enumerate(lanes)}
-    successors: list[list[int]] = [[] for _ in lanes]
-    for origin_key, destination_key in sorted(links):
-        if origin_key in index and destination_key in index:
-            successors[index[origin_key]].append(index[destination_key])
-    return lanes, successors
-
-
-def _read_lane(carla_map: Any, key: tuple[int, int, int], start: Any) -> Lane | None:
-    """The lane that starts at a waypoint; None where it is too short to be driven along."""
-    ends = start.next_until_lane_end(_SAMPLE_STEP_M)
-    if not ends or abs(ends[-1].s - start.s) < 0.1:
-        return None
-    inset = 1e-3  # exactly on the border the map may answer with the neighbouring section
-    direction = 1.0 if ends[-1].s > start.s else -1.0
-    first, last = start.s + direction * inset, ends[-1].s - direction * inset
-    count = max(2, math.ceil(abs(last - first) / _SAMPLE_STEP_M) + 1)
-    waypoints = [carla_map.get_waypoint_xodr(key[0], key[2], float(s)) for s in np.linspace(first, last, count)]
-    transforms = [waypoint.transform for waypoint in waypoints if waypoint is not None]
-    if len(transforms) < 2:
-        return None
-    points = np.array([(t.location.x, t.location.y, t.location.z) for t in transforms])
-    angles = np.array([(t.rotation.pitch, t.rotation.yaw, t.rotation.roll) for t in transforms])
-    angles[:, 1] = np.unwrap(angles[:, 1], period=360.0)
-    return Lane(key, points, angles, _distances(points), bool(start.is_junction))
-
-
-def _distances(points: FloatArray) -> FloatArray:
-    steps = np.hypot(*np.diff(points[:, :2], axis=0).T)
-    return np.concatenate(([0.0], np.cumsum(steps)))
-
-
 def _anchors(index: int, lane: Lane) -> list[Anchor]:
-    """Places on a lane outside junctions, half a spacing away from its ends."""
+    """Places on a lane outside junctions, half a spacing away from its ends, where it is wide enough for a car."""
     if lane.in_junction:
         return []
     margin = ANCHOR_SPACING_M / 2
-    return [Anchor(index, float(offset)) for offset in np.arange(margin, lane.length - margin + 1e-9, ANCHOR_SPACING_M)]
+    offsets = np.arange(margin, lane.length - margin + 1e-9, ANCHOR_SPACING_M)
+    widths = np.interp(offsets, lane.distances, lane.widths)
+    return [Anchor(index, float(offset)) for offset in offsets[widths >= _ANCHOR_WIDTH_M]]
 
 
 def _piece(lane: Lane, start: float, end: float) -> FloatArray:
@@ -262,7 +202,7 @@ def _resample(start: Anchor, goal: Anchor, pieces: list[FloatArray], spacing: fl
     """The pieces joined and resampled every `spacing` metres; the last gap is whatever is left, 0.1 m at least."""
     joined = np.concatenate(pieces)
     joined[:, 4] = np.unwrap(joined[:, 4], period=360.0)
-    along = _distances(joined)
+    along = distances_along(joined)
     keep = np.concatenate(([True], np.diff(along) > 1e-6))
     joined, along = joined[keep], along[keep]
     where = np.append(np.arange(0.0, along[-1] - 0.1, spacing), along[-1])

@@ -7,5 +7,6 @@ measurement_sections.py  gradients, rewards, evaluation, attempts, resources
 long_run_sections.py     what it says of the long run that follows: next actions, risks, milestones
 comparison_section.py    what it resolved of the run before
 figures.py               its figures
+town_facts.py            what a town holds;  town_picture.py  a picture of it
 document.py              a report as a list of sections;  rendering.py, templates/  both files from it
 """

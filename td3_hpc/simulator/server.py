@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import signal
+import sys
 from pathlib import Path
 
 import cv2
@@ -24,7 +25,10 @@ def serve(host: str, port: int, town: str, maps: Path | None) -> None:
 
 
 async def _serve(host: str, port: int, town: str, maps: Path | None) -> None:
-    world = World(load_town(town, maps), Streams())
+    here = load_town(town, maps)
+    for line in here.healed:
+        print(f"town {here.name}, as served: {line}", file=sys.stderr, flush=True)
+    world = World(here, Streams())
     table = CallTable(Service(world, port, maps))
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 
 from td3_hpc.config import RouteConfig
-from td3_hpc.driving.route import GOAL_RADIUS_M, Anchor, Route, RoutePlanner, RouteTracker, read_lanes
+from td3_hpc.driving.route import GOAL_RADIUS_M, Anchor, Route, RoutePlanner, RouteTracker
 from td3_hpc.errors import BadInput
+from td3_hpc.roads.healing import heal_opendrive
+from td3_hpc.roads.reading import read_opendrive
 from td3_hpc.simulator.towns import load_town
+from tests.roads.small_roads import back, lane, road, section, to, town
 
 CONFIG = RouteConfig(min_length_m=60, max_length_m=200)
+SHORT = RouteConfig(min_length_m=10, max_length_m=60, evaluation_routes=3)
 
 
 @pytest.fixture(scope="module", params=["Hamlet", "Brookfield"])
@@ -27,18 +31,6 @@ def planner(carla_map):
 def draw(planner, seed, count=40):
     generator = np.random.default_rng(seed)
     return [planner.training_route(generator) for _ in range(count)]
-
-
-def test_lanes_follow_each_other_without_gaps(carla_map):
-    lanes, successors = read_lanes(carla_map)
-    assert len(lanes) > 5
-    for lane, following in zip(lanes, successors, strict=True):
-        assert lane.length > 0
-        for successor in following:
-            gap = np.linalg.norm(lanes[successor].points[0, :2] - lane.points[-1, :2])
-            turn = (lanes[successor].angles[0, 1] - lane.angles[-1, 1] + 180) % 360 - 180
-            assert gap < 0.5, (lane.key, lanes[successor].key)
-            assert abs(turn) < 10, (lane.key, lanes[successor].key)
 
 
 def test_routes_have_the_lengths_asked_for(planner):
@@ -98,6 +90,45 @@ def test_a_town_too_small_for_the_lengths_is_bad_input(carla_map):
 def test_as_many_evaluation_routes_as_would_leave_none_for_training_are_bad_input():
     with pytest.raises(BadInput, match="not enough routes"):
         RoutePlanner("Hamlet", load_town("Hamlet", None).map, CONFIG.model_copy(update={"evaluation_routes": 10_000}))
+
+
+# --- other people's roads
+
+
+def sharpest_turn(route: Route) -> float:
+    headings = np.degrees(np.arctan2(*np.diff(route.points[:, :2], axis=0).T[::-1]))
+    return float(np.abs((np.diff(headings) + 180) % 360 - 180).max())
+
+
+TWO_SECTIONS = town(
+    road(1, 600.1, section(0, lane(1, to(1)), lane(-1, to(-1))) + section(200, lane(1, back(1)), lane(-1, back(-1))))
+)
+
+
+@pytest.mark.parametrize("text", [TWO_SECTIONS, town(road(1, 300.1))], ids=["two sections", "a dead end"])
+def test_routes_neither_turn_back_nor_jump_nor_outgrow_their_limits(text: str):
+    planner = RoutePlanner("m", carla.Map("m", text), CONFIG)
+    for route in planner.evaluation_routes + draw(planner, 6):
+        assert sharpest_turn(route) < 1.0
+        assert np.hypot(*np.diff(route.points[:, :2], axis=0).T).max() < CONFIG.waypoint_spacing_m + 0.11
+        assert route.length <= CONFIG.max_length_m + 0.05
+
+
+def test_routes_do_not_start_where_a_lane_is_narrower_than_a_car():
+    taper = '<width sOffset="0" a="3.5" b="-0.0175" c="0" d="0"/>'
+    planner = RoutePlanner("m", carla.Map("m", town(road(1, 200.5, section(0, "", lane(-1, width=taper))))), SHORT)
+    assert max(route.goal.offset for route in planner.evaluation_routes + draw(planner, 7)) < 90.0
+
+
+@pytest.mark.parametrize("name", ["Town03", "Town04", "Town10HD", "rr_figure8_lights"])
+def test_no_route_of_other_peoples_maps_turns_back(carla_maps, name):
+    if not (carla_maps / f"{name}.xodr").is_file():
+        pytest.skip(f"no {name}.xodr in {carla_maps}")
+    text = heal_opendrive(read_opendrive(carla_maps / f"{name}.xodr"), name).text
+    planner = RoutePlanner(name, carla.Map(name, text), RouteConfig())
+    for route in planner.evaluation_routes + draw(planner, 8, 100):
+        assert sharpest_turn(route) < 60.0
+        assert np.linalg.norm(np.diff(route.points, axis=0), axis=1).max() < 2 * RouteConfig().waypoint_spacing_m
 
 
 # --- progress, on routes made by hand

@@ -89,8 +89,8 @@ def check_town(plan: Plan) -> str:
     from td3_hpc.simulator.towns import load_town  # loads the client library
 
     maps = stage.simulator.maps
-    load_town(town, _visible(plan, maps, "simulator.maps") if maps else None)
-    return f"{town}, of the embedded simulator" + (f" with {maps}" if maps else "")
+    healed = load_town(town, _visible(plan, maps, "simulator.maps") if maps else None).healed
+    return f"{town}, of the embedded simulator" + (f" with {maps}" if maps else "") + _told(healed)
 
 
 def check_weather_and_vehicle(plan: Plan) -> str:
@@ -114,8 +114,13 @@ def check_weather_and_vehicle(plan: Plan) -> str:
 def _town_file(plan: Plan, path: Path) -> str:
     from td3_hpc.simulator.towns import load_town
 
-    load_town(str(_visible(plan, path, "environment.town")), None)
-    return f"{path}: its roads can be driven"
+    healed = load_town(str(_visible(plan, path, "environment.town")), None).healed
+    return f"{path}: its roads can be driven" + _told(healed)
+
+
+def _told(healed: tuple[str, ...]) -> str:
+    """What was healed, after the rest of the line."""
+    return f"; as served: {'; '.join(healed)}" if healed else ""
 
 
 def _carla_town(plan: Plan, town: str) -> str:

@@ -1,8 +1,7 @@
 """Towns: what the simulator knows of an OpenDRIVE file, and which files there are.
 
 loading.py         which towns there are, and loading one
-__main__.py        reading a town where a crash harms nobody
-opendrive_text.py  reading text that may be damaged
+trial.py           trying a town where a crash harms nobody;  __main__.py  the process that does
 town.py            what the rest of the simulator asks about the roads
 signals.py         traffic lights, signs and the junctions' cycles
 speed_limits.py    the limit on every lane

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import carla
 
+from td3_hpc.roads.client_map import ClientLanes
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.labels import CityObjectLabel
 from td3_hpc.simulator.towns.town import EdgeObject
@@ -33,12 +34,12 @@ _KINDS = (
 )
 
 
-def find_edge_objects(road_map: carla.Map) -> tuple[EdgeObject, ...]:
+def find_edge_objects(road_map: carla.Map, lanes: ClientLanes) -> tuple[EdgeObject, ...]:
     """Objects at the right of every outermost driving lane outside junctions, clear of all lanes and of each other."""
     found: list[EdgeObject] = []
     taken: dict[tuple[int, int], list[OrientedBox]] = {}
-    for number, lane in enumerate(_outermost(road_map)):
-        for index, waypoint in enumerate([lane, *lane.next_until_lane_end(_SPACING)]):
+    for number, lane in enumerate(_outermost(lanes)):
+        for index, waypoint in enumerate(lanes.course(lane, _SPACING)):
             kind = _KINDS[(number + index) % len(_KINDS)]
             box = _beside(waypoint, kind)
             cell = (math.floor(box.centre.x / 30), math.floor(box.centre.y / 30))
@@ -49,13 +50,12 @@ def find_edge_objects(road_map: carla.Map) -> tuple[EdgeObject, ...]:
     return tuple(found)
 
 
-def _outermost(road_map: carla.Map) -> Iterator[carla.Waypoint]:
+def _outermost(lanes: ClientLanes) -> Iterator[carla.Waypoint]:
     """Where the outermost driving lanes outside junctions begin, in a fixed order."""
-    starts = {(w.road_id, w.section_id, w.lane_id): w for w, _ in road_map.get_topology() if not w.is_junction}
-    for key in sorted(starts):
-        right = starts[key].get_right_lane()
-        if right is None or right.lane_type != carla.LaneType.Driving or right.lane_id * key[2] < 0:
-            yield starts[key]
+    for key, start in lanes.starts.items():
+        right = start.get_right_lane() if not start.is_junction else start
+        if right is None or right.lane_type != carla.LaneType.Driving or right.lane_id * key.lane < 0:
+            yield start
 
 
 def _beside(waypoint: carla.Waypoint, kind: _Kind) -> OrientedBox:

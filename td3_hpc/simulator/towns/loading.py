@@ -1,25 +1,26 @@
 """Which towns there are, and loading one: our own two, a folder's (`--maps`), or any OpenDRIVE file."""
 
 import difflib
-import subprocess
-import sys
 from importlib import resources
 from pathlib import Path
 
 import carla
 
 from td3_hpc.errors import BadInput
+from td3_hpc.roads.client_map import ClientLanes
+from td3_hpc.roads.healing import OpenDrive, heal_opendrive
+from td3_hpc.roads.lanes import lane_graph
+from td3_hpc.roads.reading import parse_opendrive, read_opendrive
 from td3_hpc.simulator.towns.edges import find_edge_objects
-from td3_hpc.simulator.towns.opendrive_text import parse_opendrive, read_opendrive
 from td3_hpc.simulator.towns.signals import find_give_way, find_signal_groups, find_signs, find_traffic_lights
 from td3_hpc.simulator.towns.spawn_points import find_spawn_points
 from td3_hpc.simulator.towns.speed_limits import SpeedLimits
 from td3_hpc.simulator.towns.town import Facts, Town
+from td3_hpc.simulator.towns.trial import try_town
 
 #: Where a CARLA installation keeps its towns' roads.
 _IN_CARLA = Path("CarlaUE4/Content/Carla/Maps/OpenDrive")
 _OWN = Path(str(resources.files("td3_hpc.simulator") / "own_towns"))
-_TRIAL_S = 120.0  # Town04, the largest here, takes two.
 
 
 def available_towns(maps: Path | None) -> list[str]:
@@ -44,35 +45,32 @@ def load_town(name_or_path: str, maps: Path | None) -> Town:
             "or give the path of an .xodr file"
         )
     path = files[name_or_path]
-    parse = parse_town if path.parent == _OWN else parse_foreign_town
-    return parse(name_or_path, read_opendrive(path), str(path))
+    if path.parent != _OWN:
+        return parse_foreign_town(name_or_path, read_opendrive(path), str(path))
+    text = read_opendrive(path)
+    return _town(name_or_path, OpenDrive(text, parse_opendrive(text, str(path)), ()), str(path))
 
 
 def parse_foreign_town(name: str, text: str, source: str = "the OpenDRIVE text") -> Town:
-    """As `parse_town`, for text that may be damaged: tried first in a process of its own.
-
-    The client library crashes, or hangs, on some damages that `parse_opendrive` does not find.
-    """
-    trial = [sys.executable, "-m", "td3_hpc.simulator.towns", name]
-    try:
-        result = subprocess.run(trial, input=text, encoding="utf-8", capture_output=True, timeout=_TRIAL_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise BadInput(f"{source}: damaged, the client library does not finish reading its roads") from None
-    if result.returncode < 0:
-        raise BadInput(f"{source}: damaged, the client library crashes on its roads ({-result.returncode})")
+    """As `parse_town`, for text that may be damaged: tried first in a process of its own."""
+    try_town(text, source)
     return parse_town(name, text, source)
 
 
 def parse_town(name: str, text: str, source: str = "the OpenDRIVE text") -> Town:
-    """A town from OpenDRIVE text. Raises BadInput naming `source` and what is wrong."""
-    root = parse_opendrive(text, source)
+    """A town from OpenDRIVE text, healed. Raises BadInput naming `source`, what is wrong and what to do."""
+    return _town(name, heal_opendrive(text, source), source)
+
+
+def _town(name: str, opendrive: OpenDrive, source: str) -> Town:
     try:
-        road_map = carla.Map(name, text)
+        road_map = carla.Map(name, opendrive.text)
     except RuntimeError as error:
         raise BadInput(f"{source}: the client library cannot build its roads ({error})") from None
-    if not road_map.get_topology():
-        raise BadInput(f"{source}: it has no driving lane")
-    lights, signs = find_traffic_lights(road_map), find_signs(road_map)
+    lanes = ClientLanes(road_map, lane_graph(opendrive.root))
+    if not lanes.starts:
+        raise BadInput(f"{source}: it has no driving lane; give a lane the type driving")
+    lights, signs = find_traffic_lights(road_map, lanes), find_signs(road_map, lanes)
     limits = [
         (place.road_id, place.lane_id, place.s, float(sign.kind.rpartition(".")[2]))
         for sign in signs
@@ -81,16 +79,16 @@ def parse_town(name: str, text: str, source: str = "the OpenDRIVE text") -> Town
     ]
     return Town(
         name,
-        text,
+        opendrive,
         road_map,
         Facts(
-            find_spawn_points(road_map),
+            find_spawn_points(lanes),
             lights,
-            find_signal_groups(root, lights),
+            find_signal_groups(opendrive.root, lights),
             signs,
-            find_give_way(road_map, signs, lights),
-            find_edge_objects(road_map),
-            SpeedLimits(root, road_map, limits).at,
+            find_give_way(road_map, lanes, signs, lights),
+            find_edge_objects(road_map, lanes),
+            SpeedLimits(opendrive.root, road_map, lanes, limits).at,
         ),
     )
 

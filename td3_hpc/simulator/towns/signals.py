@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import carla
 
+from td3_hpc.roads.client_map import ClientLanes
 from td3_hpc.simulator.geometry import OrientedBox, Pose, angle_between
 from td3_hpc.simulator.towns.town import GiveWayJunction, LanePlace, SignalGroup, SignSite, TrafficLightSite
 
@@ -41,15 +42,15 @@ class _Approach(NamedTuple):
     """Where the lanes behind the stop line begin."""
 
 
-def find_traffic_lights(road_map: carla.Map) -> tuple[TrafficLightSite, ...]:
+def find_traffic_lights(road_map: carla.Map, lanes: ClientLanes) -> tuple[TrafficLightSite, ...]:
     """Every traffic light that stops at least one driving lane, in the order of their ids."""
-    found = (_light(placed) for placed in _signals(road_map, {LIGHT}))
+    found = (_light(lanes, placed) for placed in _signals(road_map, {LIGHT}))
     return tuple(sorted((light for light in found if light is not None), key=lambda light: _order(light.signal_id)))
 
 
-def find_signs(road_map: carla.Map) -> tuple[SignSite, ...]:
+def find_signs(road_map: carla.Map, lanes: ClientLanes) -> tuple[SignSite, ...]:
     """Every stop, yield and speed limit sign for at least one driving lane, in the order of their ids."""
-    found = (_sign(placed) for placed in _signals(road_map, {STOP, YIELD, SPEED}))
+    found = (_sign(lanes, placed) for placed in _signals(road_map, {STOP, YIELD, SPEED}))
     return tuple(sorted((sign for sign in found if sign is not None), key=lambda sign: _order(sign.signal_id)))
 
 
@@ -76,33 +77,36 @@ def find_signal_groups(root: ET.Element, lights: Sequence[TrafficLightSite]) -> 
 
 
 def find_give_way(
-    road_map: carla.Map, signs: Sequence[SignSite], lights: Sequence[TrafficLightSite]
+    road_map: carla.Map, lanes: ClientLanes, signs: Sequence[SignSite], lights: Sequence[TrafficLightSite]
 ) -> tuple[GiveWayJunction, ...]:
     """The junctions before which stop or yield signs stand, in the order of their ids."""
     signed: dict[int, list[SignSite]] = defaultdict(list)
     for sign in signs:
         if sign.kind in _KINDS.values():
-            signed[_junction_ahead(road_map, sign.stop_places[0])].append(sign)
+            signed[_junction_ahead(road_map, lanes, sign.stop_places[0])].append(sign)
     roads: dict[int, set[int]] = defaultdict(set)
     entries: dict[int, dict[tuple[int, int], carla.Waypoint]] = defaultdict(dict)
-    for start, end in road_map.get_topology():
-        if end.is_junction:
-            roads[end.junction_id].add(end.road_id)
-            if not start.is_junction:
-                entries[end.junction_id][start.road_id, start.lane_id] = start
+    for key, start in lanes.starts.items():
+        for after in lanes.graph.following[key]:
+            entered = lanes.starts.get(after)
+            if entered is not None and entered.is_junction:
+                roads[entered.junction_id].add(after.road)
+                if not start.is_junction:
+                    entries[entered.junction_id][key.road, key.lane] = start
     lit = {light.junction_id for light in lights}
     found = []
     for junction, sites in sorted(signed.items()):
         here = {(place.road_id, place.lane_id) for site in sites for place in site.stop_places}
         others = [start for lane, start in sorted(entries[junction].items()) if lane not in here]
-        boxes = () if junction in lit else tuple(_box_before(_lane_end(w), _PASSING_LENGTH) for w in others)
+        boxes = () if junction in lit else tuple(_box_before(lanes.end(w), _PASSING_LENGTH) for w in others)
         found.append(GiveWayJunction(frozenset(roads[junction]), tuple(site.trigger for site in sites), boxes))
     return tuple(found)
 
 
-def _junction_ahead(road_map: carla.Map, place: LanePlace) -> int:
+def _junction_ahead(road_map: carla.Map, lanes: ClientLanes, place: LanePlace) -> int:
     """Id of the junction that a lane leads into, -1 where it leads into none."""
-    ahead = _ahead(road_map.get_waypoint_xodr(*place))
+    here = road_map.get_waypoint_xodr(*place)
+    ahead = _ahead(lanes, here) if here is not None else ()
     return next((waypoint.junction_id for waypoint in ahead if waypoint.is_junction), -1)
 
 
@@ -152,45 +156,39 @@ def _lanes(road_map: carla.Map, landmark: carla.Landmark) -> Iterator[carla.Wayp
                 yield waypoint
 
 
-def _approaches(placed: _Placed) -> dict[LanePlace, _Approach]:
+def _approaches(lanes: ClientLanes, placed: _Placed) -> dict[LanePlace, _Approach]:
     """The stop line of every lane: before the junction where the signal refers to a lane within one."""
     found: dict[LanePlace, _Approach] = {}
     for lane in placed.lanes:
-        for stop, behind in _junction_entry(lane) if lane.is_junction else [(lane, _ahead(lane))]:
+        for stop, behind in _junction_entry(lanes, lane) if lane.is_junction else [(lane, _ahead(lanes, lane))]:
             place = LanePlace(stop.road_id, stop.lane_id, stop.s)
             before = found[place].behind if place in found else ()
             found[place] = _Approach(stop, (*before, *behind))
     return found
 
 
-def _junction_entry(lane: carla.Waypoint) -> list[tuple[carla.Waypoint, tuple[carla.Waypoint, ...]]]:
+def _junction_entry(
+    lanes: ClientLanes, lane: carla.Waypoint
+) -> list[tuple[carla.Waypoint, tuple[carla.Waypoint, ...]]]:
     """The lane ends before the junction that lead into a lane within it, each with the begin of that lane."""
     first = lane
     for _ in range(50):  # Connecting roads may follow one another.
-        start = _lane_start(first)
+        start = lanes.start(first)
         before = start.previous(_NEAR)
-        outside = [(_lane_end(w), (start,)) for w in before if not w.is_junction]
+        outside = [(lanes.end(w), (start,)) for w in before if not w.is_junction]
         if outside or not before:
             return outside
         first = before[0]
     return []
 
 
-def _lane_start(lane: carla.Waypoint) -> carla.Waypoint:
-    return [lane, *lane.previous_until_lane_start(1.0)][-1]
-
-
-def _lane_end(lane: carla.Waypoint) -> carla.Waypoint:
-    return [lane, *lane.next_until_lane_end(1.0)][-1]
-
-
-def _ahead(lane: carla.Waypoint) -> tuple[carla.Waypoint, ...]:
+def _ahead(lanes: ClientLanes, lane: carla.Waypoint) -> tuple[carla.Waypoint, ...]:
     """Where the lanes begin into which a lane leads."""
-    return tuple(_lane_end(lane).next(_NEAR))
+    return tuple(lanes.end(lane).next(_NEAR))
 
 
-def _light(placed: _Placed) -> TrafficLightSite | None:
-    approaches = _approaches(placed)
+def _light(lanes: ClientLanes, placed: _Placed) -> TrafficLightSite | None:
+    approaches = _approaches(lanes, placed)
     if not approaches:
         return None
     stops = [approach.stop for approach in approaches.values()]
@@ -207,12 +205,12 @@ def _light(placed: _Placed) -> TrafficLightSite | None:
     )
 
 
-def _sign(placed: _Placed) -> SignSite | None:
+def _sign(lanes: ClientLanes, placed: _Placed) -> SignSite | None:
     if placed.type == SPEED:
         stops = placed.lanes
         length, kind = _SIGN_LENGTH, f"traffic.speed_limit.{placed.value:.0f}"
     else:
-        stops = [approach.stop for approach in _approaches(placed).values()]
+        stops = [approach.stop for approach in _approaches(lanes, placed).values()]
         length, kind = _BOX_LENGTH, _KINDS[placed.type]
     if not stops:
         return None

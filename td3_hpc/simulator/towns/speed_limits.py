@@ -7,11 +7,13 @@ from collections.abc import Iterable
 
 import carla
 
+from td3_hpc.roads.client_map import ClientLanes, key_of
+from td3_hpc.roads.lanes import LaneKey, LaneSpan
+
 DEFAULT_KMH = 30.0
 """CARLA's speed limit before the first sign."""
 
 _KMH = {"m/s": 3.6, "km/h": 1.0, "mph": 1.609344}
-_LaneKey = tuple[int, int, int]  # road, lane section, lane
 
 
 class SpeedLimits:
@@ -24,9 +26,15 @@ class SpeedLimits:
         signs: (road id, lane id, s in metres, limit in km/h) of every lane that a sign is for.
     """
 
-    def __init__(self, root: ET.Element, road_map: carla.Map, signs: Iterable[tuple[int, int, float, float]]) -> None:
+    def __init__(
+        self,
+        root: ET.Element,
+        road_map: carla.Map,
+        lanes: ClientLanes,
+        signs: Iterable[tuple[int, int, float, float]],
+    ) -> None:
         self._of_road = {int(road.attrib["id"]): _road_limits(road) for road in root.findall("road")}
-        self._of_lane = _spread(road_map, signs)
+        self._of_lane = _spread(road_map, lanes, signs)
 
     def at(self, road_id: int, lane_id: int, s: float) -> float:
         """The limit in km/h at a distance of s metres from the road's start."""
@@ -54,50 +62,39 @@ def _road_limits(road: ET.Element) -> list[tuple[float, float]]:
 
 
 def _spread(
-    road_map: carla.Map, signs: Iterable[tuple[int, int, float, float]]
+    road_map: carla.Map, lanes: ClientLanes, signs: Iterable[tuple[int, int, float, float]]
 ) -> dict[tuple[int, int], list[tuple[float, float]]]:
     """(s, km/h) of every lane that a sign speaks of, by road and lane; the nearest sign upstream counts."""
-    lanes: dict[_LaneKey, carla.Waypoint] = {}
-    following: dict[_LaneKey, list[_LaneKey]] = defaultdict(list)
-    for start, end in road_map.get_topology():
-        lanes[_key(start)] = start
-        lanes.setdefault(_key(end), end)  # one that ends nowhere is never a start
-        if _key(start) != _key(end):  # as the client library says of a dead end
-            following[_key(start)].append(_key(end))
-    on_lane: dict[_LaneKey, list[tuple[float, float]]] = defaultdict(list)
+    on_lane: dict[LaneKey, list[tuple[float, float]]] = defaultdict(list)
     for road_id, lane_id, s, limit in signs:
         waypoint = road_map.get_waypoint_xodr(road_id, lane_id, s)
         if waypoint is not None:
-            on_lane[_key(waypoint)].append((s, limit))
-    entry: dict[_LaneKey, float] = {}
+            on_lane[key_of(waypoint)].append((s, limit))
+    entry: dict[LaneKey, float] = {}
     waiting = deque(sorted(on_lane))
-    leaving = {key: (max if key[2] < 0 else min)(places)[1] for key, places in on_lane.items()}
+    leaving = {key: (max if key.lane < 0 else min)(places)[1] for key, places in on_lane.items()}
     while waiting:
         key = waiting.popleft()
         limit = leaving.get(key, entry.get(key, DEFAULT_KMH))
-        for after in following[key]:
+        for after in lanes.graph.following.get(key, ()):
             if after not in entry:
                 entry[after] = limit
                 if after not in on_lane:
                     waiting.append(after)
     changes: dict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
     for key in sorted(set(entry) | set(on_lane)):
-        if key in lanes:
-            changes[key[0], key[2]] += _pieces(key, lanes[key], entry.get(key), sorted(on_lane.get(key, [])))
+        if key in lanes.graph.lanes:
+            span, here = lanes.graph.lanes[key], sorted(on_lane.get(key, []))
+            changes[key.road, key.lane] += _pieces(key, span, entry.get(key), here)
     return {lane: sorted(found) for lane, found in changes.items()}
 
 
-def _key(waypoint: carla.Waypoint) -> _LaneKey:
-    return waypoint.road_id, waypoint.section_id, waypoint.lane_id
-
-
 def _pieces(
-    key: _LaneKey, start: carla.Waypoint, entry: float | None, signs: list[tuple[float, float]]
+    key: LaneKey, span: LaneSpan, entry: float | None, signs: list[tuple[float, float]]
 ) -> list[tuple[float, float]]:
     """(s of its lower end, km/h) of the pieces into which signs cut one lane; s runs against traffic if the id > 0."""
-    if key[2] < 0:
+    if key.lane < 0:
         before = entry if entry is not None else signs[0][1]
-        return [(start.s, before), *signs]
-    low = min([start.s, *(w.s for w in start.next_until_lane_end(2.0))])
+        return [(span.start, before), *signs]
     limits = [limit for _, limit in signs] + [entry if entry is not None else signs[-1][1]]
-    return list(zip([low, *(s for s, _ in signs)], limits))
+    return list(zip([span.end, *(s for s, _ in signs)], limits))

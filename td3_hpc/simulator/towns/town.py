@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import carla
 
+from td3_hpc.roads.healing import OpenDrive
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.labels import CityObjectLabel
 
@@ -109,10 +110,12 @@ class EdgeObject(NamedTuple):
 class Town:
     """One OpenDRIVE file, ready to drive in. Made by `load_town`; nothing in it changes."""
 
-    def __init__(self, name: str, opendrive: str, road_map: carla.Map, facts: "Facts") -> None:
-        """`road_map` is the wheel's own map of the text `opendrive`; `name` its file's stem, such as 'Town01'."""
+    def __init__(self, name: str, opendrive: OpenDrive, road_map: carla.Map, facts: "Facts") -> None:
+        """`road_map` is the wheel's own map of the text of `opendrive`; `name` its file's stem, such as 'Town01'."""
         self.name = name
-        self.opendrive = opendrive
+        self.opendrive = opendrive.text
+        self.healed = opendrive.healed
+        """What was healed in the text, a line for each kind."""
         self.map = road_map
         self.spawn_points = facts.spawn_points
         """On driving lanes outside junctions, 0.3 m above the road, heading along the lane."""

@@ -5,6 +5,8 @@ import xml.etree.ElementTree as ET
 import carla
 import pytest
 
+from td3_hpc.roads.client_map import ClientLanes
+from td3_hpc.roads.lanes import lane_graph
 from td3_hpc.simulator.towns import load_town
 from td3_hpc.simulator.towns.speed_limits import DEFAULT_KMH, SpeedLimits
 from tests.simulator.opendrive_text import Road, opendrive_text
@@ -29,16 +31,20 @@ def add_limit(road: ET.Element, s: float, limit: str, unit: str = "km/h") -> Non
     road.insert(1, kind)
 
 
+def limits_of(root: ET.Element, road_map: carla.Map, signs: list[tuple[int, int, float, float]]) -> SpeedLimits:
+    return SpeedLimits(root, road_map, ClientLanes(road_map, lane_graph(root)), signs)
+
+
 def test_without_any_word_it_is_carlas_default():
     root, road_map = two_roads()
-    assert SpeedLimits(root, road_map, []).at(1, -1, 100.0) == DEFAULT_KMH
+    assert limits_of(root, road_map, []).at(1, -1, 100.0) == DEFAULT_KMH
 
 
 @pytest.mark.parametrize(("limit", "unit", "kmh"), [("50", "km/h", 50.0), ("10", "m/s", 36.0), ("30", "mph", 48.28)])
 def test_a_roads_own_limit_in_every_unit(limit: str, unit: str, kmh: float):
     root, road_map = two_roads()
     add_limit(root.find("road"), 0.0, limit, unit)
-    limits = SpeedLimits(root, road_map, [])
+    limits = limits_of(root, road_map, [])
     assert limits.at(1, -1, 5.0) == limits.at(1, 1, 5.0) == pytest.approx(kmh, abs=0.01)
     assert limits.at(2, -1, 5.0) == DEFAULT_KMH
 
@@ -49,20 +55,20 @@ def test_a_roads_limit_changes_where_it_says_and_no_limit_is_none():
     add_limit(road, 0.0, "30")
     add_limit(road, 120.0, "60")
     add_limit(road, 160.0, "no limit")
-    limits = SpeedLimits(root, road_map, [])
+    limits = limits_of(root, road_map, [])
     assert [limits.at(1, -1, s) for s in (10.0, 119.0, 121.0, 170.0)] == [30.0, 30.0, 60.0, 60.0]
 
 
 def test_a_sign_holds_from_where_it_stands_into_the_roads_that_follow():
     root, road_map = two_roads()
-    limits = SpeedLimits(root, road_map, [(1, -1, 50.0, 90.0)])
+    limits = limits_of(root, road_map, [(1, -1, 50.0, 90.0)])
     assert limits.at(1, -1, 60.0) == limits.at(2, -1, 10.0) == limits.at(2, -1, 190.0) == 90.0
     assert limits.at(1, 1, 60.0) == DEFAULT_KMH  # the other direction
 
 
 def test_against_the_roads_direction_a_sign_holds_towards_its_start():
     root, road_map = two_roads()
-    limits = SpeedLimits(root, road_map, [(2, 1, 150.0, 60.0), (1, 1, 100.0, 40.0)])
+    limits = limits_of(root, road_map, [(2, 1, 150.0, 60.0), (1, 1, 100.0, 40.0)])
     assert [limits.at(2, 1, s) for s in (140.0, 10.0)] == [60.0, 60.0]
     assert [limits.at(1, 1, s) for s in (190.0, 110.0, 90.0, 5.0)] == [60.0, 60.0, 40.0, 40.0]
 

@@ -1,0 +1,115 @@
+"""What a town holds, as a person would ask: roads, lanes, lights, limits, routes, what was healed, what is missing."""
+
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator
+
+from td3_hpc.config.environment import RouteConfig
+from td3_hpc.driving.route import Route, RoutePlanner
+from td3_hpc.errors import BadInput
+from td3_hpc.roads.elements import lane_id, lanes_of, number, sections_of
+from td3_hpc.roads.lanes import lane_graph
+from td3_hpc.simulator.towns.town import Town
+
+
+def town_facts(town: Town, min_length_m: float, max_length_m: float) -> tuple[list[tuple[str, str]], list[Route]]:
+    """Pairs of a question and its answer, in the order of asking; and the held-out routes, if there are any."""
+    config = RouteConfig(min_length_m=min_length_m, max_length_m=max_length_m)
+    root = ET.fromstring(town.opendrive)
+    graph = lane_graph(root)
+    ends = [key for key, after in graph.following.items() if not after]
+    routes, told = _routes(town, config)
+    facts = [
+        ("roads", _roads(root)),
+        ("lanes", _lanes(root)),
+        ("junctions", f"{len(root.findall('junction'))}"),
+        ("traffic lights", f"{len(town.traffic_lights)}, in {len(town.signal_groups)} groups that take turns"),
+        ("signs", _counted(Counter(sign.kind.removeprefix("traffic.") for sign in town.signs))),
+        ("speed limits", _limits(town)),
+        ("crosswalks", f"{_crosswalks(root)}"),
+        ("heights", _heights(town)),
+        ("spawn points", f"{len(town.spawn_points)}"),
+        ("dead ends", f"{len(ends)} driving lanes lead nowhere" + _places([str(key.road) for key in ends])),
+        ("routes", told),
+    ]
+    facts += [("healed", line) for line in town.healed] or [("healed", "nothing had to be")]
+    return facts + [("missing", line) for line in _missing(town, root)], routes
+
+
+def _roads(root: ET.Element) -> str:
+    roads = root.findall("road")
+    inside = [road for road in roads if road.get("junction") != "-1"]
+    length = sum(number(road, "length") or 0.0 for road in roads if road not in inside)
+    return f"{len(roads) - len(inside)} of {length / 1000:.1f} km, and {len(inside)} within junctions"
+
+
+def _lanes(root: ET.Element) -> str:
+    counts: Counter[str] = Counter()
+    metres: Counter[str] = Counter()
+    for kind, length in _lane_lengths(root):
+        counts[kind] += 1
+        metres[kind] += round(length)
+    return ", ".join(f"{count} {kind} ({metres[kind] / 1000:.1f} km)" for kind, count in counts.most_common()) or "none"
+
+
+def _lane_lengths(root: ET.Element) -> Iterator[tuple[str, float]]:
+    for road in root.findall("road"):
+        sections = sections_of(road)
+        limits = [number(section, "s") or 0.0 for section in sections] + [number(road, "length") or 0.0]
+        for section, start, end in zip(sections, limits, limits[1:]):
+            for lane in lanes_of(section):
+                if lane_id(lane):
+                    yield (lane.get("type") or "none").split(":")[0][:20], end - start
+
+
+def _counted(counts: "Counter[str]") -> str:
+    return ", ".join(f"{count} {kind.replace('.', ' ')}" for kind, count in sorted(counts.items())) or "none"
+
+
+def _limits(town: Town) -> str:
+    """Of the driving lanes, as CARLA's vehicles are told them."""
+    places = town.map.generate_waypoints(10.0)
+    limits = Counter(round(town.speed_limit_kmh(w.road_id, w.lane_id, w.s)) for w in places)
+    total = sum(limits.values())
+    return ", ".join(f"{limit} km/h ({100 * count / total:.0f} %)" for limit, count in sorted(limits.items()))
+
+
+def _crosswalks(root: ET.Element) -> int:
+    return sum(item.get("type") == "crosswalk" for item in root.iter("object"))
+
+
+def _heights(town: Town) -> str:
+    heights = [place.transform.location.z for place in town.map.generate_waypoints(10.0)]
+    return f"{min(heights):.1f} to {max(heights):.1f} m" if heights else "none"
+
+
+def _routes(town: Town, config: RouteConfig) -> tuple[list[Route], str]:
+    wanted = f"of {config.min_length_m:g} to {config.max_length_m:g} m"
+    try:
+        planner = RoutePlanner(town.name, town.map, config)
+    except BadInput:
+        return [], f"not {config.evaluation_routes} {wanted} and one for training; change environment.route"
+    lengths = sorted(round(route.length) for route in planner.evaluation_routes)
+    return planner.evaluation_routes, f"{len(lengths)} held-out ones {wanted}: {', '.join(map(str, lengths))} m"
+
+
+def _missing(town: Town, root: ET.Element) -> Iterator[str]:
+    """What a driving task may want and does not find."""
+    if not town.traffic_lights:
+        yield "traffic lights: none stops a driving lane"
+    unused = {item.get("id") for item in root.iter("signal") if item.get("type") == "1000001"}
+    unused -= {light.signal_id for light in town.traffic_lights}
+    if unused:
+        yield f"{len(unused)} traffic lights stop no driving lane" + _places([str(name) for name in unused])
+    if not any("speed_limit" in sign.kind for sign in town.signs) and root.find("road/type/speed") is None:
+        yield "speed limits: there are neither signs nor roads with one; CARLA's 30 km/h holds"
+    if not town.spawn_points:
+        yield "spawn points: no driving lane outside junctions is long and wide enough"
+    if not _crosswalks(root):
+        yield "crosswalks"
+
+
+def _places(names: list[str]) -> str:
+    shown = sorted(dict.fromkeys(" ".join(name.split())[:20] for name in names))
+    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
+    return f" ({', '.join(shown[:5])}{more})" if shown else ""

@@ -1,0 +1,156 @@
+"""Junctions: connections of what is there, told as the client library wants them, and direct junctions.
+
+The client library leads traffic through a connection only where the connecting road, and its lane, say in turn that
+they come from the incoming ones. It does not know direct junctions (OpenDRIVE 1.7), where roads meet without connecting
+ones.
+"""
+
+import xml.etree.ElementTree as ET
+from typing import NamedTuple
+
+from td3_hpc.roads.elements import lane_id, lanes_of
+from td3_hpc.roads.network import RoadIndex, add_lane_link, entered_at, lane_link, side_at
+from td3_hpc.roads.notes import Notes
+
+
+def heal_junction(junction: ET.Element, index: RoadIndex, notes: Notes) -> None:
+    """Connections of roads and lanes that are there, told on both sides."""
+    place = f"junction {junction.get('id')}"
+    if junction.get("type") == "virtual":
+        for connection in junction.findall("connection"):
+            junction.remove(connection)
+            notes.add("virtual junctions, which cross a road without interrupting it, are left out", place)
+    if any(connection.get("linkedRoad") is not None for connection in junction.findall("connection")):
+        _heal_direct(junction, index, notes, place)
+    for connection in junction.findall("connection"):
+        ends = [connection.get(name, "") for name in ("incomingRoad", "connectingRoad")]
+        if not all(index.sections(end) for end in ends):
+            junction.remove(connection)
+            notes.add("connections of roads that are not there are left out", f"{place}, {ends[0]} to {ends[1]}")
+            continue
+        _drop_lane_links(connection, index, notes, place)
+        if not connection.findall("laneLink"):
+            _derive_lane_links(connection, index, notes, place)
+        _tell_back(connection, index, notes, place)
+
+
+def _derive_lane_links(connection: ET.Element, index: RoadIndex, notes: Notes, place: str) -> None:
+    """A connection without lane links has those that the connecting road's own lanes tell."""
+    incoming, contact = connection.get("incomingRoad", ""), connection.get("contactPoint", "start")
+    for lane in lanes_of(index.section_at(connection.get("connectingRoad", ""), contact)):
+        link, found = lane_link(lane, side_at(contact)), lane_id(lane)
+        known = link is not None and any(lane_id(link) in lanes for lanes in index.sections(incoming))
+        if link is not None and known and found and entered_at(found) == contact:
+            ET.SubElement(connection, "laneLink", {"from": link.get("id", ""), "to": str(found)})
+            notes.add("connections without lane links have those of their roads' lanes", place)
+
+
+def _drop_lane_links(connection: ET.Element, index: RoadIndex, notes: Notes, place: str) -> None:
+    incoming, connecting = connection.get("incomingRoad", ""), connection.get("connectingRoad", "")
+    contact = connection.get("contactPoint")
+    for link in connection.findall("laneLink"):
+        start, end = _lane(link.get("from", "")), _lane(link.get("to", ""))
+        what = f"{place}, road {incoming} lane {link.get('from')} to road {connecting} lane {link.get('to')}"
+        if not any(start in lanes for lanes in index.sections(incoming)):
+            kind = "lane links of lanes that are not there are left out"
+        elif end == 0 or end not in index.lanes_at(connecting, entered_at(end)):
+            kind = "lane links to lanes that are not there are left out"
+        elif contact in ("start", "end") and entered_at(end) != contact and index.drives(connecting, end):
+            kind = "lane links against the traffic are left out"
+        else:
+            continue
+        connection.remove(link)
+        notes.add(kind, what)
+
+
+def _tell_back(connection: ET.Element, index: RoadIndex, notes: Notes, place: str) -> None:
+    """Where the connecting road and its lanes do not say what they come from, they do so now."""
+    incoming, connecting = connection.get("incomingRoad", ""), connection.get("connectingRoad", "")
+    for link in connection.findall("laneLink"):
+        target = _lane(link.get("to", ""))
+        contact = entered_at(target)
+        told = index.end(connecting, side_at(contact))
+        if told is None:
+            _link_road(index, connecting, contact, incoming, "")
+        lanes = {lane_id(lane): lane for lane in lanes_of(index.section_at(connecting, contact))}
+        if lane_link(lanes[target], side_at(contact)) is None and index.drives(connecting, target):
+            add_lane_link(lanes[target], side_at(contact), _lane(link.get("from", "")))
+        elif told is not None:
+            continue
+        notes.add("links within junctions told on one side only are told on both", f"{place}, road {connecting}")
+
+
+def _lane(text: str) -> int:
+    return lane_id(ET.Element("lane", {"id": text})) or 0
+
+
+def _link_road(index: RoadIndex, road: str, contact: str, target: str, target_contact: str) -> None:
+    """What lies beyond a road's end is another road."""
+    element = index.roads[road]
+    links = element.find("link")
+    links = ET.SubElement(element, "link") if links is None else links
+    for old in links.findall(side_at(contact)):
+        links.remove(old)
+    point = {"contactPoint": target_contact} if target_contact else {}
+    ET.SubElement(links, side_at(contact), {"elementType": "road", "elementId": target, **point})
+
+
+# ---- direct junctions -----------------------------------------------------------------------------------------------
+class _Meeting(NamedTuple):
+    """Two roads that meet in a direct junction: the one that all others meet there, and one of those."""
+
+    hub: str
+    hub_contact: str
+    spoke: str
+    spoke_contact: str
+    lanes: list[tuple[int, int]]
+    """Of hub and spoke."""
+
+
+def _heal_direct(junction: ET.Element, index: RoadIndex, notes: Notes, place: str) -> None:
+    """One road meets several: they are linked to it as to any road, and it to them by connections."""
+    connections = junction.findall("connection")
+    meetings = _meetings(junction, connections, index)
+    for connection in connections:
+        junction.remove(connection)
+    junction.attrib.pop("type", None)
+    if len({meeting.hub for meeting in meetings}) != 1:
+        notes.add("direct junctions in which several roads meet several lead nowhere", place)
+        return
+    notes.add("direct junctions are written as common ones", place)
+    for count, (hub, hub_contact, spoke, spoke_contact, pairs) in enumerate(meetings):
+        _link_road(index, spoke, spoke_contact, hub, hub_contact)
+        attributes = {"id": str(count), "incomingRoad": hub, "connectingRoad": spoke, "contactPoint": spoke_contact}
+        connection = ET.Element("connection", attributes)
+        lanes = {lane_id(lane): lane for lane in lanes_of(index.section_at(spoke, spoke_contact))}
+        for hub_lane, spoke_lane in pairs:
+            lane = lanes.get(spoke_lane)
+            if lane is not None and lane_link(lane, side_at(spoke_contact)) is None:
+                add_lane_link(lane, side_at(spoke_contact), hub_lane)
+            if entered_at(hub_lane) != hub_contact:
+                ET.SubElement(connection, "laneLink", {"from": str(hub_lane), "to": str(spoke_lane)})
+        if len(connection):
+            junction.append(connection)
+
+
+def _meetings(junction: ET.Element, connections: list[ET.Element], index: RoadIndex) -> list[_Meeting]:
+    found = []
+    incoming = {connection.get("incomingRoad") for connection in connections}
+    for connection in connections:
+        here, there = connection.get("incomingRoad", ""), connection.get("linkedRoad", "")
+        if not index.sections(here) or not index.sections(there):
+            continue
+        end = _contact_with(index, here, junction.get("id", ""))
+        start = connection.get("contactPoint", "start")
+        pairs = [(_lane(link.get("from", "")), _lane(link.get("to", ""))) for link in connection.findall("laneLink")]
+        if len(incoming) == 1:
+            found.append(_Meeting(here, end, there, start, pairs))
+        else:
+            found.append(_Meeting(there, start, here, end, [(to, of) for of, to in pairs]))
+    return found
+
+
+def _contact_with(index: RoadIndex, road: str, junction: str) -> str:
+    """The end at which a road leads into a junction."""
+    start = index.end(road, "predecessor")
+    return "start" if start is not None and (start.kind, start.target) == ("junction", junction) else "end"

@@ -1,0 +1,107 @@
+"""Junctions: what the text tells is what the client library drives on."""
+
+import carla
+import pytest
+
+from td3_hpc.roads.healing import heal_opendrive
+from tests.roads.small_roads import back, lane, next_road, road, section, to, town
+
+LANE_LINK = '<laneLink from="-1" to="-1"/>'
+
+
+def topology(text: str) -> set[tuple[tuple[int, int], tuple[int, int]]]:
+    """Which (road, lane) leads into which, without those that lead nowhere."""
+    links = carla.Map("m", heal_opendrive(text, "x").text).get_topology()
+    pairs = {((a.road_id, a.lane_id), (b.road_id, b.lane_id)) for a, b in links}
+    return {(a, b) for a, b in pairs if a != b}
+
+
+def crossing(connecting_link: str, connecting_lane: str, connection: str = LANE_LINK, contact: str = "start") -> str:
+    return town(
+        road(1, 100.25, section(0, "", lane(-1)), next_road(9, "", "junction")),
+        road(3, 20.25, section(0, "", lane(-1, connecting_lane)), connecting_link, junction=9, x=100.25),
+        '<junction id="9" name="j"><connection id="0" incomingRoad="1" connectingRoad="3" '
+        f'contactPoint="{contact}">{connection}</connection></junction>',
+    )
+
+
+FROM_ROAD = next_road(1, "end", side="predecessor")
+THROUGH = {((1, -1), (3, -1))}
+
+
+@pytest.mark.parametrize("road_link", ["", FROM_ROAD])
+@pytest.mark.parametrize("lane_link", ["", back(-1)])
+def test_connections_told_on_one_side_only(road_link: str, lane_link: str):
+    assert topology(crossing(road_link, lane_link)) == THROUGH
+
+
+def test_connections_without_lane_links_have_those_of_the_lanes():
+    assert topology(crossing(FROM_ROAD, back(-1), "")) == THROUGH
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (crossing("", "", '<laneLink from="-1" to="-4"/>'), "lane links to lanes that are not there"),
+        (crossing("", "", '<laneLink from="-7" to="-1"/>'), "lane links of lanes that are not there"),
+        (crossing("", "", contact="end"), "lane links against the traffic"),
+        (crossing(FROM_ROAD, back(-1)).replace('connectingRoad="3"', 'connectingRoad="8"'), "roads that are not there"),
+    ],
+)
+def test_what_leads_nowhere_is_left_out_and_said(text: str, told: str):
+    assert topology(text) == set()
+    assert told in "; ".join(heal_opendrive(text, "x").healed)
+    assert "junction 9, " in "; ".join(heal_opendrive(text, "x").healed)
+
+
+def direct(*connections: str) -> str:
+    return f'<junction id="9" name="d" type="direct">{"".join(connections)}</junction>'
+
+
+def meets(incoming: int, linked: int, pairs: str, contact: str = "start") -> str:
+    links = "".join(f'<laneLink from="{a}" to="{b}"/>' for a, b in (pair.split(">") for pair in pairs.split()))
+    attributes = f'id="{linked}" incomingRoad="{incoming}" linkedRoad="{linked}" contactPoint="{contact}"'
+    return f"<connection {attributes}>{links}</connection>"
+
+
+def test_a_direct_junction_where_a_road_parts():
+    both = section(0, "", lane(-1) + lane(-2))
+    text = town(
+        road(1, 100.25, both, next_road(9, "", "junction")),
+        road(2, 100.25, section(0, "", lane(-1)), next_road(9, "", "junction", "predecessor"), x=100.25),
+        road(3, 100.25, section(0, "", lane(-1)), next_road(9, "", "junction", "predecessor"), x=100.25, y=-3.5),
+        direct(meets(1, 2, "-1>-1"), meets(1, 3, "-2>-1")),
+    )
+    assert topology(text) == {((1, -1), (2, -1)), ((1, -2), (3, -1))}
+    assert "direct junctions are written as common ones (junction 9)" in heal_opendrive(text, "x").healed
+
+
+def test_a_direct_junction_where_two_way_roads_meet():
+    """The far road's left lane leads into both of the others."""
+    text = town(
+        road(1, 100.25, section(0, lane(1), lane(-1)), next_road(9, "", "junction")),
+        road(2, 100.25, section(0, "", lane(-1)), next_road(9, "", "junction"), y=-9.0),
+        road(
+            3, 100.25, section(0, lane(1), lane(-1) + lane(-2)), next_road(9, "", "junction", "predecessor"), x=100.25
+        ),
+        direct(meets(1, 3, "-1>-1 1>1"), meets(2, 3, "-1>-2")),
+    )
+    assert topology(text) == {((1, -1), (3, -1)), ((2, -1), (3, -2)), ((3, 1), (1, 1))}
+
+
+def test_virtual_junctions_do_not_interrupt_the_road():
+    text = town(
+        road(1, 100.25, section(0, "", lane(-1, to(-1))), next_road(2)),
+        road(2, 100.25, section(0, "", lane(-1, back(-1))), next_road(1, "end", side="predecessor"), x=100.25),
+        road(
+            3,
+            20.25,
+            section(0, "", lane(-1, back(-1))),
+            '<predecessor elementType="road" elementId="1" elementS="50" elementDir="+"/>',
+            junction=9,
+            x=50.0,
+        ),
+        '<junction id="9" type="virtual" mainRoad="1"><connection id="0" incomingRoad="1" connectingRoad="3">'
+        '<laneLink from="-1" to="-1"/></connection></junction>',
+    )
+    assert topology(text) == {((1, -1), (2, -1))}
