@@ -82,7 +82,10 @@ class Session:
         town = self._config.town
         carla_map = self.world.get_map()
         if town.endswith(".xodr"):
-            text = heal_opendrive(read_opendrive(Path(town)), town).text  # as the embedded simulator serves it
+            try:
+                text = heal_opendrive(read_opendrive(Path(town)), town).text  # as the embedded simulator serves it
+            except BadInput as error:
+                raise BadInput(f"environment.town {error}") from None
             if carla_map.to_opendrive() != text:
                 self.world = self._client.generate_opendrive_world(text, carla.OpendriveGenerationParameters(), False)
         elif carla_map.name.split("/")[-1] != town:

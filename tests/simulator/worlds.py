@@ -21,7 +21,10 @@ def slope_world(rise: float, length: float = 1000.0) -> World:
 
 
 def road_world(road: Road) -> World:
-    return World(parse_town("Road", opendrive_text([road])), Streams())
+    """A road with nothing beside it."""
+    town = parse_town("Road", opendrive_text([road]))
+    town.edge_objects, town._edges = (), {}
+    return World(town, Streams())
 
 
 def car_at(
