@@ -26,13 +26,13 @@ class NeededVersion:
     """One version of a library's symbols that the program needs, and where its record stands in the file."""
 
     name: str
-    library: str
+    soname: str
     record: int
 
     @property
     def is_libc(self) -> bool:
         """Whether it is the C library's, whatever the number of its interface."""
-        return self.library.partition(".")[0] == "libc"
+        return self.soname.partition(".")[0] == "libc"
 
 
 def is_elf(path: Path) -> bool:

@@ -9,6 +9,7 @@ from td3_hpc.driving.route import Route, RoutePlanner
 from td3_hpc.errors import BadInput
 from td3_hpc.roads.elements import lane_id, lanes_of, number, sections_of
 from td3_hpc.roads.lanes import lane_graph
+from td3_hpc.roads.notes import listed
 from td3_hpc.simulator.towns.town import Town
 
 
@@ -110,6 +111,5 @@ def _missing(town: Town, root: ET.Element) -> Iterator[str]:
 
 
 def _places(names: list[str]) -> str:
-    shown = sorted(dict.fromkeys(" ".join(name.split())[:20] for name in names))
-    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
-    return f" ({', '.join(shown[:5])}{more})" if shown else ""
+    shown = sorted(" ".join(name.split())[:20] for name in names)
+    return f" ({listed(shown, most=5)})" if shown else ""

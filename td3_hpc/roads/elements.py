@@ -27,7 +27,12 @@ def is_id(text: str | None) -> bool:
 
 def lane_id(element: ET.Element) -> int | None:
     """The id of a <lane>, or of a link to one; None where it is no lane's."""
-    text = (element.get("id") or "").strip()
+    return lane_number(element.get("id"))
+
+
+def lane_number(text: str | None) -> int | None:
+    """A lane's id as some attribute tells it; None where it is no lane's."""
+    text = (text or "").strip()
     digits = text.removeprefix("-").removeprefix("+")
     value = int(text) if digits.isascii() and digits.isdigit() and len(digits) < 4 else None
     return value if value is not None and abs(value) < 256 else None

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from td3_hpc.roads.elements import is_id, lane_id, lanes_of, number, sections_of
 from td3_hpc.roads.healing.links import heal_links
 from td3_hpc.roads.healing.naming import heal_names
-from td3_hpc.roads.network import RoadIndex, entered_at
+from td3_hpc.roads.network import RoadIndex, entered_at, lane_link
 from td3_hpc.roads.notes import Notes
 from td3_hpc.roads.reading import parse_opendrive
 
@@ -90,7 +90,7 @@ def _links(index: RoadIndex, road: ET.Element) -> Iterator[tuple[LaneKey, LaneKe
                 continue
             side, step = ("successor", 1) if found < 0 else ("predecessor", -1)
             key = LaneKey(int(name), count, found)
-            link = lane.find(f"link/{side}")
+            link = lane_link(lane, side)
             target = lane_id(link) if link is not None else None
             end = index.end(name, side)
             if 0 <= count + step < len(sections):

@@ -1,5 +1,7 @@
 """What healing did to a text, told once for each kind."""
 
+from collections.abc import Iterable
+
 _SHOWN = 3  # Places named of each kind.
 
 
@@ -18,7 +20,7 @@ class Notes:
 
     def lines(self) -> tuple[str, ...]:
         """One for each kind, with its first places, in the order of healing."""
-        return tuple(f"{kind} ({_listed(places)})" for kind, places in self._places.items())
+        return tuple(f"{kind} ({listed(places)})" for kind, places in self._places.items())
 
 
 def one_line(text: str) -> str:
@@ -26,7 +28,8 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))[:200]
 
 
-def _listed(places: list[str]) -> str:
+def listed(places: Iterable[str], most: int = _SHOWN) -> str:
+    """The first places, each once, and how many more there are."""
     unique = list(dict.fromkeys(places))
-    more = f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else ""
-    return ", ".join(unique[:_SHOWN]) + more
+    more = f" and {len(unique) - most} more" if len(unique) > most else ""
+    return ", ".join(unique[:most]) + more

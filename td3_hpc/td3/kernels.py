@@ -50,7 +50,8 @@ TABLE = (
     Measured("AVX512", (2, 13), 1, "bfloat16", "plain"),
     Measured("AVX512", (2, 13), 2, "bfloat16", "plain"),
 )
-"""The AVX512 rows were measured on an AMD EPYC with AVX-512 and bf16, the AVX2 rows on one without."""
+"""The AVX512 rows were measured on an AMD EPYC with AVX-512 and bf16, AVX2 with one thread on one without them. AVX2
+with two threads was not measured: the same is taken."""
 
 _BELOW_AVX512 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
 _WITHOUT_BFLOAT16 = ("AVX512_CORE", "AVX512_CORE_VNNI")

@@ -8,7 +8,7 @@ ones.
 import xml.etree.ElementTree as ET
 from typing import NamedTuple
 
-from td3_hpc.roads.elements import lane_id, lanes_of
+from td3_hpc.roads.elements import lane_id, lane_number, lanes_of
 from td3_hpc.roads.network import RoadIndex, add_lane_link, entered_at, lane_link, side_at
 from td3_hpc.roads.notes import Notes
 
@@ -49,7 +49,7 @@ def _drop_lane_links(connection: ET.Element, index: RoadIndex, notes: Notes, pla
     incoming, connecting = connection.get("incomingRoad", ""), connection.get("connectingRoad", "")
     contact = connection.get("contactPoint")
     for link in connection.findall("laneLink"):
-        start, end = _lane(link.get("from", "")), _lane(link.get("to", ""))
+        start, end = _lanes(link)
         what = f"{place}, road {incoming} lane {link.get('from')} to road {connecting} lane {link.get('to')}"
         if not any(start in lanes for lanes in index.sections(incoming)):
             kind = "lane links of lanes that are not there are left out"
@@ -67,21 +67,22 @@ def _tell_back(connection: ET.Element, index: RoadIndex, notes: Notes, place: st
     """Where the connecting road and its lanes do not say what they come from, they do so now."""
     incoming, connecting = connection.get("incomingRoad", ""), connection.get("connectingRoad", "")
     for link in connection.findall("laneLink"):
-        target = _lane(link.get("to", ""))
+        source, target = _lanes(link)
         contact = entered_at(target)
         told = index.end(connecting, side_at(contact))
         if told is None:
             _link_road(index, connecting, contact, incoming, "")
         lanes = {lane_id(lane): lane for lane in lanes_of(index.section_at(connecting, contact))}
         if lane_link(lanes[target], side_at(contact)) is None and index.drives(connecting, target):
-            add_lane_link(lanes[target], side_at(contact), _lane(link.get("from", "")))
+            add_lane_link(lanes[target], side_at(contact), source)
         elif told is not None:
             continue
         notes.add("links within junctions told on one side only are told on both", f"{place}, road {connecting}")
 
 
-def _lane(text: str) -> int:
-    return lane_id(ET.Element("lane", {"id": text})) or 0
+def _lanes(link: ET.Element) -> tuple[int, int]:
+    """The lanes that a <laneLink> leads from and to; 0 for what is none."""
+    return lane_number(link.get("from")) or 0, lane_number(link.get("to")) or 0
 
 
 def _link_road(index: RoadIndex, road: str, contact: str, target: str, target_contact: str) -> None:
@@ -142,7 +143,7 @@ def _meetings(junction: ET.Element, connections: list[ET.Element], index: RoadIn
             continue
         end = _contact_with(index, here, junction.get("id", ""))
         start = connection.get("contactPoint", "start")
-        pairs = [(_lane(link.get("from", "")), _lane(link.get("to", ""))) for link in connection.findall("laneLink")]
+        pairs = [_lanes(link) for link in connection.findall("laneLink")]
         if len(incoming) == 1:
             found.append(_Meeting(here, end, there, start, pairs))
         else:
