@@ -6,9 +6,18 @@ from torch import nn
 
 from td3_hpc.config import AgentConfig
 from td3_hpc.spaces import ACTION, OBSERVATION
-from td3_hpc.td3.networks import ActorNetwork, TwinCriticNetwork, initialise, make_networks
+from td3_hpc.td3.networks import initialise, make_networks
 
 STATE = 512 + sum(entry.size for entry in OBSERVATION if not entry.stacked)
+
+
+def drawn_networks(seed):
+    generator = torch.Generator().manual_seed(seed)
+    networks = make_networks(AgentConfig())
+    for network in networks:
+        network.to_empty(device="cpu")
+        initialise(network, generator)
+    return networks
 
 
 def test_sizes():
@@ -22,7 +31,7 @@ def test_sizes():
 
 @pytest.mark.parametrize("entry", OBSERVATION, ids=lambda entry: entry.name)
 def test_actor_and_critic_see_every_entry_of_the_observation(entry):
-    actor, critic = ActorNetwork(AgentConfig()), TwinCriticNetwork(AgentConfig())
+    actor, critic = drawn_networks(seed=1)
     observation = {e.name: torch.full((1, *e.shape), float(e.middle)) for e in OBSERVATION}
     changed = {**observation, entry.name: torch.full((1, *entry.shape), float(entry.high))}
     action = torch.zeros(1, *ACTION.shape)
@@ -31,8 +40,7 @@ def test_actor_and_critic_see_every_entry_of_the_observation(entry):
 
 
 def test_initial_weights_follow_pytorchs_default_rule():
-    network = TwinCriticNetwork(AgentConfig())
-    initialise(network, torch.Generator().manual_seed(3))
+    _, network = drawn_networks(seed=3)
     for layer, fan_in in ((network.cnn.conv1, 256), (network.cnn.linear, 3136), (network.q2.hidden[0], STATE + 2)):
         bound = fan_in**-0.5
         assert 0.99 * bound < layer.weight.abs().max() <= bound

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import td3_hpc
+from td3_hpc.behaviour import BEHAVIOUR, behaviour_difference
 from td3_hpc.checkpoint import diff, manifest, open_checkpoint
 from td3_hpc.checkpoint.hdf5_file import checksum, tree_image, write_file
 from td3_hpc.checkpoint_names import manifest_paths
@@ -83,11 +84,12 @@ def refused(run, *words):
     assert after == before
 
 
-def test_an_older_run_goes_on_exactly(make_run):
+def test_an_older_run_goes_on_with_the_values_of_then(make_run):
+    """The town of this run is one where the later behaviour numbers changed nothing: its bytes stay the same."""
     as_then = {**EVERY_STEP, "training.kernels": "convolution"}
     whole, old = make_run("whole", **as_then), make_run("old", **as_then)
     whole.start()
-    stop_at(old, 26)
+    step = stop_at(old, 26)
     as_first_format(old)
     written = (old.directory / "config.yaml").read_text()
 
@@ -97,7 +99,10 @@ def test_an_older_run_goes_on_exactly(make_run):
     assert whole.finish()[0] == 0
     (config,) = diff(whole.directory, old.directory)
     assert config.what == "training.kernels (convolution -> auto)", "the way of then is taken without being named"
-    assert [event["not_exact"] for event in old.events("attempt")] == [[], []]
+    assert [event["not_exact"] for event in old.events("attempt")] == [
+        [],
+        [f"step {step}: {behaviour_difference(1, BEHAVIOUR)}"],
+    ]
     assert (old.directory / "config.yaml").read_text() == written, "it can be read by the version that wrote it"
     assert "format" not in read_yaml(old.directory / "config.yaml")
 
@@ -107,7 +112,7 @@ def test_a_version_that_drives_otherwise_says_since_when_and_why(make_run, tmp_p
     later = tmp_path / "later" / "td3_hpc"
     shutil.copytree(PACKAGE, later, ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in (
-        ("behaviour.py", "\n}\n", '\n    2: "cars brake less",\n}\n'),
+        ("behaviour.py", "\n}\n", f'\n    {BEHAVIOUR + 1}: "cars brake less",\n}}\n'),
         ("simulator/vehicle.py", "PEAK_BRAKING = 8.5", "PEAK_BRAKING = 1.5"),
     ):
         text = (later / name).read_text()
@@ -120,10 +125,10 @@ def test_a_version_that_drives_otherwise_says_since_when_and_why(make_run, tmp_p
     code, output = run.train()
 
     assert code == 0, output
-    reason = "behaviour was 1, is 2 (2: cars brake less)"
+    reason = f"behaviour was {BEHAVIOUR}, is {BEHAVIOUR + 1} ({BEHAVIOUR + 1}: cars brake less)"
     assert f"step {step}: resumed, not exact from here: {reason}" in output
     assert run.events("attempt")[-1]["not_exact"] == [f"step {step}: {reason}"]
-    assert run.events("attempt")[-1]["environment"]["behaviour"] == 2
+    assert run.events("attempt")[-1]["environment"]["behaviour"] == BEHAVIOUR + 1
 
 
 def test_networks_of_other_shapes_are_refused(make_run):
@@ -155,4 +160,8 @@ def test_a_run_of_a_later_version_is_refused(make_run, what):
         return
     path = run.directory / "config.yaml"
     path.write_text(path.read_text().replace(f"format: {FORMAT}\n", "format: 99\nagent_of_the_future: 1\n"))
-    refused(run, str(path), "has configuration format 99, and this version of td3-hpc knows formats up to 2; use the")
+    refused(
+        run,
+        str(path),
+        f"has configuration format 99, and this version of td3-hpc knows formats up to {FORMAT}; use the",
+    )
