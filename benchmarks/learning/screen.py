@@ -1,0 +1,233 @@
+"""Train a list of cases, each with its seeds, and keep a row for each: the verdict, and what the policy really does.
+
+    python -m benchmarks.learning.screen benchmarks/learning/mends.yaml OUTPUT --jobs 2
+
+The list names one or two stages and, by case, overrides and the replacements in a copy of the package that plant a
+fault. A row is kept in OUTPUT/rows; what the policy does is measured apart from the gates, on held-out routes that no
+evaluation cycle used. Stop the command whenever you like: given again, runs go on and finished rows stay. Each case
+runs the package as it was when the case first began.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import td3_hpc
+
+PACKAGE = Path(td3_hpc.__file__).parent
+VERDICTS = {0: "GO", 3: "NO-GO"}
+"""By `td3-hpc train`'s exit status."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A replacement in the copied package, which must be there once."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration, with one seed."""
+
+    name: str
+    seed: int
+    overrides: dict[str, Any]
+    faults: list[Fault]
+    expected: str
+
+    @property
+    def key(self) -> str:
+        """A name for files."""
+        return f"{self.name.replace(' ', '-')}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Screening:
+    """The list of cases, as its file has it."""
+
+    stages: list[Path]
+    truth: dict[str, int]
+    """`first_route` and `episodes` of the drive that tells the truth."""
+    cases: list[Case] = field(default_factory=list)
+
+
+def read_screening(path: Path) -> Screening:
+    """Read the YAML file: `stages`, `truth`, `seeds`, `overrides`, and `cases` by name."""
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    cases = []
+    for name, case in values["cases"].items():
+        case = case or {}
+        overrides = {**values.get("overrides", {}), **case.get("overrides", {})}
+        faults = [Fault(**fault) for fault in case.get("faults", [])]
+        for seed in case.get("seeds", values["seeds"]):
+            cases.append(Case(name, seed, overrides, faults, case.get("expected", "")))
+    stages = [(path.parent / stage).resolve() for stage in values["stages"]]
+    return Screening(stages, values["truth"], cases)
+
+
+class Runner:
+    """Runs cases below a folder; its children end with it."""
+
+    def __init__(self, screening: Screening, output: Path) -> None:
+        self._screening, self._output = screening, output
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._stopping = threading.Event()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The finished rows, in the list's order."""
+        for case in self._screening.cases:
+            path = self._row_path(case)
+            if path.exists():
+                yield json.loads(path.read_text(encoding="utf-8"))
+
+    def run(self, case: Case) -> None:
+        """Make a case's row, unless it is there or the command is being stopped."""
+        if self._row_path(case).exists() or self._stopping.is_set():
+            return
+        code = self._code(case)
+        verdicts: dict[str, Any] = {}
+        run_dir = self._output
+        for stage in self._screening.stages:
+            run_dir = self._output / "runs" / case.key / stage.stem
+            status = self._td3_hpc(case, code, ["train", str(code / "stages" / stage.name), *_options(case, run_dir)])
+            if status not in VERDICTS:
+                if not self._stopping.is_set():
+                    print(f"{case.key}: {stage.stem} ended with {status}; see {run_dir}.log", flush=True)
+                return
+            verdict = json.loads((run_dir / "verdict.json").read_text(encoding="utf-8"))
+            verdicts[stage.stem] = {
+                "verdict": VERDICTS[status],
+                "missed": [g["name"] for g in verdict["gates"] if g["severity"] == "blocking" and g["status"] == "fail"],
+            }
+        truth = run_dir.parent / "truth.json"
+        where = ["--first-route", str(self._screening.truth["first_route"])]
+        where += ["--episodes", str(self._screening.truth["episodes"]), "--json", str(truth)]
+        if self._td3_hpc(case, code, ["evaluate", str(run_dir), *where]):
+            return
+        row = {"case": case.name, "seed": case.seed, "expected": case.expected, "verdicts": verdicts}
+        row |= _what_it_does(json.loads(truth.read_text(encoding="utf-8")))
+        path = self._row_path(case)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(row, indent=1), encoding="utf-8")
+        temporary.rename(path)
+        print(f"{case.key}: {row}", flush=True)
+
+    def stop(self) -> None:
+        """Ask all children to save and end."""
+        self._stopping.set()
+        for child in list(self._children):
+            child.send_signal(signal.SIGTERM)
+
+    def _row_path(self, case: Case) -> Path:
+        return self._output / "rows" / f"{case.key}.json"
+
+    def _code(self, case: Case) -> Path:
+        """A folder with the package and the stages as they are when the case first begins, its faults planted."""
+        folder = self._output / "code" / case.key
+        if folder.exists():
+            return folder
+        fresh = folder.with_name(f"{case.key}.tmp")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(PACKAGE, fresh / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+        (fresh / "stages").mkdir()
+        for stage in self._screening.stages:
+            shutil.copy(stage, fresh / "stages")
+        for fault in case.faults:
+            path = fresh / fault.file
+            text = path.read_text(encoding="utf-8")
+            if text.count(fault.old) != 1:
+                raise SystemExit(f"{case.name}: {fault.file} has {text.count(fault.old)} times: {fault.old}")
+            path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+        fresh.rename(folder)
+        return folder
+
+    def _td3_hpc(self, case: Case, code: Path, arguments: list[str]) -> int:
+        log = self._output / "runs" / case.key / f"{Path(arguments[1]).stem}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "PYTHONPATH": str(code)}
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "td3_hpc", *arguments],
+                cwd=code,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._children.add(child)
+            try:
+                return child.wait()
+            finally:
+                self._children.discard(child)
+
+
+def _options(case: Case, run_dir: Path) -> list[str]:
+    options = ["--run-dir", str(run_dir), "-o", f"seed={case.seed}"]
+    for key, value in case.overrides.items():
+        options += ["-o", f"{key}={json.dumps(value)}"]
+    return options
+
+
+def _what_it_does(drives: dict[str, Any]) -> dict[str, Any]:
+    (drive,) = drives["runs"]
+    episodes = drive["episodes"]
+    return {
+        "completion_percent": round(100 * statistics.mean(e["route_completion"] for e in episodes), 1),
+        "completed": sum(e["end_reason"] == "route_completed" for e in episodes),
+        "speed_kmh": round(statistics.mean(e["mean_speed_kmh"] for e in episodes), 1),
+        "completions": [round(e["route_completion"], 4) for e in episodes],
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    stages = list(rows[0]["verdicts"]) if rows else []
+    lines = ["| case | seed | " + "".join(f"{stage} | " for stage in stages) + "completion, % | completed | km/h |"]
+    lines.append("|---|---:|" + "---|" * len(stages) + "---:|---:|---:|")
+    for row in rows:
+        verdicts = (row["verdicts"][stage] for stage in stages)
+        said = " | ".join(v["verdict"] + (f" ({', '.join(v['missed'])})" if v["missed"] else "") for v in verdicts)
+        figures = f"{row['completion_percent']} | {row['completed']} of {len(row['completions'])} | {row['speed_kmh']}"
+        lines.append(f"| {row['case']} | {row['seed']} | {said} | {figures} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Entry point; prints the table of what is finished, at its end and where it is stopped."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("screening", type=Path, help="the list of cases, a YAML file")
+    parser.add_argument("output", type=Path, help="where runs and rows are kept")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--table", action="store_true", help="only print what is finished")
+    arguments = parser.parse_args()
+    screening = read_screening(arguments.screening)
+    runner = Runner(screening, arguments.output.resolve())
+    if not arguments.table:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: runner.stop())
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            for done in [pool.submit(runner.run, case) for case in screening.cases]:
+                done.result()
+    print(table(list(runner.rows())))
+
+
+if __name__ == "__main__":
+    main()
