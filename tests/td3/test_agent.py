@@ -26,12 +26,12 @@ def parameters(of: TD3Agent, network: str) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array) for name, array in of.state()[network].items()}
 
 
-@pytest.mark.parametrize("saturation_penalty", [0.0, 0.3])
-def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clipping(saturation_penalty):
+@pytest.mark.parametrize(("encoder", "saturation_penalty"), [("nature", 0.0), ("nature", 0.3), ("steady", 0.3)])
+def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clipping(encoder, saturation_penalty):
     rates = LearningRates(actor=1e-3, critic=2e-3, actor_cnn=1e-4, critic_cnn=5e-4)
-    clip = ClipNorms(actor=1e-3, critic=0.5, actor_cnn=1e-5, critic_cnn=0.05)
+    clip = ClipNorms(actor=1e-3, critic=0.5, actor_cnn=1e-6, critic_cnn=1e-3)
     values = {"discount": 0.9, "tau": 0.02, "policy_noise": 0.4, "saturation_penalty": saturation_penalty}
-    ours = agent(dtype=torch.float64, learning_rates=rates, clip_norms=clip, **values)
+    ours = agent(dtype=torch.float64, encoder=encoder, learning_rates=rates, clip_norms=clip, **values)
     actor, critic, actor_target, critic_target = (parameters(ours, name) for name in NETWORKS)
     actor_adam = reference.Adam({"cnn": (rates.actor_cnn, clip.actor_cnn), "head": (rates.actor, clip.actor)})
     critic_adam = reference.Adam({"cnn": (rates.critic_cnn, clip.critic_cnn), "q1 q2": (rates.critic, clip.critic)})
@@ -49,18 +49,22 @@ def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clip
             torch.tensor(array).double() for array in (*seen, *next_seen, batch.action, batch.reward)
         )
         noise = torch.randn((16, 2), generator=noise_generator, dtype=torch.float64) * 0.4
-        a_next = (reference.policy(actor_target, next_image, next_vector) + noise.clamp(-0.5, 0.5)).clamp(-1, 1)
-        q_next = [reference.q(critic_target, name, next_image, next_vector, a_next) for name in ("q1", "q2")]
+        a_next = (reference.policy(actor_target, next_image, next_vector, encoder) + noise.clamp(-0.5, 0.5)).clamp(
+            -1, 1
+        )
+        q_next = [reference.q(critic_target, name, next_image, next_vector, a_next, encoder) for name in ("q1", "q2")]
         y = r + 0.9 * torch.minimum(*q_next) * torch.from_numpy(~batch.terminated)
         online = reference.with_gradients(critic)
-        loss = sum(((reference.q(online, name, image, vector, a) - y) ** 2).mean() for name in ("q1", "q2"))
+        values_of = [reference.q(online, name, image, vector, a, encoder) for name in ("q1", "q2")]
+        loss = sum(((values - y) ** 2).mean() for values in values_of)
         critic_adam.step(critic, reference.gradients_of(loss, online))
         assert stats.critic_loss == pytest.approx(loss.item(), abs=1e-9)
         if update % 2 == 0:
             online = reference.with_gradients(actor)
-            action = reference.policy(online, image, vector)
-            loss = -reference.q(critic, "q1", image, vector, action).mean()
-            loss += saturation_penalty * (torch.atanh(action) ** 2).mean()
+            action = reference.policy(online, image, vector, encoder)
+            value_of = lambda action: reference.q(critic, "q1", image, vector, action, encoder)  # noqa: E731, B023
+            loss = -value_of(action).mean()
+            loss += saturation_penalty * reference.saturation_penalty(action, value_of)
             actor_adam.step(actor, reference.gradients_of(loss, online))
             critic_target = reference.moved(critic_target, critic, 0.02)
             actor_target = reference.moved(actor_target, actor, 0.02)
@@ -303,7 +307,7 @@ def test_acting_on_one_observation_is_what_a_batch_gives():
     learner = agent(dtype=torch.float64)
     batch = random_batch(3, 4)
     together = reference.policy(
-        parameters(learner, "actor"), *(map(torch.from_numpy, image_and_rest(batch.observation)))
+        parameters(learner, "actor"), *(map(torch.from_numpy, image_and_rest(batch.observation))), "steady"
     )
     for i in range(3):
         alone = learner.act({name: arrays[i] for name, arrays in batch.observation.items()})
