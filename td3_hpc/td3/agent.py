@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from td3_hpc.config import AgentConfig
 from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.replay import Batch
-from td3_hpc.spaces import ACTION, Observation
+from td3_hpc.spaces import ACTION, IMAGE, Observation
 from td3_hpc.td3 import state as trees
 from td3_hpc.td3.inputs import InputTensors
 from td3_hpc.td3.kernels import KERNELS, fastest
@@ -135,11 +135,17 @@ class TD3Agent:
             actor_before, actor_after = self._descend(self.actor_optimizer, with_its_gradient)
             self.actor_updates += 1
             before, after = before | actor_before, after | actor_after
-            scalars |= {"actor_loss": actor_loss, "action_saturation": action_saturation(pi.detach())}
+            scalars |= {"actor_loss": actor_loss, **action_saturation(pi.detach())}
 
             self._move(self.critic_target, self.critic)
             self._move(self.actor_target, self.actor)
         return read_back(self.updates, scalars, before, after)
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What the CNNs of `actor` and `critic` make of the batch's observations, each (B, n); changes nothing."""
+        s, _ = self._inputs.of_batch(batch)
+        with torch.no_grad():
+            return {"actor": self.actor.cnn(s[IMAGE.name]), "critic": self.critic.cnn(s[IMAGE.name])}
 
     def parameter_norms(self) -> dict[str, float]:
         """L2 norm of the parameters of each network."""
