@@ -18,8 +18,7 @@ def checked(learner: TD3Agent, batch):
 
 def test_the_spread_is_that_of_the_features_and_of_the_vector():
     learner, batch = agent(), random_batch(8, 1)
-    features = {name: getattr(learner, name).cnn for name in ("actor", "critic")}
-    expected = {name: learner.features(batch)[name].numpy().std(0).mean() for name in features}
+    expected = {name: learner.features(batch)[name].numpy().std(0).mean() for name in ("actor", "critic")}
     check = checked(learner, batch)
     assert check.feature_spread == pytest.approx(expected, rel=1e-4)
     assert check.feature_spread["actor"] > 0.01
