@@ -101,6 +101,8 @@ OBSERVATION = (IMAGE, VECTOR)
 """In this order the entries are stored, summed up in checksums and joined for the networks."""
 ACTION = Entry("action", (2,), np.dtype(np.float32), -1, 1, "steering; throttle or brake", "[-1, 1]")
 """Steering (right positive), then throttle (positive) or brake (negative)."""
+ACTION_COMPONENTS = ("steering", "pedal")
+"""Short names of the action's two numbers."""
 
 
 def first_stack(frame: NDArray[Any]) -> NDArray[Any]:

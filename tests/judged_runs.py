@@ -28,6 +28,8 @@ RECORDS = Path(__file__).parent / "records"
 1K validation run, with its evaluations/. `diverging`, `broken`: as the fixtures of these names make them anew."""
 
 UNCLIPPED = dict.fromkeys(("actor", "critic", "actor_cnn", "critic_cnn"))
+PAPER = {"agent.encoder": "nature", "agent.saturation_penalty": 0, "agent.exploration_noise": 0.1}
+"""The paper's TD3, which nothing keeps from the ends of its actions."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def exploding_run(train_run: TrainRun) -> Trained:
     """The actor CNN's gradient explodes, within fewer updates than in the drill `gradient-explosion`."""
     return train_run(
         {
+            **PAPER,
             "training.total_steps": 80,
             "evaluation.every_steps": 80,
             "checkpoint.every_steps": 100,
@@ -125,7 +128,7 @@ def altered_run(train_run: TrainRun, tmp_path_factory: pytest.TempPathFactory) -
         text = path.read_text()
         assert old in text, f"{name} does not hold {old!r} any more: alter what stands there now"
         path.write_text(text.replace(old, new))
-    return train_run({"agent.learning_rates.actor": 0.5, "agent.clip_norms.actor": None}, package=folder)
+    return train_run({**PAPER, "agent.learning_rates.actor": 0.5, "agent.clip_norms.actor": None}, package=folder)
 
 
 @pytest.fixture

@@ -40,8 +40,9 @@ class AgentConfig(ConfigSection):
 
     hidden: list[Annotated[int, Field(ge=1)]] = Field([256, 256], min_length=1)
     """Widths of the hidden layers of each head."""
-    encoder: str = "nature"
-    """Network that makes features of the camera's frames, by its name in `td3_hpc/td3/encoders.py`."""
+    encoder: str = "steady"
+    """Network that makes features of the camera's frames, by its name in `td3_hpc/td3/encoders.py`: `nature`, the CNN
+    of Mnih et al. 2015, or `steady`, the same layers with features that vary with the picture and do not drift."""
     discount: float = Field(0.99, ge=0, lt=1)
     """γ, per decision."""
     tau: float = Field(0.005, gt=0, le=1)
@@ -54,11 +55,12 @@ class AgentConfig(ConfigSection):
     """Standard deviation of the target policy's smoothing noise, in action units."""
     noise_clip: float = Field(0.5, ge=0)
     """Bound of the target policy's smoothing noise."""
-    exploration_noise: float = Field(0.1, ge=0)
+    exploration_noise: float = Field(0.2, ge=0)
     """Standard deviation of the Gaussian noise added to actions after `learning_starts`."""
-    saturation_penalty: float = Field(0.0, ge=0)
-    """Weight of the mean square of the policy's actions before their tanh, in the policy's loss. Keeps them away from
-    the ends of their range, where the gradient vanishes and a policy stays what it is. 0: the paper's TD3."""
+    saturation_penalty: float = Field(0.3, ge=0)
+    """Weight of a penalty in the policy's loss, for each action component: half the mean square of its values before
+    their tanh, times the mean absolute slope of Q along it. Keeps actions off the ends of their range, where the
+    gradient vanishes and a policy stays what it is, whatever the size of Q. 0: the paper's TD3."""
     learning_rates: LearningRates = LearningRates()
     clip_norms: ClipNorms = ClipNorms()
     precision: Literal["float32", "bfloat16"] = "float32"

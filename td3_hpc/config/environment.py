@@ -89,6 +89,16 @@ class RewardConfig(ConfigSection):
         weights = self.efficiency + self.lane_keeping + self.comfort + self.safety + self.progress
         return self.scale * weights
 
+    @property
+    def highest(self) -> float:
+        """The most that one step can earn: comfort and safety are never above 0."""
+        return self.scale * (self.efficiency + self.lane_keeping + self.progress)
+
+    @property
+    def lowest(self) -> float:
+        """The least that one step can earn, a number of at most 0."""
+        return -self.scale * (self.efficiency + self.lane_keeping + self.comfort + self.safety + self.progress)
+
 
 class EnvironmentConfig(ConfigSection):
     """One driving environment."""

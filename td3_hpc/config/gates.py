@@ -84,15 +84,20 @@ class GatesConfig(ConfigSection):
     actor_cnn_growth: MonitorGate | Off = MonitorGate(severity="blocking")
     """Factor per 100 updates by which that norm grows, beyond chance, towards its limit: `monitors.growth.factor`."""
     q_magnitude: MonitorGate | Off = MonitorGate(severity="blocking")
-    """Largest |Q| in units of r_max / (1 - γ), the most that the reward allows: `monitors.q_factor`."""
+    """Largest and smallest Q, as multiples of the most and the least that the reward allows, r_max / (1 - γ) and
+    r_min / (1 - γ): `monitors.q_factor`."""
     checkpoints_saved: Gate | Off = _gate("recommended")
     """Every checkpoint that was due was written."""
     progress_dominance: LimitGate | Off = _gate("optional", 0.7)
     """Share of the progress reward in the magnitude of all five components, over the whole run. Lower than
     `monitors.reward_share`, which calls any component in any interval and must not call every one of them."""
-    action_saturation: LimitGate | Off = _gate("recommended", 0.9)
-    """Share of the policy's actions beyond 0.99 of their range, mean of the run's last quarter. Lower than
-    `monitors.action_saturation`, which a single interval may come near to and recover."""
+    action_saturation: LimitGate | Off = _gate("blocking", 0.5)
+    """Share of the policy's actions with a component, steering or pedal, beyond 0.95 of its range: the worse one, mean
+    of the run's last quarter. Lower than `monitors.action_saturation`, which a single interval may come near to and
+    recover."""
+    pixels_reach_heads: LimitGate | Off = _gate("recommended", 0.3)
+    """Least spread of the CNNs' features over the pictures, as a share of that of the vector's numbers; and they drift
+    by at most 3 times their spread in 100 updates."""
     steps_per_second: LimitGate | Off = _gate("optional", 1.0)
     """Slowest acceptable median speed of training, in steps per second."""
 

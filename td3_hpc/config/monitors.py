@@ -81,13 +81,15 @@ class MonitorsConfig(ConfigSection):
     gradient_limits: GradientLimits = GradientLimits()
     growth: GrowthConfig = GrowthConfig()
     q_factor: Positive = 2.0
-    """The magnitude of Q is too large above this many times r_max / (1 - discount), the most that the reward allows."""
+    """Q is too large above this many times r_max / (1 - discount), the most that the reward allows, and too small below
+    as many times r_min / (1 - discount), the least."""
     twin_disagreement: Positive = 0.25
-    """Mean distance of Q1 and Q2 that is too large, as a share of r_max / (1 - discount)."""
+    """Mean distance of Q1 and Q2 that is too large, as a share of the larger of these two bounds, without its sign."""
     td_error: Positive = 0.25
-    """Mean distance of Q1 and its target that is too large, as a share of r_max / (1 - discount)."""
-    action_saturation: float = Field(0.95, gt=0, le=1)
-    """Share of the policy's action components beyond 0.99 of their range that is too large: its gradient vanishes."""
+    """Mean distance of Q1 and its target that is too large, as a share of the same."""
+    action_saturation: float = Field(0.9, gt=0, le=1)
+    """Share of the policy's actions with a component, steering or pedal, beyond 0.95 of its range that is too large for
+    either: the policy's gradient vanishes there."""
     reward_share: float = Field(0.9, gt=0, le=1)
     """Share of one reward component in the magnitude of all that is worth a note."""
     mechanisms_every_updates: int = Field(100, ge=1)

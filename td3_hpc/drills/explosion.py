@@ -10,7 +10,14 @@ from td3_hpc.drills.training_run import LEARNING_STARTS, TrainingRun, training_r
 from td3_hpc.record import AlertChanged, Interval
 
 UNCLIPPED = tuple(f"agent.clip_norms.{group}=null" for group in ("actor", "critic", "actor_cnn", "critic_cnn"))
-SUMMARY = ("agent.learning_rates.actor_cnn=1.0e-4", *UNCLIPPED, "environment.reward.scale=1.0e+10")
+SUMMARY = (
+    "agent.encoder=nature",
+    "agent.saturation_penalty=0",
+    "agent.exploration_noise=0.1",
+    "agent.learning_rates.actor_cnn=1.0e-4",
+    *UNCLIPPED,
+    "environment.reward.scale=1.0e+10",
+)
 """The settings with which it was first seen, and a badly scaled reward. Alone, they saturate the policy first."""
 EXPLODING = (
     *SUMMARY,

@@ -34,7 +34,7 @@ from td3_hpc.record import (
     RunFailed,
 )
 from td3_hpc.training.monitors.growth import fit
-from td3_hpc.training.monitors.limits import value_bound
+from td3_hpc.training.monitors.limits import value_bounds, value_reach
 
 ACTOR_CNN = "actor_cnn"
 FEWEST_READINGS, MOST_READINGS = 5, 20
@@ -201,30 +201,45 @@ def _loudest(history: RunHistory) -> str:
 
 @gate("Q magnitude", "metric")
 def q_magnitude(history: RunHistory, settings: LimitGate) -> Finding:
-    """No policy can earn more than r_max / (1 - γ); the limit leaves room for an untrained critic's overestimation."""
+    """No policy earns more than r_max / (1 - γ), or less than r_min / (1 - γ); the limit leaves room for an untrained
+    critic's overestimation."""
     config = history.config
-    most = value_bound(config)
-    limit = settings.limit * most
+    low, high = (settings.limit * bound for bound in value_bounds(config))
     intervals = [interval for interval in history.intervals if interval.q_abs_max is not None]
-    found = evidence(Interval, "q_abs_max", intervals)
-    highest = worst(intervals, lambda interval: interval.q_abs_max)
-    target = f"≤ {number(limit)} ({settings.limit:g} · r_max / (1 - γ))"
-    if highest is None:
+    found = evidence(Interval, "q_min, q_max", intervals)
+    farthest = worst(intervals, lambda interval: _reach(history, interval))
+    target = f"{number(low)} to {number(high)} ({settings.limit:g} times what the reward allows)"
+    if farthest is None:
         return not_judged(target, "no update is in the record", found)
-    value, event = highest
+    value, event = farthest
     updates = history.total(lambda interval: interval.updates)
-    confidence = zero_failures(updates, "updates above it", history)
-    finding = Finding(True, target, number(value), confidence, (found,), value=value)
-    if value <= limit:
+    confidence = zero_failures(updates, "updates outside", history)
+    unit = "times what the reward allows"
+    finding = Finding(True, target, _values(event), confidence, (found,), value=value, unit=unit)
+    if value <= settings.limit:
         return finding
     return replace(
         finding,
         met=False,
-        confidence=certain(f"|Q| = {number(value)} by step {event.last_step:,}"),
-        cause=f"|Q| reached {number(value)}, {number(value / most)} times what the reward allows: the critic "
-        "diverges, it does not estimate",
+        confidence=certain(f"Q = {_values(event)} by step {event.last_step:,}"),
+        cause=f"Q reached {_values(event)}, {number(value)} times what the reward allows: the critic diverges, it does "
+        "not estimate",
         change=remedies.stabilise(config, "critic") | remedies.stabilise(config, "critic_cnn"),
     )
+
+
+def _reach(history: RunHistory, interval: Interval) -> float:
+    """How far an interval's Q reaches into what the reward allows; of records without its sign, at least."""
+    if interval.q_min is None or interval.q_max is None:
+        low, high = value_bounds(history.config)
+        return (interval.q_abs_max or 0.0) / max(high, -low)
+    return value_reach(history.config, interval.q_min, interval.q_max)
+
+
+def _values(interval: Interval) -> str:
+    if interval.q_min is None or interval.q_max is None:
+        return f"±{number(interval.q_abs_max or 0.0)}"
+    return f"{number(interval.q_min)} to {number(interval.q_max)}"
 
 
 @gate("Checkpoints saved", "metric")
@@ -275,27 +290,6 @@ def _share(intervals: Sequence[Interval], component: str) -> float:
         total += interval.steps * sum(interval.reward_magnitudes.get(name, 0.0) for name in COMPONENTS)
         part += interval.steps * interval.reward_magnitudes[component]
     return part / total if total else 0.0
-
-
-@gate("Action saturation", "metric")
-def action_saturation(history: RunHistory, settings: LimitGate) -> Finding:
-    """Share of actions at the end of their range: tanh's gradient vanishes there, and the policy stops learning."""
-    learning = [interval for interval in history.intervals if interval.policy_saturation is not None]
-    last = learning[-max(1, len(learning) // 4) :]
-    found = evidence(Interval, "policy_saturation", last)
-    target = f"≤ {settings.limit:.0%} of the policy's actions"
-    if not last:
-        return not_judged(target, "the policy has not been updated yet", found)
-    values = [interval.policy_saturation or 0.0 for interval in last]
-    mean = sum(values) / len(values)
-    met = mean <= settings.limit
-    same = sum((value <= settings.limit) == met for value in values)
-    confidence = agreement(same, len(values), "of the last intervals")
-    finding = Finding(met, target, f"{mean:.0%}", confidence, (found,), value=mean, unit="share")
-    if met:
-        return finding
-    cause = f"{mean:.0%} of the policy's actions are at the end of their range: its gradient vanishes there"
-    return replace(finding, cause=cause, change=remedies.unsaturated(history.config))
 
 
 @gate("Speed of training", "metric")

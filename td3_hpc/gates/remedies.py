@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from td3_hpc.config import ClipNorms, LearningRates, RewardConfig, StageConfig
+from td3_hpc.config import AgentConfig, ClipNorms, LearningRates, RewardConfig, StageConfig
+
+CNNS = ("actor_cnn", "critic_cnn")
 
 
 def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
@@ -25,8 +27,28 @@ def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
 
 
 def unsaturated(config: StageConfig) -> dict[str, Any]:
-    """Against actions at the ends of their range: a penalty on them, or a lower rate where there is one already."""
-    return stabilise(config, "actor") if config.agent.saturation_penalty > 0 else {"agent.saturation_penalty": 0.05}
+    """Against actions at the ends of their range: the shipped penalty and noise, where the run has less, and encoder.
+
+    Where it has them all, a lower learning rate.
+    """
+    agent, shipped = config.agent, AgentConfig()
+    change: dict[str, Any] = {}
+    if agent.saturation_penalty < shipped.saturation_penalty:
+        change["agent.saturation_penalty"] = shipped.saturation_penalty
+    if agent.exploration_noise < shipped.exploration_noise:
+        change["agent.exploration_noise"] = shipped.exploration_noise
+    if agent.encoder != shipped.encoder:
+        change["agent.encoder"] = shipped.encoder
+    return change or stabilise(config, "actor")
+
+
+def steady(config: StageConfig) -> dict[str, Any]:
+    """Against features that hardly vary, or drift: the shipped encoder, or, where the run has it, the CNNs' rates."""
+    shipped = AgentConfig()
+    if config.agent.encoder != shipped.encoder:
+        return {"agent.encoder": shipped.encoder}
+    rates = {name: (getattr(config.agent.learning_rates, name), getattr(shipped.learning_rates, name)) for name in CNNS}
+    return {f"agent.learning_rates.{name}": default for name, (rate, default) in rates.items() if rate > default}
 
 
 def restored(config: StageConfig, component: str) -> dict[str, Any]:

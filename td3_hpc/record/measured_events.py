@@ -140,12 +140,22 @@ class Interval(Event, kind="interval"):
     """Mean Q value (1)."""
     q_abs_max: float | None = None
     """Largest |Q| (1)."""
+    q_max: float | None = None
+    """Largest Q (1)."""
+    q_min: float | None = None
+    """Smallest Q (1)."""
     twin_disagreement: float | None = None
     """Mean |Q1 - Q2| (1)."""
     td_error: float | None = None
     """Mean absolute temporal-difference error (1)."""
+    policy_saturation_steering: float | None = None
+    """Share of the policy's actions at its updates whose steering is beyond 0.95 ([0, 1])."""
+    policy_saturation_pedal: float | None = None
+    """The same of the pedal, throttle or brake ([0, 1])."""
+    policy_saturation_worst: float | None = None
+    """The larger of the two ([0, 1])."""
     policy_saturation: float | None = None
-    """Share of the policy's actions beyond 0.99, at its updates ([0, 1])."""
+    """Of earlier versions: share of both components together beyond 0.99 ([0, 1])."""
     gradient_maxima: Annotated[dict[str, float], Family("gradient/", "_max")] = {}
     """Largest gradient norm of each parameter group before clipping (L2 norm)."""
     mechanism_checks: int = 0
@@ -192,6 +202,19 @@ class GradientReading(Event, kind="gradients"):
     """Fitted growth of each group's norm (factor per 100 updates)."""
     updates_to_limit: dict[str, float | None] = {}
     """When the fitted norm reaches the group's limit (updates); null: not at this rate."""
+
+
+class FeatureReading(Event, kind="features"):
+    """Whether the picture reaches the heads, on one update's batch, every `logging.gradient_interval_updates`."""
+
+    update: int
+    """Number of the update (updates)."""
+    feature_spread: dict[str, float]
+    """Standard deviation over the batch of a feature of `actor` and `critic`, mean over their features (1)."""
+    vector_spread: float
+    """The same of the numbers that the heads see beside the features (1)."""
+    feature_drift: dict[str, float] = {}
+    """Mean absolute change of a feature by this update, times 100 updates (multiples of `feature_spread`)."""
 
 
 class MechanismSample(Event, kind="mechanisms"):

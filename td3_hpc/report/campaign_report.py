@@ -27,7 +27,7 @@ from td3_hpc.report.rendering import write
 
 COLUMNS = {
     "actor_cnn_gradient": "Actor CNN gradient",
-    "q_magnitude": "Largest |Q|",
+    "q_magnitude": "Values of Q",
     "route_completion": "Route completion",
     "collisions_per_km": "Collisions per km",
 }

@@ -22,7 +22,7 @@ from td3_hpc.gates.verdict import run_gates
 from td3_hpc.record import EpisodeEnded, EvaluationCycle, GradientReading, Interval
 from td3_hpc.training.evaluation.measures import estimates
 from td3_hpc.training.evaluation.trace import trace_path
-from td3_hpc.training.monitors.limits import value_bound
+from td3_hpc.training.monitors.limits import value_bounds
 
 #: Legible on white and on near-black.
 COLOURS = ("#2f81c7", "#d9822b", "#2f9e6e", "#9a66d6", "#8a8f98")
@@ -92,7 +92,8 @@ def _values(axes: Axes, history: RunHistory) -> None:
     for read, label, colour in readings:
         _line(axes, [(each.last_step, read(each)) for each in history.intervals], label=label, color=colour)
     factor = gate_limit(history, "q_magnitude")
-    _limit(axes, None if factor is None else factor * value_bound(history.config), "limit, |Q|")
+    for side, bound in zip("<>", value_bounds(history.config)):
+        _limit(axes, None if factor is None else factor * abs(bound), f"limit, Q {side} 0")
     axes.set(yscale="log", xlabel="step")
     _legend(axes)
 

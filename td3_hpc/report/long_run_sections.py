@@ -60,6 +60,7 @@ def _risks(history: RunHistory, gates: dict[str, GateResult]) -> Iterator[Risk]:
             "The policy saturates",
             "set agent.saturation_penalty, or lower the actor's learning rate",
         ),
+        (("pixels_reach_heads",), "The policy does not see", "agent.encoder: steady"),
     ):
         judged = [gates[name] for name in names if name in gates]
         if judged:
@@ -152,7 +153,7 @@ def milestones(history: RunHistory, verdict: Verdict) -> Section:
             first_day,
             f"actor CNN gradient {target('actor_cnn_gradient')} and its growth {target('actor_cnn_growth')}",
         ],
-        ["", "", f"largest |Q| {target('q_magnitude')}"],
+        ["", "", f"Q within {target('q_magnitude')}"],
         ["", "", f"a checkpoint every {every:,} steps, and at the first requeue a resume that says exact"],
         ["100,000 steps", reached(100_000), "no delayed growth: gradients and |Q| against their curves here"],
         ["", "", f"progress {target('progress_dominance')}; else halve its weight"],

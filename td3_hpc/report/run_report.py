@@ -150,7 +150,7 @@ def _tiles(verdict: Verdict) -> list[Tile]:
         ("total_steps", "Steps"),
         ("evaluations", "Evaluation cycles"),
         ("actor_cnn_gradient", "Actor CNN gradient"),
-        ("q_magnitude", "Largest |Q|"),
+        ("q_magnitude", "Values of Q"),
         ("route_completion", "Route completion"),
         ("steps_per_second", "Speed"),
     ):

@@ -8,10 +8,12 @@ kernels.py          how the CNN is computed: a choice by the processor
 state.py            the agent as a checkpoint's tree, and back
 stats.py            what an update is told by: losses, values, gradient norms
 mechanism_check.py  an update recomputed independently: is it what TD3 prescribes?
+feature_check.py    do the CNNs' features vary with the picture, and stay?
 """
 
 from td3_hpc.td3.agent import TD3Agent
+from td3_hpc.td3.feature_check import FeatureCheck, FeatureProbe
 from td3_hpc.td3.mechanism_check import MechanismCheck, MechanismProbe
 from td3_hpc.td3.stats import UpdateStats
 
-__all__ = ["MechanismCheck", "MechanismProbe", "TD3Agent", "UpdateStats"]
+__all__ = ["FeatureCheck", "FeatureProbe", "MechanismCheck", "MechanismProbe", "TD3Agent", "UpdateStats"]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from td3_hpc.config import AgentConfig
 from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.replay import Batch
-from td3_hpc.spaces import ACTION, Observation
+from td3_hpc.spaces import ACTION, IMAGE, Observation
 from td3_hpc.td3 import state as trees
 from td3_hpc.td3.inputs import InputTensors
 from td3_hpc.td3.kernels import KERNELS, fastest
@@ -124,17 +124,28 @@ class TD3Agent:
                 critic_state = self.critic.state(s)
             unbounded = self.actor.unbounded(s)
             pi = torch.tanh(unbounded)
-            actor_loss = -self.critic.q1(torch.cat([critic_state, pi], 1)).mean()
+            # Q1's slope first, then on from there into the policy: the critic's head is run backward once.
+            action = pi.detach().requires_grad_()
+            value = self.critic.q1(torch.cat([critic_state, action], 1)).mean()
+            (slope,) = torch.autograd.grad(value, action)
+            actor_loss, with_its_gradient = -value.detach(), -(slope * pi).sum()
             if config.saturation_penalty > 0:
-                actor_loss = actor_loss + config.saturation_penalty * unbounded.square().mean()
-            actor_before, actor_after = self._descend(self.actor_optimizer, actor_loss)
+                penalty = config.saturation_penalty * saturation_penalty(unbounded, slope)
+                actor_loss, with_its_gradient = actor_loss + penalty, with_its_gradient + penalty
+            actor_before, actor_after = self._descend(self.actor_optimizer, with_its_gradient)
             self.actor_updates += 1
             before, after = before | actor_before, after | actor_after
-            scalars |= {"actor_loss": actor_loss, "action_saturation": action_saturation(pi.detach())}
+            scalars |= {"actor_loss": actor_loss, **action_saturation(pi.detach())}
 
             self._move(self.critic_target, self.critic)
             self._move(self.actor_target, self.actor)
         return read_back(self.updates, scalars, before, after)
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What the CNNs of `actor` and `critic` make of the batch's observations, each (B, n); changes nothing."""
+        s, _ = self._inputs.of_batch(batch)
+        with torch.no_grad():
+            return {"actor": self.actor.cnn(s[IMAGE.name]), "critic": self.critic.cnn(s[IMAGE.name])}
 
     def parameter_norms(self) -> dict[str, float]:
         """L2 norm of the parameters of each network."""
@@ -210,6 +221,16 @@ class TD3Agent:
     def _move(self, target: nn.Module, online: nn.Module) -> None:
         with torch.no_grad():
             torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), self.config.tau)
+
+
+def saturation_penalty(unbounded: Tensor, slope: Tensor) -> Tensor:
+    """Sum over action components of half their mean square times the mean absolute slope of Q1 along them.
+
+    `unbounded`: the policy's actions before their tanh (B, 2); `slope`: the gradient (B, 2) of the batch's mean Q1 by
+    its actions, taken as a constant. It grows with Q as the policy's gradient does, so that one weight serves a whole
+    run: with weight 0.3, a component along which Q always rises settles at 0.81, where 1 - tanh(u)^2 = 0.3 u.
+    """
+    return 0.5 * (unbounded.square().mean(0) * slope.abs().sum(0)).sum()
 
 
 def _torch_seed(sequence: np.random.SeedSequence) -> int:

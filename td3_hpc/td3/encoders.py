@@ -3,6 +3,7 @@
 A new one is a class here with `@encoder("name")`, and nothing else: layers, sizes and preflight's estimate follow.
 """
 
+import math
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
@@ -25,6 +26,8 @@ class Encoder(nn.Module):
     """How to compute, as the agent sets it; one that knows a single way takes no notice."""
     rows: int = 1
     """Rows of pixels that it wants side by side as channels."""
+    unit_weights: ClassVar[bool] = False
+    """Whether its layers' weights are stored with standard deviation 1, and scaled when it computes."""
 
     def __init__(self, bfloat16: bool = False) -> None:
         """`bfloat16`: compute in bfloat16 (autocast); the weights and the features stay as they are."""
@@ -97,15 +100,23 @@ class NatureCNN(Encoder):
         the same function of the weights, and so the same gradients, without a pass over the pixels.
         """
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._autocast):
-            weight, bias = self.conv1.weight, self.conv1.bias
-            assert bias is not None  # for the type checker
+            weight, bias = self._parameters_of(self.conv1)
             scaled = rows_as_channels(weight / self.PIXEL_SCALE, self.rows)
             stride = (self.STRIDE // self.rows, self.STRIDE)
             x: Tensor = F.conv2d(pixels, scaled, bias - weight.sum((1, 2, 3)), stride).relu_()
-            x = self.conv2(x).relu_()
-            x = self.conv3(x).relu_()
-            x = self._last_layer(x).relu_()
-        return x.to(weight.dtype)
+            x = F.conv2d(x, *self._parameters_of(self.conv2), stride=2).relu_()
+            x = F.conv2d(x, *self._parameters_of(self.conv3)).relu_()
+            x = self._last_layer(x)
+        return self._features_of(x, weight.dtype)
+
+    def _parameters_of(self, layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
+        """Weight and bias that a convolution computes with."""
+        assert layer.bias is not None  # for the type checker
+        return layer.weight, layer.bias
+
+    def _features_of(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """The features, of the weights' type, of what the last layer gives (B, 512)."""
+        return x.relu_().to(dtype)
 
     def _last_layer(self, x: Tensor) -> Tensor:
         # The inputs are ordered (y, x, channel), as they lie in memory: flattening is free, both ways.
@@ -114,3 +125,34 @@ class NatureCNN(Encoder):
         if not self.kernels.convolution or len(x) == 1:
             return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, bias)
         return F.conv2d(x, weight.view(-1, height, width, channels).permute(0, 3, 1, 2), bias).flatten(1)
+
+
+@encoder("steady")
+class SteadyCNN(NatureCNN):
+    """`NatureCNN`'s layers, whose features vary with the picture and do not drift under the heads.
+
+    Weights and biases are stored times sqrt(fan-in / 2) of what the layer computes with: standard deviation 1 at the
+    start, when what is computed with has the variance 2 / fan-in of He et al. 2015, which carries the spread of the
+    features through layers with ReLU. Adam moves a stored number by about the learning rate per update, of any size: in
+    proportion to the weights that is sqrt(fan-in / 6) of `nature`'s, 7 to 23 times less (Karras et al. 2018, "equalized
+    learning rate"). The last layer's outputs are normalised over the 512 features of each picture (Ba et al. 2016,
+    without parameters) in place of a ReLU, and multiplied by `SPREAD`, about what the vector's entries vary by.
+    """
+
+    unit_weights = True
+    SPREAD: ClassVar[float] = 0.1
+    """Standard deviation of one picture's features."""
+
+    def _parameters_of(self, layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
+        weight, bias = super()._parameters_of(layer)
+        gain = _he_gain(layer)
+        return weight * gain, bias * gain
+
+    def _features_of(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        # Scaling what comes out of the last layer is scaling its weights, which are 12 times as many. The norm is of
+        # the weights' type: means of rounded squares would be bfloat16's worst.
+        return F.layer_norm(x.to(dtype) * _he_gain(self.linear), (self.features,)) * self.SPREAD
+
+
+def _he_gain(layer: nn.Conv2d | nn.Linear) -> float:
+    return math.sqrt(2 / layer.weight[0].numel())

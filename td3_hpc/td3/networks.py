@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from td3_hpc.config import AgentConfig
 from td3_hpc.spaces import ACTION, IMAGE, OBSERVATION
-from td3_hpc.td3.encoders import encoder_named
+from td3_hpc.td3.encoders import Encoder, encoder_named
 from td3_hpc.td3.inputs import Tensors
 from td3_hpc.td3.kernels import KERNELS, Kernels
 
@@ -90,11 +90,18 @@ def make_networks(config: AgentConfig, kernels: Kernels = KERNELS["plain"]) -> t
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw all weights and biases from `generator` by PyTorch's default rule, uniform within 1 / sqrt(fan-in).
 
+    Those of an encoder with `unit_weights` are uniform within sqrt(3), of standard deviation 1, and their biases zero.
     Norm layers begin with ones and zeros. Raises TypeError for a layer whose rule is not known here.
     """
+    encoders = [module for module in network.modules() if isinstance(module, Encoder) and module.unit_weights]
+    unit = {layer for encoder in encoders for layer in encoder.modules()}
     for layer in network.modules():
         parameters = list(layer.parameters(recurse=False))
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+        if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer in unit:
+            nn.init.uniform_(layer.weight, -math.sqrt(3), math.sqrt(3), generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, (nn.Conv2d, nn.Linear)):
             bound = 1 / math.sqrt(layer.weight[0].numel())
             for parameter in parameters:
                 nn.init.uniform_(parameter, -bound, bound, generator=generator)

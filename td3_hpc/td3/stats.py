@@ -6,8 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SATURATED = 0.99
-"""An action component beyond this, of 1, counts as saturated: tanh's gradient has all but vanished there."""
+from td3_hpc.spaces import ACTION_COMPONENTS
+
+SATURATED = 0.95
+"""An action component beyond this, of 1, counts as saturated: tanh leaves less than a tenth of its gradient there."""
+OF_THE_ACTOR = ("actor_loss", *(f"saturation_{name}" for name in ACTION_COMPONENTS))
+"""Fields of UpdateStats that are None where an update left the policy alone."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,10 @@ class UpdateStats:
     smoothing_abs_max: float
     """Of the noise on the target policy's actions: at most `noise_clip`."""
     actor_loss: float | None
-    """-mean of Q1(s, pi(s)); None where this update left the policy alone."""
-    action_saturation: float | None
-    """Share of the policy's action components beyond 0.99 of their range; None like `actor_loss`."""
+    """-mean of Q1(s, pi(s)), and the saturation penalty; None where this update left the policy alone."""
+    saturation_steering: float | None
+    saturation_pedal: float | None
+    """Share of the batch for which the policy's action has this component beyond 0.95; None like `actor_loss`."""
     grad_norms_before: dict[str, float]
     """L2 norm of each parameter group's gradient: `critic_cnn`, `critic` and, with the policy, `actor_cnn`, `actor`."""
     grad_norms_after: dict[str, float]
@@ -68,9 +73,10 @@ def critic_statistics(q: Tensor, target: Tensor, next_q: Tensor, noise: Tensor) 
     }
 
 
-def action_saturation(action: Tensor) -> Tensor:
-    """Share of saturated components."""
-    return (action.abs() > SATURATED).to(action.dtype).mean()
+def action_saturation(action: Tensor) -> dict[str, Tensor]:
+    """The actor's share of UpdateStats: how many of the actions (B, 2) have each component saturated."""
+    shares = (action.abs() > SATURATED).to(action.dtype).mean(0)
+    return {f"saturation_{name}": share for name, share in zip(ACTION_COMPONENTS, shares, strict=True)}
 
 
 def read_back(
@@ -82,9 +88,7 @@ def read_back(
     values = {name: next(numbers) for name in scalars}
     return UpdateStats(
         update=update,
-        actor_loss=values.pop("actor_loss", None),
-        action_saturation=values.pop("action_saturation", None),
         grad_norms_before={name: next(numbers) for name in before},
         grad_norms_after={name: next(numbers) for name in after},
-        **values,
+        **{**dict.fromkeys(OF_THE_ACTOR), **values},
     )

@@ -39,7 +39,9 @@ PERFECT = Motion(0.1, 30 / 3.6, 0.0, 0.0, 0.0, 0.0, 30 / 3.6 * 0.1, False, False
 @given(motions, configs)
 def test_never_exceeds_its_bound(motion, config):
     components = reward_components(motion, config)
-    assert abs(sum(components.values())) <= config.bound * (1 + 1e-9)
+    total, slack = sum(components.values()), 1e-9 * config.bound
+    assert config.lowest - slack <= total <= config.highest + slack
+    assert -config.lowest == pytest.approx(config.bound)
     for name in COMPONENTS:
         assert abs(components[name]) <= config.scale * getattr(config, name) * (1 + 1e-9)
 

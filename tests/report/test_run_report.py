@@ -139,7 +139,7 @@ def test_figures_draw_the_limits_that_the_run_is_judged_by(healthy_run):
     history = read_history(healthy_run)
     assert [gate_limit(history, name) for name in ("actor_cnn_gradient", "q_magnitude")] == [77, 3.0]
     targets = {gate.name: gate.target for gate in judge(healthy_run).gates}
-    assert (targets["actor_cnn_gradient"], targets["q_magnitude"].partition(" (")[0]) == ("≤ 77", "≤ 630")
+    assert (targets["actor_cnn_gradient"], targets["q_magnitude"].partition(" (")[0]) == ("≤ 77", "-630 to 300")
 
     (healthy_run / "gates.yaml").write_text("actor_cnn_gradient: off")
     assert gate_limit(history, "actor_cnn_gradient") is None

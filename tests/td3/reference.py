@@ -3,6 +3,7 @@
 Networks are functions of dictionaries of parameters; Adam is Kingma and Ba's algorithm 1.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -13,13 +14,27 @@ Parameters = dict[str, Tensor]
 
 
 def features(p: Parameters, image: Tensor) -> Tensor:
+    """Those of the encoder `nature`."""
+    return torch.clamp(_last_layer(p, image), min=0)
+
+
+def steady_features(p: Parameters, image: Tensor) -> Tensor:
+    """Those of the encoder `steady`: what is stored times sqrt(2 / fan-in), each picture's features normalised."""
+    scaled = {name: p[name] * (2 / p[name.replace("bias", "weight")][0].numel()) ** 0.5 for name in p if "cnn." in name}
+    x = _last_layer(scaled, image)
+    centred = x - x.mean(1, keepdim=True)
+    return 0.1 * centred / torch.sqrt((centred**2).mean(1, keepdim=True) + 1e-5)
+
+
+FEATURES = {"nature": features, "steady": steady_features}
+
+
+def _last_layer(p: Parameters, image: Tensor) -> Tensor:
     x = image.double() / 127.5 - 1
     x = torch.clamp(F.conv2d(x, p["cnn.conv1.weight"], p["cnn.conv1.bias"], stride=4), min=0)
     x = torch.clamp(F.conv2d(x, p["cnn.conv2.weight"], p["cnn.conv2.bias"], stride=2), min=0)
     x = torch.clamp(F.conv2d(x, p["cnn.conv3.weight"], p["cnn.conv3.bias"]), min=0)
-    return torch.clamp(
-        x.permute(0, 2, 3, 1).reshape(len(x), -1) @ p["cnn.linear.weight"].T + p["cnn.linear.bias"], min=0
-    )
+    return x.permute(0, 2, 3, 1).reshape(len(x), -1) @ p["cnn.linear.weight"].T + p["cnn.linear.bias"]
 
 
 def mlp(p: Parameters, name: str, x: Tensor) -> Tensor:
@@ -28,12 +43,19 @@ def mlp(p: Parameters, name: str, x: Tensor) -> Tensor:
     return x @ p[f"{name}.last.weight"].T + p[f"{name}.last.bias"]
 
 
-def policy(p: Parameters, image: Tensor, vector: Tensor) -> Tensor:
-    return torch.tanh(mlp(p, "head", torch.cat([features(p, image), vector], 1)))
+def policy(p: Parameters, image: Tensor, vector: Tensor, encoder: str) -> Tensor:
+    return torch.tanh(mlp(p, "head", torch.cat([FEATURES[encoder](p, image), vector], 1)))
 
 
-def q(p: Parameters, name: str, image: Tensor, vector: Tensor, action: Tensor) -> Tensor:
-    return mlp(p, name, torch.cat([features(p, image), vector, action], 1))[:, 0]
+def q(p: Parameters, name: str, image: Tensor, vector: Tensor, action: Tensor, encoder: str) -> Tensor:
+    return mlp(p, name, torch.cat([FEATURES[encoder](p, image), vector, action], 1))[:, 0]
+
+
+def saturation_penalty(action: Tensor, value_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Per component half the mean square before tanh, times the mean absolute slope of the value there."""
+    given = action.detach().requires_grad_()
+    slopes = torch.autograd.grad(value_of(given).sum(), given)[0].abs().mean(0)
+    return sum(0.5 * (torch.atanh(action[:, i]) ** 2).mean() * slopes[i] for i in range(2))
 
 
 @dataclass

@@ -10,6 +10,7 @@ from td3_hpc.config import AgentConfig, ClipNorms, LearningRates
 from td3_hpc.replay import Batch
 from td3_hpc.spaces import OBSERVATION
 from td3_hpc.td3 import TD3Agent
+from td3_hpc.td3.agent import saturation_penalty
 from tests.td3 import reference
 from tests.td3.batches import image_and_rest, leaves, random_batch, random_observation
 
@@ -26,12 +27,12 @@ def parameters(of: TD3Agent, network: str) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array) for name, array in of.state()[network].items()}
 
 
-@pytest.mark.parametrize("saturation_penalty", [0.0, 0.3])
-def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clipping(saturation_penalty):
+@pytest.mark.parametrize(("encoder", "weight"), [("nature", 0.0), ("nature", 0.3), ("steady", 0.3)])
+def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clipping(encoder, weight):
     rates = LearningRates(actor=1e-3, critic=2e-3, actor_cnn=1e-4, critic_cnn=5e-4)
-    clip = ClipNorms(actor=1e-3, critic=0.5, actor_cnn=1e-5, critic_cnn=0.05)
-    values = {"discount": 0.9, "tau": 0.02, "policy_noise": 0.4, "saturation_penalty": saturation_penalty}
-    ours = agent(dtype=torch.float64, learning_rates=rates, clip_norms=clip, **values)
+    clip = ClipNorms(actor=1e-3, critic=0.5, actor_cnn=1e-6, critic_cnn=1e-3)
+    values = {"discount": 0.9, "tau": 0.02, "policy_noise": 0.4, "saturation_penalty": weight}
+    ours = agent(dtype=torch.float64, encoder=encoder, learning_rates=rates, clip_norms=clip, **values)
     actor, critic, actor_target, critic_target = (parameters(ours, name) for name in NETWORKS)
     actor_adam = reference.Adam({"cnn": (rates.actor_cnn, clip.actor_cnn), "head": (rates.actor, clip.actor)})
     critic_adam = reference.Adam({"cnn": (rates.critic_cnn, clip.critic_cnn), "q1 q2": (rates.critic, clip.critic)})
@@ -49,18 +50,22 @@ def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clip
             torch.tensor(array).double() for array in (*seen, *next_seen, batch.action, batch.reward)
         )
         noise = torch.randn((16, 2), generator=noise_generator, dtype=torch.float64) * 0.4
-        a_next = (reference.policy(actor_target, next_image, next_vector) + noise.clamp(-0.5, 0.5)).clamp(-1, 1)
-        q_next = [reference.q(critic_target, name, next_image, next_vector, a_next) for name in ("q1", "q2")]
+        a_next = (reference.policy(actor_target, next_image, next_vector, encoder) + noise.clamp(-0.5, 0.5)).clamp(
+            -1, 1
+        )
+        q_next = [reference.q(critic_target, name, next_image, next_vector, a_next, encoder) for name in ("q1", "q2")]
         y = r + 0.9 * torch.minimum(*q_next) * torch.from_numpy(~batch.terminated)
         online = reference.with_gradients(critic)
-        loss = sum(((reference.q(online, name, image, vector, a) - y) ** 2).mean() for name in ("q1", "q2"))
+        values_of = [reference.q(online, name, image, vector, a, encoder) for name in ("q1", "q2")]
+        loss = sum(((values - y) ** 2).mean() for values in values_of)
         critic_adam.step(critic, reference.gradients_of(loss, online))
         assert stats.critic_loss == pytest.approx(loss.item(), abs=1e-9)
         if update % 2 == 0:
             online = reference.with_gradients(actor)
-            action = reference.policy(online, image, vector)
-            loss = -reference.q(critic, "q1", image, vector, action).mean()
-            loss += saturation_penalty * (torch.atanh(action) ** 2).mean()
+            action = reference.policy(online, image, vector, encoder)
+            value_of = lambda action: reference.q(critic, "q1", image, vector, action, encoder)  # noqa: E731, B023
+            loss = -value_of(action).mean()
+            loss += weight * reference.saturation_penalty(action, value_of)
             actor_adam.step(actor, reference.gradients_of(loss, online))
             critic_target = reference.moved(critic_target, critic, 0.02)
             actor_target = reference.moved(actor_target, actor, 0.02)
@@ -141,15 +146,55 @@ def test_statistics_of_an_update():
     assert stats.target_min <= stats.target_mean <= stats.target_max
     assert stats.twin_disagreement > 0
     assert stats.td_error > 0
-    assert stats.action_saturation == 0
+    assert (stats.saturation_steering, stats.saturation_pedal) == (0, 0)
 
 
-def test_saturation_is_seen():
+def test_saturation_is_seen_of_each_component_from_0_95_on():
     learner = agent(policy_freq=1)
-    state = learner.state()
-    state["actor"]["head.last.bias"][:] = (50, 0)
-    learner.load_state(state)
-    assert learner.update(random_batch(8, 1)).action_saturation == 0.5
+    for bias, shares in (((50, 0), (1, 0)), ((0, -2), (0, 1)), ((1.7, -1.7), (0, 0))):
+        state = learner.state()
+        state["actor"]["head.last.weight"][:] = 0
+        state["actor"]["head.last.bias"][:] = bias
+        learner.load_state(state)
+        stats = learner.update(random_batch(8, 1))
+        assert (stats.saturation_steering, stats.saturation_pedal) == shares
+
+
+def test_the_penalty_is_as_strong_whatever_the_size_of_q():
+    """Where Q and its slope are a thousandfold, so is the policy's gradient, the penalty's part included."""
+    norms = []
+    for scale in (1, 1000):
+        learner = agent(dtype=torch.float64, policy_freq=1, clip_norms=NO_CLIPPING, saturation_penalty=3.0)
+        state = learner.state()
+        state["actor"]["head.last.bias"][:] = (1.5, -1)
+        for name in ("weight", "bias"):
+            state["critic"][f"q1.last.{name}"] *= scale
+        learner.load_state(state)
+        for group in learner.critic_optimizer.param_groups:
+            group["lr"] = 0.0
+        norms.append(learner.update(random_batch(8, 1)).grad_norms_before)
+    for group in ("actor", "actor_cnn"):
+        assert norms[1][group] == pytest.approx(1000 * norms[0][group], rel=1e-9)
+    unpenalised = agent(dtype=torch.float64, policy_freq=1, clip_norms=NO_CLIPPING, saturation_penalty=0)
+    state["critic"] = unpenalised.state()["critic"]
+    unpenalised.load_state(state)
+    assert unpenalised.update(random_batch(8, 1)).grad_norms_before["actor"] != pytest.approx(
+        norms[0]["actor"], rel=0.1
+    )
+
+
+def test_the_penalty_s_gradient_is_its_slope_found_by_differences():
+    generator = torch.Generator().manual_seed(1)
+    u, slope = (torch.randn(6, 2, generator=generator, dtype=torch.float64) for _ in range(2))
+    u.requires_grad_()
+    (gradient,) = torch.autograd.grad(saturation_penalty(u, slope), u)
+    for row, column in ((0, 0), (3, 1)):
+        step = torch.zeros_like(u)
+        step[row, column] = 1e-5
+        difference = (saturation_penalty(u + step, slope) - saturation_penalty(u - step, slope)) / 2e-5
+        assert difference.item() == pytest.approx(gradient[row, column].item(), rel=1e-8)
+    expected = sum(0.5 * (u[:, i] ** 2).mean() * (6 * slope[:, i]).abs().mean() for i in range(2))
+    assert saturation_penalty(u, slope).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
 def test_no_smoothing_noise_where_it_is_switched_off():
@@ -303,7 +348,7 @@ def test_acting_on_one_observation_is_what_a_batch_gives():
     learner = agent(dtype=torch.float64)
     batch = random_batch(3, 4)
     together = reference.policy(
-        parameters(learner, "actor"), *(map(torch.from_numpy, image_and_rest(batch.observation)))
+        parameters(learner, "actor"), *(map(torch.from_numpy, image_and_rest(batch.observation))), "steady"
     )
     for i in range(3):
         alone = learner.act({name: arrays[i] for name, arrays in batch.observation.items()})

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from td3_hpc.config import AgentConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.spaces import IMAGE
 from td3_hpc.td3 import TD3Agent
-from td3_hpc.td3.encoders import ENCODERS, NatureCNN
+from td3_hpc.td3.encoders import ENCODERS, NatureCNN, SteadyCNN
 from td3_hpc.td3.inputs import PixelBuffer
 from td3_hpc.td3.kernels import KERNELS
+from td3_hpc.td3.networks import initialise
+from tests.td3 import reference
 from tests.td3.batches import leaves, random_batch
 
 
@@ -20,27 +21,65 @@ def images(count: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, *IMAGE.shape), dtype=torch.uint8, generator=generator)
 
 
-def plain_features(cnn: NatureCNN, image: torch.Tensor) -> torch.Tensor:
-    """The same CNN on pixels that are scaled first."""
-    x = F.relu(cnn.conv1(image.double() / 127.5 - 1))
-    x = F.relu(cnn.conv3(F.relu(cnn.conv2(x))))
-    return F.relu(cnn.linear(x.permute(0, 2, 3, 1).flatten(1)))
+def drawn(kind: type[NatureCNN], bfloat16: bool = False) -> NatureCNN:
+    """A new encoder, its biases not zero."""
+    cnn = kind(bfloat16)
+    generator = torch.Generator().manual_seed(3)
+    initialise(cnn, generator)
+    for name, parameter in cnn.named_parameters():
+        if "bias" in name:
+            torch.nn.init.uniform_(parameter, -0.1, 0.1, generator=generator)
+    return cnn
 
 
 @pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)
-def test_the_network_sees_pixels_from_minus_one_to_one(kernels):
-    cnn = NatureCNN().double()
+@pytest.mark.parametrize("kind", [NatureCNN, SteadyCNN])
+def test_features_and_gradients_are_those_of_plain_layers_on_scaled_pixels(kind, kernels):
+    cnn = drawn(kind).double()
     cnn.kernels = kernels
     image = images(3)
     image[0], image[1] = 0, 255
     weights = torch.rand((3, 512), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    plain = {"cnn." + name: parameter for name, parameter in cnn.named_parameters()}
+    expected = {NatureCNN: reference.features, SteadyCNN: reference.steady_features}[kind](plain, image)
     results = []
-    for features in (cnn(PixelBuffer(torch.float64, cnn.rows).convert(image)), plain_features(cnn, image)):
+    for features in (cnn(PixelBuffer(torch.float64, cnn.rows).convert(image)), expected):
         cnn.zero_grad()
         (features * weights).sum().backward()
         results.append([features, *(parameter.grad.clone() for parameter in cnn.parameters())])
-    for found, expected in zip(*results):
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    for found, wanted in zip(*results):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-10)
+
+
+def test_the_steady_features_vary_with_the_picture_and_move_little_with_a_step():
+    """Pictures that differ as drives do, little: a road whose vanishing point moves sideways."""
+    shifts, columns = torch.arange(-20, 21, 4), torch.arange(84)
+    rows = [(128 + 100 * torch.tanh((columns - 42 - shift) / 10)).round() for shift in shifts]
+    image = torch.stack(rows)[:, None, None, :].expand(-1, 4, 84, -1).contiguous()
+    head = torch.randn(512, generator=torch.Generator().manual_seed(2)) / 512**0.5
+    spread, drift = {}, {}
+    for kind in (NatureCNN, SteadyCNN):
+        cnn = kind()
+        initialise(cnn, torch.Generator().manual_seed(1))
+        optimizer = torch.optim.Adam(cnn.parameters(), 1e-4)
+        before = cnn(image).detach()
+        spread[kind] = before.std(0).mean().item()
+        for _ in range(20):
+            optimizer.zero_grad()
+            (cnn(image) @ head - shifts / 20).square().mean().backward()
+            optimizer.step()
+        drift[kind] = (cnn(image) - before).abs().mean().item() / spread[kind]
+    assert spread[SteadyCNN] > 0.02 > 2 * spread[NatureCNN]
+    assert drift[SteadyCNN] < 0.5 < 5 < drift[NatureCNN]
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_bfloat16_features_agree_with_float32(name):
+    """Normalised from what is rounded once, not from rounded squares."""
+    pixels = images(8).float()
+    exact, rounded = (drawn(ENCODERS[name], bfloat16)(pixels) for bfloat16 in (False, True))
+    assert rounded.dtype == torch.float32
+    assert (rounded - exact).abs().mean() < 0.02 * exact.std()
 
 
 @pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)

@@ -11,9 +11,9 @@ from td3_hpc.td3.networks import initialise, make_networks
 STATE = 512 + sum(entry.size for entry in OBSERVATION if not entry.stacked)
 
 
-def drawn_networks(seed):
+def drawn_networks(seed, encoder="nature"):
     generator = torch.Generator().manual_seed(seed)
-    networks = make_networks(AgentConfig())
+    networks = make_networks(AgentConfig(encoder=encoder))
     for network in networks:
         network.to_empty(device="cpu")
         initialise(network, generator)
@@ -47,6 +47,15 @@ def test_initial_weights_follow_pytorchs_default_rule():
         assert abs(layer.weight.std() - bound / 3**0.5) < 0.05 * bound
         assert layer.bias.abs().max() <= bound
     assert not torch.equal(network.q1.hidden[0].weight, network.q2.hidden[0].weight)
+
+
+def test_the_steady_encoder_s_stored_weights_have_standard_deviation_one():
+    actor, _ = drawn_networks(seed=3, encoder="steady")
+    for layer in (actor.cnn.conv1, actor.cnn.conv2, actor.cnn.conv3, actor.cnn.linear):
+        assert layer.weight.std().item() == pytest.approx(1, abs=0.02)
+        assert layer.weight.abs().max() <= 3**0.5
+        assert not layer.bias.any()
+    assert actor.head.hidden[0].weight.abs().max() <= STATE**-0.5
 
 
 def test_a_layer_without_a_rule_is_refused_and_norms_begin_with_ones():

@@ -1,5 +1,6 @@
 """What is watched, and the limits whose crossing is an alert."""
 
+import math
 from collections.abc import Iterator
 
 from td3_hpc.config import StageConfig
@@ -14,9 +15,20 @@ GROUP_NAMES = {
 }
 
 
-def value_bound(config: StageConfig) -> float:
-    """The most that a state can be worth: a reward of r_max for ever, r_max / (1 - discount)."""
-    return config.environment.reward.bound / (1 - config.agent.discount)
+def value_bounds(config: StageConfig) -> tuple[float, float]:
+    """The least and the most that a state can be worth: the lowest or highest reward for ever, r / (1 - discount)."""
+    reward, steps = config.environment.reward, 1 / (1 - config.agent.discount)
+    return reward.lowest * steps, reward.highest * steps
+
+
+def value_reach(config: StageConfig, q_min: float, q_max: float) -> float:
+    """How far values reach into what the reward allows: 1 at its upper or lower bound, more beyond; NaN where one is.
+
+    A bound of 0 counts as 1e-9, so that the smallest value beyond it is far.
+    """
+    low, high = value_bounds(config)
+    reached = (q_max / max(high, 1e-9), q_min / min(low, -1e-9))
+    return math.nan if math.isnan(sum(reached)) else max(reached)
 
 
 def gradient_limits(config: StageConfig) -> dict[str, float]:
@@ -50,16 +62,17 @@ def _gradients(config: StageConfig) -> Iterator[Limit]:
 
 
 def _values(config: StageConfig) -> Iterator[Limit]:
-    """Twice the bound leaves room for the overestimation of an untrained critic."""
-    monitors, bound = config.monitors, value_bound(config)
-    q_bound = monitors.q_factor * bound
+    """Twice the bounds leave room for the overestimation of an untrained critic."""
+    monitors, (low, high) = config.monitors, value_bounds(config)
+    factor, bound = monitors.q_factor, max(high, -low)
     yield Limit(
         "q_magnitude",
-        "q_abs_max",
-        q_bound,
+        None,  # each update is observed
+        factor,
         "critical",
-        f"|Q| is above {q_bound:g} = {monitors.q_factor:g} r_max / (1 - discount), more than the reward allows; the "
-        "critics diverge: lower agent.learning_rates.critic and .critic_cnn, and look at the reward's scale",
+        f"Q is outside {factor * low:g} to {factor * high:g}, {factor:g} times what the reward allows (value: in units "
+        "of that); the critics diverge: lower agent.learning_rates.critic and .critic_cnn, and look at the reward's "
+        "scale",
     )
     yield Limit(
         "twin_disagreement",
@@ -80,11 +93,11 @@ def _values(config: StageConfig) -> Iterator[Limit]:
 def _behaviour(config: StageConfig) -> Iterator[Limit]:
     yield Limit(
         "action_saturation",
-        "policy_saturation",
+        "policy_saturation_worst",
         config.monitors.action_saturation,
         "warning",
-        "the policy's actions are saturated, so that its gradient vanishes; set agent.saturation_penalty (0.05), or "
-        "lower the actor's learning rates or the reward's scale",
+        "the policy's steering or pedal is saturated, so that its gradient vanishes; set agent.saturation_penalty "
+        "(0.3), or lower the actor's learning rates",
     )
     for name in COMPONENTS:
         yield Limit(

@@ -14,6 +14,7 @@ from td3_hpc.record import (
     AlertChanged,
     CheckpointFailed,
     EpisodeEnded,
+    FeatureReading,
     GradientReading,
     Interval,
     MechanismSample,
@@ -21,13 +22,13 @@ from td3_hpc.record import (
     RunRecord,
 )
 from td3_hpc.replay import Batch, ReplayBuffer
-from td3_hpc.spaces import IMAGE, OBSERVATION, VECTOR, Entry, Observation
-from td3_hpc.td3 import MechanismCheck, TD3Agent, UpdateStats
+from td3_hpc.spaces import ACTION_COMPONENTS, IMAGE, OBSERVATION, VECTOR, Entry, Observation
+from td3_hpc.td3 import FeatureCheck, FeatureProbe, MechanismCheck, TD3Agent, UpdateStats
 from td3_hpc.training.evaluation.cycle import EvaluationResult
 from td3_hpc.training.monitors.alerts import AlertChange, Alerts
 from td3_hpc.training.monitors.finite import NonFinite, non_finite, non_finite_entries
 from td3_hpc.training.monitors.growth import GrowthMonitor
-from td3_hpc.training.monitors.limits import gradient_limits, limits
+from td3_hpc.training.monitors.limits import gradient_limits, limits, value_reach
 from td3_hpc.training.monitors.mechanism_sampling import MechanismMonitor
 from td3_hpc.training.monitors.notify import Notifier
 from td3_hpc.training.telemetry.accumulator import Accumulator
@@ -61,6 +62,7 @@ class Telemetry:
         self._steps_in_interval_here = 0
         self._growth = GrowthMonitor(config.monitors.growth, dict(gradient_limits(config)))
         self._mechanisms = MechanismMonitor(config.monitors.mechanisms_every_updates)
+        self._features: FeatureProbe | None = None
         self._notifier = Notifier(config.monitors.alerts, config.name)
         self._agent: TD3Agent | None = None
         self._replay: ReplayBuffer | None = None
@@ -109,8 +111,10 @@ class Telemetry:
             self._write_interval(step)
 
     def before_update(self, agent: TD3Agent, batch: Batch) -> None:
-        """Look at what the update that comes next will use, where it is one whose mechanisms are checked."""
+        """Look at what the update that comes next will use, where it is one that is checked."""
         self._mechanisms.before(agent, batch)
+        due = (agent.updates + 1) % self._config.logging.gradient_interval_updates == 0
+        self._features = FeatureProbe(agent, batch) if due else None
 
     def update(self, stats: UpdateStats, updates: int, step: int) -> None:
         """Take in one update; every `gradient_interval_updates` the gradient norms are written. Raises NonFinite."""
@@ -124,11 +128,15 @@ class Telemetry:
         interval.mean("twin_disagreement", stats.twin_disagreement)
         interval.mean("td_error", stats.td_error)
         interval.high("q_abs", stats.q_abs_max)
+        interval.high("q", stats.q_max)
+        interval.low("q", stats.q_min)
         if stats.actor_loss is not None:
             interval.count("actor_updates")
             interval.mean("actor_loss", stats.actor_loss)
-        if stats.action_saturation is not None:
-            interval.mean("policy_saturation", stats.action_saturation)
+        for name in ACTION_COMPONENTS:
+            share: float | None = getattr(stats, f"saturation_{name}")
+            if share is not None:
+                interval.mean(f"policy_saturation_{name}", share)
         for group, norm in stats.grad_norms_before.items():
             interval.high(f"gradient/{group}", norm)
         self._watch_update(stats, updates, step)
@@ -137,11 +145,15 @@ class Telemetry:
         check = self._mechanisms.after(stats)
         if check is not None:
             self._note_mechanisms(check, step)
+        if self._features is not None:
+            self._note_features(self._features.check(), step)
+            self._features = None
 
     def _watch_update(self, stats: UpdateStats, updates: int, step: int) -> None:
         """What is judged at every update, not only at an interval's end."""
         alerts, growth_config = self.alerts, self._config.monitors.growth
-        self._report_alert(alerts.observe("q_magnitude", stats.q_abs_max), step)
+        reach = value_reach(self._config, stats.q_min, stats.q_max)
+        self._report_alert(alerts.observe("q_magnitude", reach), step)
         for group, trend in self._growth.add(updates, stats.grad_norms_before).items():
             if group in self._growth.limits:
                 called = trend.called(growth_config)
@@ -206,7 +218,7 @@ class Telemetry:
         now = self._clock()
         seconds = max(now - self._interval_started, 1e-9)
         summary = self._interval.flush()
-        summary |= _reward_shares(summary)
+        summary |= _reward_shares(summary) | _worst_saturation(summary)
         if self._agent is not None and self._replay is not None:
             summary |= {f"parameters/{name}": norm for name, norm in self._agent.parameter_norms().items()}
             summary |= replay_contents(self._replay)
@@ -255,6 +267,14 @@ class Telemetry:
         listed = ", ".join(f"{group} {norm:.3g}" for group, norm in norms.items())
         self._console.line(f"step {step}: gradient norms at update {updates}: {listed}")
 
+    def _note_features(self, check: FeatureCheck, step: int) -> None:
+        self._record.append(FeatureReading(**vars(check)))
+        for network, spread in check.feature_spread.items():
+            self._tensorboard.scalar(f"features/{network}_spread", spread, step)
+        self._tensorboard.scalar("features/vector_spread", check.vector_spread, step)
+        for network, drift in check.feature_drift.items():
+            self._tensorboard.scalar(f"features/{network}_drift", drift, step)
+
     def _note_mechanisms(self, check: MechanismCheck, step: int) -> None:
         faults = check.faults()
         self._record.append(MechanismSample(**vars(check), faults=faults))
@@ -290,6 +310,12 @@ class Telemetry:
 def _range_name(entry: Entry) -> str:
     """What the extremes of an entry are called in an interval: the first two entries have short names."""
     return entry.name if entry in (IMAGE, VECTOR) else f"observation/{entry.name}"
+
+
+def _worst_saturation(summary: Mapping[str, float]) -> dict[str, float]:
+    """The larger share of the action's components: one that is saturated is not made up for by the other."""
+    shares = [summary[name] for part in ACTION_COMPONENTS if (name := f"policy_saturation_{part}") in summary]
+    return {"policy_saturation_worst": max(shares)} if shares else {}
 
 
 def _reward_shares(summary: Mapping[str, float]) -> dict[str, float]:

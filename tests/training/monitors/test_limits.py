@@ -1,8 +1,10 @@
 import math
 
+import pytest
+
 from td3_hpc.config import load_stage
 from td3_hpc.config.monitors import ACTOR_CNN_GRADIENT_LIMIT
-from td3_hpc.training.monitors.limits import limits
+from td3_hpc.training.monitors.limits import limits, value_bounds, value_reach
 from tests.paths import ROOT
 
 STAGE = ROOT / "configs" / "stages" / "1k.yaml"
@@ -12,12 +14,25 @@ def named(*overrides):
     return {limit.name: limit for limit in limits(load_stage(STAGE, overrides))}
 
 
-def test_the_bound_on_q_follows_from_reward_and_discount():
+def test_the_bounds_on_q_are_what_the_reward_can_reach():
+    """0.2 efficiency, 0.3 lane keeping, 0.5 progress; below also 0.1 comfort and 1.0 safety; 100 decisions count."""
+    weights = "environment.reward={efficiency: 0.2, lane_keeping: 0.3, comfort: 0.1, safety: 1.0, progress: 0.5}"
+    assert value_bounds(load_stage(STAGE, [weights])) == pytest.approx((-210, 100))
+    scaled = load_stage(STAGE, [weights, "environment.reward.scale=1000", "agent.discount=0.9"])
+    assert value_bounds(scaled) == pytest.approx((-21_000, 10_000))
+
+
+def test_values_are_held_against_the_bound_on_their_own_side():
     config = load_stage(STAGE)
-    bound = 2 * config.environment.reward.bound / (1 - config.agent.discount)
-    assert math.isclose(named()["q_magnitude"].highest, bound)
-    assert math.isclose(named("environment.reward.scale=1000")["q_magnitude"].highest, 1000 * bound)
-    assert math.isclose(named("monitors.q_factor=3")["q_magnitude"].highest, 1.5 * bound)
+    low, high = value_bounds(config)
+    assert value_reach(config, 0.5 * low, 0.25 * high) == pytest.approx(0.5)
+    assert value_reach(config, 0.5 * low, 3 * high) == pytest.approx(3)
+    assert value_reach(config, high, high) == pytest.approx(1), "no value below zero"
+    assert math.isnan(value_reach(config, 0.0, math.nan))
+    nothing = load_stage(STAGE, ["environment.reward={efficiency: 0, lane_keeping: 0, progress: 0}"])
+    assert value_reach(nothing, 0.0, 1.0) > 1e6, "nothing can be earned"
+    assert named("monitors.q_factor=3")["q_magnitude"].highest == 3
+    assert f"Q is outside {2 * low:g} to {2 * high:g}" in named()["q_magnitude"].meaning
 
 
 def test_the_actor_cnn_is_limited_and_its_growth_watched_unless_told_otherwise():

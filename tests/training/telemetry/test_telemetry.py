@@ -170,7 +170,7 @@ def test_growth_is_called_before_the_limit_is_crossed(watched):
 def test_an_alert_is_a_curve_of_noughts_and_ones(watched):
     run = watched()
     run.steps(1, 10)
-    run.telemetry.update(stats(1, q_abs_max=1e6), 1, 11)
+    run.telemetry.update(stats(1, q_max=1e6), 1, 11)
     for update, first in enumerate(range(11, 51, 10), 2):
         run.steps(first, first + 8)
         run.telemetry.update(stats(update), update, first + 9)
@@ -182,14 +182,14 @@ def test_an_alert_is_a_curve_of_noughts_and_ones(watched):
 
 def test_an_alert_is_told(watched, tmp_path):
     run = watched(alerts={"command": f"cat >> {tmp_path}/told"})
-    run.telemetry.update(stats(1, q_abs_max=1e6), 1, 11)
+    run.telemetry.update(stats(1, q_max=1e6), 1, 11)
     run.telemetry.close()
     assert "q_magnitude" in (tmp_path / "told").read_text()
 
 
 def test_a_notification_that_fails_is_in_the_record(watched):
     run = watched(alerts={"command": "exit 3"})
-    run.telemetry.update(stats(1, q_abs_max=1e6), 1, 11)
+    run.telemetry.update(stats(1, q_max=1e6), 1, 11)
     run.telemetry.close()
     assert [event["reason"] for event in run.events("notification_failed")] == ["q_magnitude: command: exit code 3"]
 
@@ -249,13 +249,49 @@ def test_mechanisms_are_checked_with_and_without_the_policy(watched):
     assert [event["faults"] for event in events] == [[], [], []]
 
 
+def test_the_worse_component_s_saturation_is_told_and_watched(watched):
+    run = watched(action_saturation=0.9)
+    for update, pedal in enumerate((1.0, 0.9, None), 1):
+        run.telemetry.update(stats(update, saturation_steering=pedal and 0.0, saturation_pedal=pedal), update, update)
+    run.steps(1, 10)
+    (interval,) = run.events("interval")
+    shares = {name: interval[f"policy_saturation_{name}"] for name in ("steering", "pedal", "worst")}
+    assert shares == pytest.approx({"steering": 0, "pedal": 0.95, "worst": 0.95})
+    assert run.scalars("train/policy_saturation_worst") == [(10, pytest.approx(0.95))]
+    assert [(event["name"], event["value"]) for event in run.events("alert")] == [("action_saturation", 0.95)]
+
+
+def test_the_range_of_q_is_told(watched):
+    run = watched()
+    run.telemetry.update(stats(1, q_min=-3.0, q_max=2.0), 1, 1)
+    run.telemetry.update(stats(2, q_min=-1.0, q_max=4.0), 2, 2)
+    run.steps(1, 10)
+    (interval,) = run.events("interval")
+    assert (interval["q_min"], interval["q_max"]) == (-3, 4)
+
+
+def test_the_features_are_read_where_gradients_are(watched):
+    run = watched()
+    agent = TD3Agent(run.config.agent, "cpu", 1)
+    for update in range(99, 102):
+        agent.updates = update - 1
+        batch = random_batch(8, update)
+        run.telemetry.before_update(agent, batch)
+        run.telemetry.update(agent.update(batch), update, update)
+    (event,) = run.events("features")
+    assert event["update"] == 100
+    assert event["feature_spread"].keys() == event["feature_drift"].keys() == {"actor", "critic"}
+    names = ("actor_spread", "critic_spread", "vector_spread", "actor_drift", "critic_drift")
+    assert all(run.scalars(f"features/{name}")[0][0] == 100 for name in names)
+
+
 def test_a_restored_one_goes_on_as_if_it_had_never_stopped(watched):
     def feed(telemetry, updates):
         random = np.random.default_rng(0)
         for update in range(1, 200):
             norms = {group: 100 * 1.02**update * math.exp(random.normal()) for group in GROUPS}
             if update in updates:
-                telemetry.update(stats(update, grad_norms_before=norms, q_abs_max=norms["actor"]), update, update)
+                telemetry.update(stats(update, grad_norms_before=norms, q_max=norms["actor"]), update, update)
                 telemetry.step(update, np.zeros(2), 0.1, MOTIONLESS, random=False)
 
     whole, first, second = watched("whole"), watched("first"), watched("second")
