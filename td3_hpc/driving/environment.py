@@ -35,6 +35,8 @@ Action = npt.NDArray[np.float32]
 
 OFF_ROUTE_M = 10.0
 """An ego farther than this from its route has taken another road."""
+SETTLING_S = 1.0
+"""Simulated seconds for which an episode's ego stands with its brake held before the first observation."""
 _SPAWN_LIFT_M = 0.5  # as CARLA's own spawn points: a car must not start inside the road
 _RESET_ATTEMPTS = 3
 
@@ -136,9 +138,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             self._receive(frame)
             markings = self._lane_invasions.read(frame, self._timeout_s)
             collisions = self._collisions.count(jolted or may_touch(self._ego_box(), self._other_boxes()))
-            if self._autopilot:
-                steer = float(self._ego.get_control().steer)
-            result = self._evaluate_step(before, steer, collisions, markings)
+            result = self._evaluate_step(before, collisions, markings)
             if self._film is not None:
                 self._film_frame(self._film, frame, result[0], finished=result[2] or result[3])
         return result
@@ -163,21 +163,18 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         world = session.world
         world.set_weather(weather)
         self._spawn_ego(world)
-        self._parts = make_parts(self._config)
-        for part in self._parts.values():
-            for sensor in part.attach(world, self._ego):
-                self._track_sensor(sensor)
-        self._collisions = self._track_sensor(CollisionSensor(world, self._ego))
-        self._lane_invasions = self._track_sensor(LaneInvasionSensor(world, self._ego))
         start = self._start_transform().location
         traffic = spawn_traffic(world, self._spawn_points, start, self._config.traffic, generator)
         self._actors += traffic
         session.tick()
         session.drive(traffic)
-        if self._autopilot:
-            session.drive_along(self._ego, self._route.points)
         self._vehicles = [(vehicle.id, *_half_sizes(vehicle)) for vehicle in traffic]
         self._ego_sizes = _half_sizes(self._ego)
+        self._settle()
+        self._attach_sensors(world)
+        session.tick()  # the server learns who listens
+        if self._autopilot:
+            session.drive_along(self._ego, self._route.points)
         self._film = None
         if self._film_path is not None:  # the last actor: a filmed episode is the same as one that is not
             self._film = self._track_sensor(Film(world, self._ego, self._film_path, self._config.decision_seconds))
@@ -188,8 +185,25 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._tracker = RouteTracker(self._route)
         self._read_ego()
         self._position = self._locate()
-        self._acceleration = self._steer = 0.0
         self._episode = Episode(self._config, self._route.length)
+
+    def _settle(self) -> None:
+        """Hold the brake until the ego, spawned above the road, has fallen onto it and stands still.
+
+        Its sensors come afterwards, so that nothing of this counts.
+        """
+        self._ego.apply_control(carla.VehicleControl(brake=1.0))
+        for _ in range(math.ceil(SETTLING_S / self._config.fixed_delta_seconds - 1e-9)):
+            self._session.tick()
+
+    def _attach_sensors(self, world: Any) -> None:
+        """What the observation needs, then collisions and lane markings."""
+        self._parts = make_parts(self._config)
+        for part in self._parts.values():
+            for sensor in part.attach(world, self._ego):
+                self._track_sensor(sensor)
+        self._collisions = self._track_sensor(CollisionSensor(world, self._ego))
+        self._lane_invasions = self._track_sensor(LaneInvasionSensor(world, self._ego))
 
     def _draw_route(self, generator: np.random.Generator, number: int | None) -> Route:
         held_out = self.planner.evaluation_routes
@@ -268,7 +282,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         return boxes
 
     def _evaluate_step(
-        self, before: EgoState, steer: float, collisions: int, markings: list[frozenset[str]]
+        self, before: EgoState, collisions: int, markings: list[frozenset[str]]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Reward, end and info of the decision that led from the ego state `before` to the present one."""
         ego, last = self._ego_state, self._position
@@ -276,13 +290,14 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         outcome = Outcome(
             collisions, self._off_road(), abs(position.lateral) > OFF_ROUTE_M, self._tracker.completed, ego.speed
         )
-        acceleration = (ego.speed - before.speed) / self._config.decision_seconds
+        seconds = self._config.decision_seconds
+        turned = math.radians((ego.yaw - before.yaw + 180.0) % 360.0 - 180.0)
         crossed = frozenset().union(*markings) - {"NONE"}
         motion = Motion(
-            seconds=self._config.decision_seconds,
+            seconds=seconds,
             speed=ego.speed,
-            jerk=(acceleration - self._acceleration) / self._config.decision_seconds,
-            steering_change=steer - self._steer,
+            acceleration=(ego.speed - before.speed) / seconds,
+            lateral_acceleration=ego.speed * turned / seconds,
             lateral=position.lateral,
             heading_error=position.heading_error,
             advance=position.distance - last.distance,
@@ -290,7 +305,6 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             solid_line=bool(crossed & SOLID_MARKINGS),
             other_line=bool(crossed - SOLID_MARKINGS),
         )
-        self._acceleration, self._steer = acceleration, steer
         components = reward_components(motion, self._config.reward)
         moved = math.hypot(ego.x - before.x, ego.y - before.y)
         self._episode.add(components, moved, position.distance, len(markings))
