@@ -11,6 +11,8 @@ this number, but stands in its checkpoints by name, and stays. What changed goes
 CHANGES: dict[int, str] = {
     1: "every version before this number was written into checkpoints",
     2: "in towns other than Brookfield and Hamlet: lanes end with their sections, roads are healed, routes differ",
+    3: "the car stands on the ground when an episode begins, exploration drives, the reward forgets, waiting is not "
+    "being stuck, deviations are scaled to be seen",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 

@@ -113,7 +113,8 @@ class EnvironmentConfig(ConfigSection):
     max_decisions: int = Field(1000, ge=1)
     """Decisions after which an episode is truncated."""
     stuck_decisions: int = Field(100, ge=1)
-    """An ego below 0.1 m/s for this many decisions in a row is truncated as stuck."""
+    """An ego below 0.1 m/s for this many decisions in a row is truncated as stuck. Those do not count in which it waits
+    at a red or yellow light, or less than 12 m behind a vehicle that stands."""
     off_road_m: float = Field(2.0, gt=0)
     """The episode terminates when the ego's centre is farther than this outside every drivable lane, in metres."""
     reset: Literal["reload", "respawn"] = "reload"

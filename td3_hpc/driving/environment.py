@@ -12,11 +12,11 @@ import numpy.typing as npt
 from td3_hpc.config.environment import EnvironmentConfig
 from td3_hpc.driving.client_session import Session
 from td3_hpc.driving.ego import EgoState, ego_state
-from td3_hpc.driving.episode import TERMINATIONS, Episode, Outcome
+from td3_hpc.driving.episode import STANDING_SPEED, TERMINATIONS, Episode, Outcome
 from td3_hpc.driving.film import Film
 from td3_hpc.driving.observation.base import Scene
 from td3_hpc.driving.observation.registry import make_parts
-from td3_hpc.driving.proximity import BoundingBox, is_jolt, may_touch
+from td3_hpc.driving.proximity import BoundingBox, is_blocked, is_jolt, may_touch
 from td3_hpc.driving.reward import Motion, reward_components
 from td3_hpc.driving.route import Route, RoutePlanner, RoutePosition, RouteTracker
 from td3_hpc.driving.sensors import (
@@ -37,8 +37,11 @@ OFF_ROUTE_M = 10.0
 """An ego farther than this from its route has taken another road."""
 SETTLING_S = 1.0
 """Simulated seconds for which an episode's ego stands with its brake held before the first observation."""
+QUEUE_M = 12.0
+"""An ego that stands no farther than this behind a standing vehicle waits in a queue."""
 _SPAWN_LIFT_M = 0.5  # as CARLA's own spawn points: a car must not start inside the road
 _RESET_ATTEMPTS = 3
+_STOP = (carla.TrafficLightState.Red, carla.TrafficLightState.Yellow)
 
 
 class DrivingEnv(gymnasium.Env[Observation, Action]):
@@ -271,11 +274,14 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         ego = self._ego_state
         return BoundingBox(ego.x, ego.y, ego.yaw, *self._ego_sizes)
 
-    def _other_boxes(self) -> list[BoundingBox]:
+    def _other_boxes(self, standing: bool = False) -> list[BoundingBox]:
+        """Of the traffic's cars; `standing`: only of those that stand."""
         boxes = []
         for vehicle, half_length, half_width in self._vehicles:
             actor = self._snapshot.find(vehicle)
-            if actor is not None:  # the Traffic Manager removes cars that are stuck for long
+            if actor is None:  # the Traffic Manager removes cars that are stuck for long
+                continue
+            if not standing or actor.get_velocity().length() < STANDING_SPEED:
                 transform = actor.get_transform()
                 place = transform.location
                 boxes.append(BoundingBox(place.x, place.y, transform.rotation.yaw, half_length, half_width))
@@ -287,8 +293,14 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         """Reward, end and info of the decision that led from the ego state `before` to the present one."""
         ego, last = self._ego_state, self._position
         position = self._position = self._locate()
+        lane = self._session.map.get_waypoint(carla.Location(ego.x, ego.y, ego.z))
         outcome = Outcome(
-            collisions, self._off_road(), abs(position.lateral) > OFF_ROUTE_M, self._tracker.completed, ego.speed
+            collisions=collisions,
+            off_road=self._off_road(lane),
+            off_route=abs(position.lateral) > OFF_ROUTE_M,
+            route_completed=self._tracker.completed,
+            speed=ego.speed,
+            waits=abs(ego.speed) < STANDING_SPEED and self._waits(lane),
         )
         seconds = self._config.decision_seconds
         turned = math.radians((ego.yaw - before.yaw + 180.0) % 360.0 - 180.0)
@@ -326,15 +338,19 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         x, y, _ = self._route.place(ends).round(1)
         return np.stack([x, y], axis=1).tolist()  # type: ignore[no-any-return]
 
-    def _off_road(self) -> bool:
-        """The ego's centre is farther than `off_road_m` outside the nearest drivable lane."""
-        ego = self._ego_state
-        waypoint = self._session.map.get_waypoint(carla.Location(ego.x, ego.y, ego.z))
-        if waypoint is None:
+    def _off_road(self, lane: Any) -> bool:
+        """The ego's centre is farther than `off_road_m` outside the nearest drivable lane, given at its place."""
+        if lane is None:
             return True
-        centre = waypoint.transform.location
-        outside = math.hypot(ego.x - centre.x, ego.y - centre.y) - waypoint.lane_width / 2
+        ego, centre = self._ego_state, lane.transform.location
+        outside = math.hypot(ego.x - centre.x, ego.y - centre.y) - lane.lane_width / 2
         return bool(outside > self._config.off_road_m)
+
+    def _waits(self, lane: Any) -> bool:
+        """A light shows the ego red or yellow, or a vehicle stands ahead; the snapshot knows both."""
+        if self._ego.is_at_traffic_light() and self._ego.get_traffic_light_state() in _STOP:
+            return True
+        return lane is not None and is_blocked(self._ego_box(), self._other_boxes(True), QUEUE_M, lane.lane_width)
 
     def _observation(self) -> Observation:
         scene = Scene(self._snapshot.find(self._ego.id), self._ego_state, self._route, self._position)

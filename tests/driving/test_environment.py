@@ -21,6 +21,8 @@ from td3_hpc.errors import BadInput, UserError
 from tests.driving.conftest import small_config
 
 AHEAD = np.array((0.0, 0.6), np.float32)
+LIT_ROUTE = 0
+"""A held-out route that comes to a traffic light."""
 STAND = np.array((0.0, -1.0), np.float32)
 
 
@@ -198,6 +200,40 @@ def test_standing_for_long_truncates(make_env):
     assert steps[-1][2:4] == (False, True)
     assert steps[-1][4]["termination"] == "stuck"
     assert len(steps) == 15
+
+
+def test_waiting_behind_a_standing_car_is_not_being_stuck(make_env):
+    env = make_env(small_config(vehicles=0, stuck_decisions=15, max_decisions=40))
+    env.reset(seed=3)
+    (x, y, z), (pitch, yaw, roll) = env._route.points[7], env._route.angles[7]
+    world = env._session.world
+    place = carla.Transform(carla.Location(x, y, z + 0.5), carla.Rotation(pitch, yaw, roll))
+    ahead = world.spawn_actor(world.get_blueprint_library().find("vehicle.tesla.model3"), place)
+    try:
+        env._vehicles.append((ahead.id, ahead.bounding_box.extent.x, ahead.bounding_box.extent.y))
+        steps = drive(env, lambda _: STAND)
+        assert (len(steps), steps[-1][4]["termination"]) == (40, "time_limit")
+    finally:
+        ahead.destroy()
+
+
+@pytest.mark.parametrize(("colour", "reason"), [("Red", "time_limit"), ("Yellow", "time_limit"), ("Green", "stuck")])
+def test_waiting_at_a_light_is_not_being_stuck(make_env, colour, reason):
+    env = make_env(small_config(vehicles=0, stuck_decisions=15, max_decisions=300))
+    observation, _ = env.reset(seed=1, options={"route": LIT_ROUTE})
+    for light in env._session.world.get_actors().filter("traffic.traffic_light"):
+        light.set_state(getattr(carla.TrafficLightState, colour))
+        light.freeze(True)
+    there = False
+
+    def stop_there(observation):
+        nonlocal there
+        there = there or env._ego.is_at_traffic_light()
+        return STAND if there else pure_pursuit(observation, target_speed_kmh=15.0)
+
+    last = drive(env, stop_there, observation)[-1][4]
+    assert there
+    assert last["termination"] == reason
 
 
 def test_the_end_of_the_route_terminates(make_env):

@@ -145,7 +145,7 @@ def test_bad_input_comes_through_as_such(make_worker, hamlet):
     with pytest.raises(BadInput, match=r"environment\.town Nowhere"):
         make_worker(hamlet, small_config(town="Nowhere"))
     worker = make_worker(hamlet, small_config(vehicles=0))
-    with pytest.raises(BadInput, match="there are 10 evaluation routes"):
+    with pytest.raises(BadInput, match="there are 40 evaluation routes"):
         worker.reset(1, route=99)
 
 
