@@ -11,7 +11,9 @@ this number, but stands in its checkpoints by name, and stays. What changed goes
 CHANGES: dict[int, str] = {
     1: "every version before this number was written into checkpoints",
     2: "in towns other than Brookfield and Hamlet: lanes end with their sections, roads are healed, routes differ",
-    3: "the policy's penalty follows the critics' slope, the encoder is steady",
+    3: "the car stands on the ground when an episode begins, exploration drives, the reward forgets, waiting is not "
+    "being stuck, deviations are scaled to be seen, the policy's penalty follows the critics' slope, the encoder is "
+    "steady",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 

@@ -113,7 +113,9 @@ class Runner:
             verdict = json.loads((run_dir / "verdict.json").read_text(encoding="utf-8"))
             verdicts[stage.stem] = {
                 "verdict": VERDICTS[status],
-                "missed": [g["name"] for g in verdict["gates"] if g["severity"] == "blocking" and g["status"] == "fail"],
+                "missed": [
+                    g["name"] for g in verdict["gates"] if g["severity"] == "blocking" and g["status"] == "fail"
+                ],
             }
         truth = run_dir.parent / "truth.json"
         where = ["--first-route", str(self._screening.truth["first_route"])]

@@ -37,7 +37,7 @@ class RouteConfig(ConfigSection):
     """Shortest route, in metres along the road."""
     max_length_m: float = Field(400.0, gt=0)
     """Longest route, in metres along the road."""
-    evaluation_routes: int = Field(10, ge=1)
+    evaluation_routes: int = Field(40, ge=1)
     """Held-out routes; training never draws their starts or goals."""
     waypoint_spacing_m: float = Field(2.0, gt=0)
     """Distance between the route's waypoints; the observation shows the next 25 of them."""
@@ -65,39 +65,38 @@ class CameraConfig(ConfigSection):
 class RewardConfig(ConfigSection):
     """Weights of the five reward components, each in [-1, 1] (comfort and safety: [-1, 0]) before its weight.
 
-    The reward of one step therefore lies within plus or minus the sum of the weights; see docs/environment.md.
+    The reward of one step therefore lies between `lowest` and `highest`; see docs/environment.md.
     """
 
-    efficiency: float = Field(0.2, ge=0)
+    efficiency: float = Field(0.5, ge=0)
     """Weight of driving at the target speed."""
     lane_keeping: float = Field(0.3, ge=0)
     """Weight of staying in the middle of the lane, along its direction."""
     comfort: float = Field(0.1, ge=0)
-    """Weight of smooth steering and acceleration."""
+    """Weight of gentle acceleration, braking and bends."""
     safety: float = Field(1.0, ge=0)
     """Weight of not colliding, leaving the road or crossing a solid line."""
     progress: float = Field(0.5, ge=0)
     """Weight of advancing along the route."""
-    target_speed_kmh: float = Field(30.0, gt=0)
+    target_speed_kmh: float = Field(25.0, gt=0)
     """Speed at which efficiency and progress are full, in km/h."""
     scale: float = Field(1.0, gt=0)
     """Multiplies the sum of all components. Anything but 1 is for experiments on badly scaled rewards."""
 
     @property
-    def bound(self) -> float:
-        """The largest absolute reward of one step."""
-        weights = self.efficiency + self.lane_keeping + self.comfort + self.safety + self.progress
-        return self.scale * weights
-
-    @property
     def highest(self) -> float:
-        """The most that one step can earn: comfort and safety are never above 0."""
+        """The highest reward of one step; comfort and safety can only take away."""
         return self.scale * (self.efficiency + self.lane_keeping + self.progress)
 
     @property
     def lowest(self) -> float:
-        """The least that one step can earn, a number of at most 0."""
+        """The lowest reward of one step."""
         return -self.scale * (self.efficiency + self.lane_keeping + self.comfort + self.safety + self.progress)
+
+    @property
+    def bound(self) -> float:
+        """The largest absolute reward of one step."""
+        return -self.lowest
 
 
 class EnvironmentConfig(ConfigSection):
@@ -114,7 +113,8 @@ class EnvironmentConfig(ConfigSection):
     max_decisions: int = Field(1000, ge=1)
     """Decisions after which an episode is truncated."""
     stuck_decisions: int = Field(100, ge=1)
-    """An ego below 0.1 m/s for this many decisions in a row is truncated as stuck."""
+    """An ego below 0.1 m/s for this many decisions in a row is truncated as stuck. Those do not count in which it waits
+    at a red or yellow light, or less than 12 m behind a vehicle that stands."""
     off_road_m: float = Field(2.0, gt=0)
     """The episode terminates when the ego's centre is farther than this outside every drivable lane, in metres."""
     reset: Literal["reload", "respawn"] = "reload"

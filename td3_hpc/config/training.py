@@ -13,7 +13,7 @@ class TrainingConfig(ConfigSection):
     total_steps: int = Field(ge=1)
     """Decisions of the whole run."""
     learning_starts: int = Field(ge=1)
-    """Uniformly random actions, and no update, until this many steps are done."""
+    """Random actions, each held for 3 to 12 decisions, and no update, until this many steps are done."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes CUDA where there is one."""
     threads: int = Field(2, ge=1)

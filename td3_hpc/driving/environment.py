@@ -12,11 +12,11 @@ import numpy.typing as npt
 from td3_hpc.config.environment import EnvironmentConfig
 from td3_hpc.driving.client_session import Session
 from td3_hpc.driving.ego import EgoState, ego_state
-from td3_hpc.driving.episode import TERMINATIONS, Episode, Outcome
+from td3_hpc.driving.episode import STANDING_SPEED, TERMINATIONS, Episode, Outcome
 from td3_hpc.driving.film import Film
 from td3_hpc.driving.observation.base import Scene
 from td3_hpc.driving.observation.registry import make_parts
-from td3_hpc.driving.proximity import BoundingBox, is_jolt, may_touch
+from td3_hpc.driving.proximity import BoundingBox, is_blocked, is_jolt, may_touch
 from td3_hpc.driving.reward import Motion, reward_components
 from td3_hpc.driving.route import Route, RoutePlanner, RoutePosition, RouteTracker
 from td3_hpc.driving.sensors import (
@@ -35,8 +35,13 @@ Action = npt.NDArray[np.float32]
 
 OFF_ROUTE_M = 10.0
 """An ego farther than this from its route has taken another road."""
+SETTLING_S = 1.0
+"""Simulated seconds for which an episode's ego stands with its brake held before the first observation."""
+QUEUE_M = 12.0
+"""An ego that stands no farther than this behind a standing vehicle waits in a queue."""
 _SPAWN_LIFT_M = 0.5  # as CARLA's own spawn points: a car must not start inside the road
 _RESET_ATTEMPTS = 3
+_STOP = (carla.TrafficLightState.Red, carla.TrafficLightState.Yellow)
 
 
 class DrivingEnv(gymnasium.Env[Observation, Action]):
@@ -136,9 +141,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             self._receive(frame)
             markings = self._lane_invasions.read(frame, self._timeout_s)
             collisions = self._collisions.count(jolted or may_touch(self._ego_box(), self._other_boxes()))
-            if self._autopilot:
-                steer = float(self._ego.get_control().steer)
-            result = self._evaluate_step(before, steer, collisions, markings)
+            result = self._evaluate_step(before, collisions, markings)
             if self._film is not None:
                 self._film_frame(self._film, frame, result[0], finished=result[2] or result[3])
         return result
@@ -163,21 +166,18 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         world = session.world
         world.set_weather(weather)
         self._spawn_ego(world)
-        self._parts = make_parts(self._config)
-        for part in self._parts.values():
-            for sensor in part.attach(world, self._ego):
-                self._track_sensor(sensor)
-        self._collisions = self._track_sensor(CollisionSensor(world, self._ego))
-        self._lane_invasions = self._track_sensor(LaneInvasionSensor(world, self._ego))
         start = self._start_transform().location
         traffic = spawn_traffic(world, self._spawn_points, start, self._config.traffic, generator)
         self._actors += traffic
         session.tick()
         session.drive(traffic)
-        if self._autopilot:
-            session.drive_along(self._ego, self._route.points)
         self._vehicles = [(vehicle.id, *_half_sizes(vehicle)) for vehicle in traffic]
         self._ego_sizes = _half_sizes(self._ego)
+        self._settle()
+        self._attach_sensors(world)
+        session.tick()  # the server learns who listens
+        if self._autopilot:
+            session.drive_along(self._ego, self._route.points)
         self._film = None
         if self._film_path is not None:  # the last actor: a filmed episode is the same as one that is not
             self._film = self._track_sensor(Film(world, self._ego, self._film_path, self._config.decision_seconds))
@@ -188,8 +188,25 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._tracker = RouteTracker(self._route)
         self._read_ego()
         self._position = self._locate()
-        self._acceleration = self._steer = 0.0
         self._episode = Episode(self._config, self._route.length)
+
+    def _settle(self) -> None:
+        """Hold the brake until the ego, spawned above the road, has fallen onto it and stands still.
+
+        Its sensors come afterwards, so that nothing of this counts.
+        """
+        self._ego.apply_control(carla.VehicleControl(brake=1.0))
+        for _ in range(math.ceil(SETTLING_S / self._config.fixed_delta_seconds - 1e-9)):
+            self._session.tick()
+
+    def _attach_sensors(self, world: Any) -> None:
+        """What the observation needs, then collisions and lane markings."""
+        self._parts = make_parts(self._config)
+        for part in self._parts.values():
+            for sensor in part.attach(world, self._ego):
+                self._track_sensor(sensor)
+        self._collisions = self._track_sensor(CollisionSensor(world, self._ego))
+        self._lane_invasions = self._track_sensor(LaneInvasionSensor(world, self._ego))
 
     def _draw_route(self, generator: np.random.Generator, number: int | None) -> Route:
         held_out = self.planner.evaluation_routes
@@ -257,32 +274,42 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         ego = self._ego_state
         return BoundingBox(ego.x, ego.y, ego.yaw, *self._ego_sizes)
 
-    def _other_boxes(self) -> list[BoundingBox]:
+    def _other_boxes(self, standing: bool = False) -> list[BoundingBox]:
+        """Of the traffic's cars; `standing`: only of those that stand."""
         boxes = []
         for vehicle, half_length, half_width in self._vehicles:
             actor = self._snapshot.find(vehicle)
-            if actor is not None:  # the Traffic Manager removes cars that are stuck for long
+            if actor is None:  # the Traffic Manager removes cars that are stuck for long
+                continue
+            if not standing or actor.get_velocity().length() < STANDING_SPEED:
                 transform = actor.get_transform()
                 place = transform.location
                 boxes.append(BoundingBox(place.x, place.y, transform.rotation.yaw, half_length, half_width))
         return boxes
 
     def _evaluate_step(
-        self, before: EgoState, steer: float, collisions: int, markings: list[frozenset[str]]
+        self, before: EgoState, collisions: int, markings: list[frozenset[str]]
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Reward, end and info of the decision that led from the ego state `before` to the present one."""
         ego, last = self._ego_state, self._position
         position = self._position = self._locate()
+        lane = self._session.map.get_waypoint(carla.Location(ego.x, ego.y, ego.z))
         outcome = Outcome(
-            collisions, self._off_road(), abs(position.lateral) > OFF_ROUTE_M, self._tracker.completed, ego.speed
+            collisions=collisions,
+            off_road=self._off_road(lane),
+            off_route=abs(position.lateral) > OFF_ROUTE_M,
+            route_completed=self._tracker.completed,
+            speed=ego.speed,
+            waits=abs(ego.speed) < STANDING_SPEED and self._waits(lane),
         )
-        acceleration = (ego.speed - before.speed) / self._config.decision_seconds
+        seconds = self._config.decision_seconds
+        turned = math.radians((ego.yaw - before.yaw + 180.0) % 360.0 - 180.0)
         crossed = frozenset().union(*markings) - {"NONE"}
         motion = Motion(
-            seconds=self._config.decision_seconds,
+            seconds=seconds,
             speed=ego.speed,
-            jerk=(acceleration - self._acceleration) / self._config.decision_seconds,
-            steering_change=steer - self._steer,
+            acceleration=(ego.speed - before.speed) / seconds,
+            lateral_acceleration=ego.speed * turned / seconds,
             lateral=position.lateral,
             heading_error=position.heading_error,
             advance=position.distance - last.distance,
@@ -290,7 +317,6 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             solid_line=bool(crossed & SOLID_MARKINGS),
             other_line=bool(crossed - SOLID_MARKINGS),
         )
-        self._acceleration, self._steer = acceleration, steer
         components = reward_components(motion, self._config.reward)
         moved = math.hypot(ego.x - before.x, ego.y - before.y)
         self._episode.add(components, moved, position.distance, len(markings))
@@ -312,15 +338,19 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         x, y, _ = self._route.place(ends).round(1)
         return np.stack([x, y], axis=1).tolist()  # type: ignore[no-any-return]
 
-    def _off_road(self) -> bool:
-        """The ego's centre is farther than `off_road_m` outside the nearest drivable lane."""
-        ego = self._ego_state
-        waypoint = self._session.map.get_waypoint(carla.Location(ego.x, ego.y, ego.z))
-        if waypoint is None:
+    def _off_road(self, lane: Any) -> bool:
+        """The ego's centre is farther than `off_road_m` outside the nearest drivable lane, given at its place."""
+        if lane is None:
             return True
-        centre = waypoint.transform.location
-        outside = math.hypot(ego.x - centre.x, ego.y - centre.y) - waypoint.lane_width / 2
+        ego, centre = self._ego_state, lane.transform.location
+        outside = math.hypot(ego.x - centre.x, ego.y - centre.y) - lane.lane_width / 2
         return bool(outside > self._config.off_road_m)
+
+    def _waits(self, lane: Any) -> bool:
+        """A light shows the ego red or yellow, or a vehicle stands ahead; the snapshot knows both."""
+        if self._ego.is_at_traffic_light() and self._ego.get_traffic_light_state() in _STOP:
+            return True
+        return lane is not None and is_blocked(self._ego_box(), self._other_boxes(True), QUEUE_M, lane.lane_width)
 
     def _observation(self) -> Observation:
         scene = Scene(self._snapshot.find(self._ego.id), self._ego_state, self._route, self._position)

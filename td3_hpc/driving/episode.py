@@ -22,6 +22,8 @@ class Outcome:
     route_completed: bool
     speed: float
     """m/s."""
+    waits: bool = False
+    """It stands for a reason: a red light, a queue."""
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Episode:
     route_length: float
     decisions: int = 0
     standing: int = 0
+    """Decisions since it last moved, but those in which it waits."""
     collisions: int = 0
     lane_invasions: int = 0
     distance: float = 0.0
@@ -43,7 +46,10 @@ class Episode:
     def end(self, outcome: Outcome) -> str | None:
         """Why the episode ends with this decision, the first of TERMINATIONS and TRUNCATIONS that applies; or None."""
         self.decisions += 1
-        self.standing = self.standing + 1 if abs(outcome.speed) < STANDING_SPEED else 0
+        if abs(outcome.speed) >= STANDING_SPEED:
+            self.standing = 0
+        elif not outcome.waits:
+            self.standing += 1
         self.collisions += outcome.collisions
         if outcome.collisions:
             return "collision"

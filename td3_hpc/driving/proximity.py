@@ -1,4 +1,5 @@
-"""Whether a collision may just have happened, from the positions and speeds in a snapshot."""
+"""What is near the ego, from the positions and speeds in a snapshot: whether a collision may just have happened, and
+whether the lane ahead is taken."""
 
 import math
 from collections.abc import Iterable
@@ -24,6 +25,20 @@ class BoundingBox:
 def may_touch(ego: BoundingBox, others: Iterable[BoundingBox]) -> bool:
     """Some other box lies within TOUCHING_M of the ego's, by the separating axes of the two."""
     return any(not _separated(ego, other) and not _separated(other, ego) for other in others)
+
+
+def is_blocked(ego: BoundingBox, others: Iterable[BoundingBox], reach_m: float, lane_width: float) -> bool:
+    """The middle of some other box lies straight ahead of the ego, in a strip of `lane_width` metres, and no more than
+    `reach_m` metres lie between the two boxes."""
+    for other in others:
+        forward, turn = math.radians(ego.yaw), math.radians(other.yaw - ego.yaw)
+        dx, dy = other.x - ego.x, other.y - ego.y
+        along = dx * math.cos(forward) + dy * math.sin(forward)
+        across = dy * math.cos(forward) - dx * math.sin(forward)
+        reaches_back = other.half_length * abs(math.cos(turn)) + other.half_width * abs(math.sin(turn))
+        if 0.0 < along <= ego.half_length + reach_m + reaches_back and abs(across) <= lane_width / 2:
+            return True
+    return False
 
 
 def is_jolt(before: tuple[float, float], after: tuple[float, float], seconds: float) -> bool:

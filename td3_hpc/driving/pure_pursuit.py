@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from td3_hpc.driving.observation.vector import LATERAL_RANGE, SPEED_RANGE
+from td3_hpc.driving.observation.vector import SPEED_RANGE, WAYPOINT_MARGIN
 from td3_hpc.spaces import VECTOR, WAYPOINTS, Observation
 
 _WHEELBASE_M = 2.9
@@ -29,7 +29,7 @@ def pure_pursuit(
     """
     vector = observation[VECTOR.name].astype(np.float64)
     speed = vector[0] * SPEED_RANGE
-    ranges = np.arange(1, WAYPOINTS + 1) * spacing_m + LATERAL_RANGE
+    ranges = np.arange(1, WAYPOINTS + 1) * spacing_m + WAYPOINT_MARGIN
     ahead, right = vector[3::2] * ranges, vector[4::2] * ranges
     aim = _index(4.0 + 0.4 * speed, spacing_m)
     curvature = 2.0 * right[aim] / max(ahead[aim] ** 2 + right[aim] ** 2, 1.0)

@@ -1,13 +1,15 @@
 """The reward of one decision: five bounded components, each with a weight (docs/environment.md has the reasons).
 
-With v the forward speed (m/s), v* the target speed, d the lateral deviation (m), ψ the heading error (degrees) and Δt
-the seconds of one decision, before the weights:
+With v the forward speed (m/s), v* the target speed, d the lateral deviation (m), ψ the heading error (degrees), Δt the
+seconds of one decision, a its mean acceleration Δv / Δt and a' the lateral one v Δyaw / Δt, before the weights:
 
     efficiency    1 - |v - v*| / v*                                       clipped to [-1, 1]
     lane_keeping  min(1, |v| / v*) (1 - min(2, |d| / 1 m + |ψ| / 45°))    in [-1, 1]
-    comfort       -(min(1, |Δsteering|) + min(1, |jerk| / 30 m/s³)) / 2   in [-1, 0]
+    comfort       -(min(1, |a| / 5 m/s²) + min(1, |a'| / 5 m/s²)) / 2     in [-1, 0]
     safety        -1 collision or off the road or route; else -0.5 over a solid line, -0.2 over another; in [-1, 0]
     progress      metres gained along the route / (v* Δt)                 clipped to [-1, 1]
+
+Nothing of an earlier decision enters: the policy could not see it.
 """
 
 from dataclasses import dataclass
@@ -19,8 +21,8 @@ LATERAL_SCALE = 1.0
 """Metres of lateral deviation that use up the reward of lane keeping."""
 HEADING_SCALE = 45.0
 """Degrees of heading error that do the same."""
-JERK_SCALE = 30.0
-"""m/s³ at which a jolt is fully uncomfortable."""
+ACCELERATION_SCALE = 5.0
+"""m/s², along or across, that is fully uncomfortable."""
 SOLID_LINE, BROKEN_LINE = -0.5, -0.2
 
 
@@ -32,10 +34,10 @@ class Motion:
     """Length of the decision."""
     speed: float
     """m/s, forward; negative backwards."""
-    jerk: float
-    """m/s³: change of the decision's mean acceleration, per second."""
-    steering_change: float
-    """Change of the steering command, in [-2, 2]."""
+    acceleration: float
+    """m/s²: the decision's mean, forward."""
+    lateral_acceleration: float
+    """m/s²: speed times the decision's mean yaw rate."""
     lateral: float
     """Metres from the route."""
     heading_error: float
@@ -57,7 +59,7 @@ def reward_components(motion: Motion, config: RewardConfig) -> dict[str, float]:
     values = (
         efficiency(motion.speed, target),
         lane_keeping(motion.speed, target, motion.lateral, motion.heading_error),
-        comfort(motion.steering_change, motion.jerk),
+        comfort(motion.acceleration, motion.lateral_acceleration),
         safety(motion.crash, motion.solid_line, motion.other_line),
         progress(motion.advance, target * motion.seconds),
     )
@@ -77,9 +79,10 @@ def lane_keeping(speed: float, target: float, lateral: float, heading_error: flo
     return min(1.0, abs(speed) / target) * (1.0 - min(2.0, deviation))
 
 
-def comfort(steering_change: float, jerk: float) -> float:
-    """0 for a smooth drive, -1 for a jolt with the wheel thrown round."""
-    return -0.5 * (min(1.0, abs(steering_change)) + min(1.0, abs(jerk) / JERK_SCALE))
+def comfort(acceleration: float, lateral_acceleration: float) -> float:
+    """0 at a steady speed straight ahead, -1 for hard braking while the car is thrown round."""
+    along, across = abs(acceleration) / ACCELERATION_SCALE, abs(lateral_acceleration) / ACCELERATION_SCALE
+    return -0.5 * (min(1.0, along) + min(1.0, across))
 
 
 def safety(crash: bool, solid_line: bool, other_line: bool) -> float:

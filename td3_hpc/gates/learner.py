@@ -11,7 +11,7 @@ from td3_hpc.gates.history import EventType, RunHistory, evidence
 from td3_hpc.gates.registry import gate
 from td3_hpc.record import FeatureReading, Interval
 
-MOST_DRIFT = 3.0
+MOST_DRIFT = 1.0
 """Multiples of their own spread by which features may change in 100 updates."""
 
 

@@ -90,8 +90,9 @@ def _routes(town: Town, config: RouteConfig) -> tuple[list[Route], str]:
         planner = RoutePlanner(town.name, town.map, config)
     except BadInput:
         return [], f"not {config.evaluation_routes} {wanted} and one for training; change environment.route"
-    lengths = sorted(round(route.length) for route in planner.evaluation_routes)
-    return planner.evaluation_routes, f"{len(lengths)} held-out ones {wanted}: {', '.join(map(str, lengths))} m"
+    lengths = sorted(route.length for route in planner.evaluation_routes)
+    middle = lengths[len(lengths) // 2]
+    return planner.evaluation_routes, f"{len(lengths)} held-out ones {wanted}, the middle one {middle:.0f} m"
 
 
 def _missing(town: Town, root: ET.Element) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A picture of a town: its lanes with their directions, lights, signs, and held-out routes in colour."""
+"""A picture of a town: its lanes with their directions, lights, signs, and ten held-out routes in colour."""
 
 import io
 from collections.abc import Sequence
@@ -91,7 +91,7 @@ def _draw_directions(axes: Axes, lines: Sequence[FloatArray]) -> None:
 
 def _draw_routes(axes: Axes, routes: Sequence[Route]) -> None:
     colours = plt.get_cmap("tab10")
-    for number, route in enumerate(routes):
+    for number, route in enumerate(routes[:10]):  # more could not be told apart
         colour = colours(number % 10)
         label = f"route {number}, {route.length:.0f} m"
         axes.plot(*route.points[:, :2].T, color=colour, lw=2.0, alpha=0.8, zorder=4, label=label)

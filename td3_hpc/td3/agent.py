@@ -22,6 +22,11 @@ from td3_hpc.td3.stats import UpdateStats, action_saturation, critic_statistics,
 
 Norms = dict[str, Tensor]
 
+RANDOM_LOW, RANDOM_HIGH = (-1.0, -0.3), (1.0, 1.0)
+"""Of the random actions before learning starts: steering and pedal."""
+RANDOM_DECISIONS = (3, 12)
+"""For how many decisions such an action is held, at least and at most."""
+
 
 class TD3Agent:
     """Policy, twin critics, their targets and optimizers. Every random number comes from generators of its own.
@@ -91,9 +96,14 @@ class TD3Agent:
         noise = self._exploration.normal(0, self.config.exploration_noise, ACTION.shape)
         return np.clip(self.act(observation) + noise, -1, 1).astype(np.float32)
 
-    def random_action(self) -> NDArray[np.float32]:
-        """A uniform action (2,) in [-1, 1], for the steps before learning starts."""
-        return self._exploration.uniform(-1, 1, ACTION.shape).astype(np.float32)
+    def random_action(self) -> tuple[NDArray[np.float32], int]:
+        """An action (2,) for the steps before learning starts, and for how many decisions it is held.
+
+        Uniform in RANDOM_LOW to RANDOM_HIGH and in RANDOM_DECISIONS: a car that is told something else ten times a
+        second, and to brake as often as not, stays where it is.
+        """
+        action = self._exploration.uniform(RANDOM_LOW, RANDOM_HIGH).astype(np.float32)
+        return action, int(self._exploration.integers(*RANDOM_DECISIONS, endpoint=True))
 
     def update(self, batch: Batch) -> UpdateStats:
         """One update of the critics; every `policy_freq`-th one also updates the policy and moves the targets."""

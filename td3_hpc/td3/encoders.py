@@ -136,11 +136,12 @@ class SteadyCNN(NatureCNN):
     features through layers with ReLU. Adam moves a stored number by about the learning rate per update, of any size: in
     proportion to the weights that is sqrt(fan-in / 6) of `nature`'s, 7 to 23 times less (Karras et al. 2018, "equalized
     learning rate"). The last layer's outputs are normalised over the 512 features of each picture (Ba et al. 2016,
-    without parameters) in place of a ReLU, and multiplied by `SPREAD`, about what the vector's entries vary by.
+    without parameters) in place of a ReLU, and multiplied by `SPREAD`: at 0.1 the picture's features, which are
+    ten times as many, hold up what the heads learn of the vector (docs/learning.md).
     """
 
     unit_weights = True
-    SPREAD: ClassVar[float] = 0.1
+    SPREAD: ClassVar[float] = 0.02
     """Standard deviation of one picture's features."""
 
     def _parameters_of(self, layer: nn.Conv2d) -> tuple[Tensor, Tensor]:

@@ -76,6 +76,8 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     f"{_EPISODE}/first_step": ("step of the run that the episode's first decision is", "decisions"),
     _EPISODE: ("the episode in progress: resetting with its seed and replaying its actions rebuilds it", ""),
     "rollouts/*/action_in_flight": ("decision drawn, and updated for, whose outcome is not in yet", "[-1, 1]"),
+    "rollouts/*/held_action": ("random action drawn last in the episode in progress", "[-1, 1]"),
+    "rollouts/*/held_for": ("decisions for which it is held from now on", "decisions"),
     "rollouts/*": ("a training environment", ""),
     "agent": ("networks, targets, optimizers and generators", ""),
     "agent/updates": ("critic updates", "updates"),

@@ -27,6 +27,10 @@ class EnvSlot:
     """Step of the run that the episode's first decision is."""
     action: np.ndarray | None = None
     """The decision in flight, whose outcome is not in yet."""
+    held: np.ndarray | None = None
+    """The random action drawn last in its episode."""
+    held_for: int = 0
+    """How many more decisions it is held for."""
 
 
 def side_by_side(calls: Sequence[Callable[[], Observation]]) -> list[Future[Observation]]:

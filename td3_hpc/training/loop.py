@@ -98,7 +98,7 @@ class TrainingLoop:
         slots = self._in_flight() or self._next_round()
         for number, slot in enumerate(slots, self.counters.step + 1):
             if slot.action is None:
-                slot.action = self._choose_action(_newest(slot), number)
+                slot.action = self._choose_action(slot, number)
             slot.simulation.send(slot.action)
         self._update_up_to(self.counters.step + len(slots))
         for slot in slots:
@@ -141,10 +141,14 @@ class TrainingLoop:
     def _learning_starts(self) -> int:
         return self._config.training.learning_starts
 
-    def _choose_action(self, observation: Observation, number: int) -> np.ndarray:
-        if number <= self._learning_starts:
-            return self._components.agent.random_action()
-        return self._components.agent.explore(observation)
+    def _choose_action(self, slot: EnvSlot, number: int) -> np.ndarray:
+        agent = self._components.agent
+        if number > self._learning_starts:
+            return agent.explore(_newest(slot))
+        if slot.held is None or slot.held_for == 0:
+            slot.held, slot.held_for = agent.random_action()
+        slot.held_for -= 1
+        return slot.held
 
     def _update_up_to(self, step: int) -> None:
         """One update per step after `learning_starts`; none where a repeated step has had its own already."""
@@ -174,7 +178,8 @@ class TrainingLoop:
 
     def _end_episode(self, slot: EnvSlot, summary: dict[str, Any]) -> None:
         self._components.telemetry.episode(slot.index, slot.first_step, self.counters.step, slot.seed, summary)
-        slot.observation = None
+        slot.observation = slot.held = None
+        slot.held_for = 0
         slot.simulation.episode = None
         self.counters.episode += 1
 

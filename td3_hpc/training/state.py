@@ -75,10 +75,13 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any], precision: str
 
 
 def slot_tree(slot: EnvSlot) -> dict[str, Any]:
-    """An environment's decision in flight, and its episode in progress: None between two episodes."""
+    """An environment's decision in flight, the random action it holds, and its episode in progress: None between two
+    episodes."""
     episode = slot.simulation.episode if slot.observation is not None else None
     return {
         "action_in_flight": slot.action,
+        "held_action": slot.held,
+        "held_for": slot.held_for,
         "episode": None
         if episode is None
         else {
@@ -92,8 +95,12 @@ def slot_tree(slot: EnvSlot) -> dict[str, Any]:
 
 
 def load_slot(slot: EnvSlot, tree: Mapping[str, Any]) -> EpisodeLog | None:
-    """Restore a slot from `slot_tree`, all but its observation; returns the episode to rebuild for that, if any."""
+    """Restore a slot from `slot_tree`, all but its observation; returns the episode to rebuild for that, if any.
+
+    A checkpoint written before actions were held has none.
+    """
     slot.action = tree["action_in_flight"]
+    slot.held, slot.held_for = tree.get("held_action"), int(tree.get("held_for", 0))
     episode = tree["episode"]
     if episode is None:
         return None

@@ -47,6 +47,16 @@ def test_stuck_after_standing_without_a_break():
     assert "stuck" in TRUNCATIONS
 
 
+def test_waiting_is_not_being_stuck():
+    """Decisions of waiting neither count nor begin anew; the time limit ends them too."""
+    standing, waiting = (Outcome(0, False, False, False, 0.0, waits) for waits in (False, True))
+    episode = Episode(CONFIG, 100.0)
+    reasons = [episode.end(outcome) for outcome in [standing] * 5 + [waiting] * 30 + [standing] * 5]
+    assert reasons == [None] * 39 + ["stuck"]
+    episode = Episode(CONFIG, 100.0)
+    assert [episode.end(waiting) for _ in range(50)] == [None] * 49 + ["time_limit"]
+
+
 def test_summary():
     episode = Episode(CONFIG, route_length=80.0)
     for number in range(4):

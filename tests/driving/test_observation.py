@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from td3_hpc.driving.observation.registry import PARTS
-from td3_hpc.driving.observation.vector import HEADING_RANGE, LATERAL_RANGE, SPEED_RANGE, observation_vector
+from td3_hpc.driving.observation.vector import SPEED_RANGE, WAYPOINT_MARGIN, observation_vector
 from td3_hpc.driving.route import Anchor, Route, RoutePosition
 from td3_hpc.spaces import OBSERVATION, WAYPOINTS, first_stack, gymnasium_spaces, next_stack
 
@@ -26,14 +26,15 @@ def vector(x=0.0, y=0.0, yaw=0.0, speed=0.0):
 
 def waypoints(values):
     """(25, 2) metres in the ego frame."""
-    ranges = np.arange(1, WAYPOINTS + 1) * SPACING + LATERAL_RANGE
+    ranges = np.arange(1, WAYPOINTS + 1) * SPACING + WAYPOINT_MARGIN
     return values[3:].reshape(WAYPOINTS, 2) * ranges[:, None]
 
 
 def test_kinematic_entries_and_their_ranges():
     values = vector(x=4.0, y=1.0, yaw=9.0, speed=5.0)
-    assert values[:3] == pytest.approx([5.0 / SPEED_RANGE, 1.0 / LATERAL_RANGE, 9.0 / HEADING_RANGE])
-    assert vector(y=-30.0)[1] == -1.0
+    assert values[:3] == pytest.approx([5.0 / SPEED_RANGE, 0.5, 0.2])
+    assert vector(y=-2.5)[1] == -1.0
+    assert vector(yaw=90.0)[2] == 1.0
     assert vector(speed=99.0)[0] == 1.0
 
 
@@ -70,7 +71,7 @@ def test_always_inside_the_space(x, y, yaw, speed, distance, lateral, heading):
 
 
 @given(st.floats(0, 90), st.floats(-3.9, 3.9), st.floats(-180, 180))
-def test_nothing_is_clipped_within_the_lateral_range(x, y, yaw):
+def test_no_waypoint_is_clipped_within_the_margin(x, y, yaw):
     assert np.hypot(*waypoints(vector(x, y, yaw)).T)[0] == pytest.approx(np.hypot(SPACING, y), rel=1e-3)
     assert np.abs(vector(x, y, yaw)[3:]).max() < 1.0
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td3_hpc.driving.proximity import JOLT, TOUCHING_M, BoundingBox, is_jolt, may_touch
+from td3_hpc.driving.proximity import JOLT, TOUCHING_M, BoundingBox, is_blocked, is_jolt, may_touch
 
 boxes = st.builds(
     BoundingBox,
@@ -52,6 +52,29 @@ def test_looks_at_every_other_box():
 def test_the_margin(gap, touching):
     assert may_touch(EGO, [BoundingBox(2.4 + gap + 2.4, 0.0, 0.0, 2.4, 1.0)]) is touching
     assert may_touch(EGO, [BoundingBox(0.0, 1.0 + gap + 2.4, 90.0, 2.4, 1.0)]) is touching
+
+
+@pytest.mark.parametrize(
+    ("along", "across", "yaw", "blocked"),
+    [
+        (2.4 + 11.9 + 2.4, 0.0, 0.0, True),
+        (2.4 + 12.1 + 2.4, 0.0, 0.0, False),
+        (2.4 + 11.9 + 1.0, 0.0, 90.0, True),
+        (2.4 + 12.1 + 1.0, 0.0, 90.0, False),
+        (8.0, 1.7, 0.0, True),
+        (8.0, -1.7, 180.0, True),
+        (8.0, 1.8, 0.0, False),
+        (-8.0, 0.0, 0.0, False),
+    ],
+)
+@pytest.mark.parametrize("heading", [0.0, 90.0, -135.0])
+def test_a_car_ahead_in_the_lane_blocks_it(along, across, yaw, blocked, heading):
+    angle = math.radians(heading)
+    x = 50.0 + along * math.cos(angle) - across * math.sin(angle)
+    y = -20.0 + along * math.sin(angle) + across * math.cos(angle)
+    ego, beside = BoundingBox(50.0, -20.0, heading, 2.4, 1.0), BoundingBox(90.0, 90.0, 0.0, 2.4, 1.0)
+    other = BoundingBox(x, y, heading + yaw, 2.4, 1.0)
+    assert is_blocked(ego, [beside, other], 12.0, 3.5) is blocked
 
 
 def test_full_braking_is_no_jolt_and_a_wall_is():

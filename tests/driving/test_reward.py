@@ -14,8 +14,8 @@ motions = st.builds(
     Motion,
     seconds=st.floats(0.01, 2.0),
     speed=numbers,
-    jerk=numbers,
-    steering_change=st.floats(-2, 2),
+    acceleration=numbers,
+    lateral_acceleration=numbers,
     lateral=numbers,
     heading_error=st.floats(-180, 180),
     advance=numbers,
@@ -33,15 +33,15 @@ configs = st.builds(
     target_speed_kmh=st.floats(1, 200),
     scale=st.floats(1e-3, 1e3),
 )
-PERFECT = Motion(0.1, 30 / 3.6, 0.0, 0.0, 0.0, 0.0, 30 / 3.6 * 0.1, False, False, False)
+TARGET = RewardConfig().target_speed_kmh / 3.6
+PERFECT = Motion(0.1, TARGET, 0.0, 0.0, 0.0, 0.0, TARGET * 0.1, False, False, False)
 
 
 @given(motions, configs)
-def test_never_exceeds_its_bound(motion, config):
+def test_never_exceeds_its_bounds(motion, config):
     components = reward_components(motion, config)
-    total, slack = sum(components.values()), 1e-9 * config.bound
-    assert config.lowest - slack <= total <= config.highest + slack
-    assert -config.lowest == pytest.approx(config.bound)
+    margin = 1e-9 * config.bound
+    assert config.lowest - margin <= sum(components.values()) <= config.highest + margin
     for name in COMPONENTS:
         assert abs(components[name]) <= config.scale * getattr(config, name) * (1 + 1e-9)
 
@@ -56,6 +56,7 @@ def test_comfort_and_safety_only_take_away(motion, config):
 def test_a_perfect_decision_earns_all_that_there_is_to_earn():
     config = RewardConfig()
     components = reward_components(PERFECT, config)
+    assert sum(components.values()) == pytest.approx(config.highest)
     assert components == pytest.approx(
         {
             "efficiency": config.efficiency,
@@ -67,6 +68,14 @@ def test_a_perfect_decision_earns_all_that_there_is_to_earn():
     )
 
 
+def test_the_worst_decision_earns_the_lowest_reward():
+    """Fast backwards, off its lane and into another car, with a jolt."""
+    config = RewardConfig()
+    worst = Motion(0.1, -3 * TARGET, 90.0, 90.0, 9.0, 90.0, -90.0, True, False, False)
+    assert sum(reward_components(worst, config).values()) == pytest.approx(config.lowest)
+    assert config.bound == -config.lowest
+
+
 def test_standing_earns_nothing():
     standing = Motion(0.1, 0.0, 0.0, 0.0, 0.3, 5.0, 0.0, False, False, False)
     assert sum(reward_components(standing, RewardConfig()).values()) == pytest.approx(0.0)
@@ -75,13 +84,12 @@ def test_standing_earns_nothing():
 @given(st.floats(0.01, 1.0))
 def test_a_route_is_worth_the_same_at_any_speed_below_the_target(share):
     """Otherwise an agent would gain by dawdling before the goal, which ends the episode."""
-    target = 30 / 3.6
-    speed = share * target
+    speed = share * TARGET
     per_decision = reward_components(
         Motion(0.1, speed, 0.0, 0.0, 0.0, 0.0, speed * 0.1, False, False, False), RewardConfig()
     )
     decisions = 1 / share
-    assert sum(per_decision.values()) * decisions == pytest.approx(1.0)
+    assert sum(per_decision.values()) * decisions == pytest.approx(RewardConfig().highest)
 
 
 @pytest.mark.parametrize(
@@ -108,10 +116,11 @@ def test_lane_keeping(speed, lateral, heading, value):
 
 
 @pytest.mark.parametrize(
-    ("steering", "jerk", "value"), [(0, 0, 0), (-1, 0, -0.5), (2, 0, -0.5), (0.5, -15, -0.5), (2, 900, -1)]
+    ("along", "across", "value"),
+    [(0, 0, 0), (-5, 0, -0.5), (2.5, 0, -0.25), (0, -1, -0.1), (9, 2.5, -0.75), (-9, 9, -1)],
 )
-def test_comfort(steering, jerk, value):
-    assert reward.comfort(steering, jerk) == pytest.approx(value)
+def test_comfort(along, across, value):
+    assert reward.comfort(along, across) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(

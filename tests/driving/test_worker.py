@@ -75,7 +75,7 @@ def reference(worker, seed, count):
 
 def test_an_episode_through_the_worker(make_worker, hamlet):
     worker = make_worker(hamlet)
-    assert worker.evaluation_routes == 10
+    assert worker.evaluation_routes == 40
     observation = worker.reset(seed=4, route=2)
     assert all(entry.fits(observation[entry.name]) for entry in OBSERVATION)
     first_image = observation["image"].copy()
@@ -145,7 +145,7 @@ def test_bad_input_comes_through_as_such(make_worker, hamlet):
     with pytest.raises(BadInput, match=r"environment\.town Nowhere"):
         make_worker(hamlet, small_config(town="Nowhere"))
     worker = make_worker(hamlet, small_config(vehicles=0))
-    with pytest.raises(BadInput, match="there are 10 evaluation routes"):
+    with pytest.raises(BadInput, match="there are 40 evaluation routes"):
         worker.reset(1, route=99)
 
 

@@ -240,7 +240,8 @@ def test_resumed_training_is_the_same_to_the_byte():
         assert uninterrupted.update(random_batch(8, update)) == resumed.update(random_batch(8, update))
         explored = [learner.explore(random_observation(update)).tobytes() for learner in (uninterrupted, resumed)]
         assert explored[0] == explored[1]
-        assert uninterrupted.random_action().tobytes() == resumed.random_action().tobytes()
+        drawn = [learner.random_action() for learner in (uninterrupted, resumed)]
+        assert (drawn[0][0].tobytes(), drawn[0][1]) == (drawn[1][0].tobytes(), drawn[1][1])
     assert leaves(uninterrupted.state()) == leaves(resumed.state())
 
 
@@ -333,9 +334,18 @@ def test_actions():
     noise = np.array([learner.explore(observation) for _ in range(400)]) - action
     assert noise.std(0) == pytest.approx(0.2, rel=0.15)
     assert abs(noise.mean(0)).max() < 0.05
-    drawn = np.array([learner.random_action() for _ in range(1000)])
-    assert abs(drawn).max() <= 1
-    assert drawn.std(0) == pytest.approx(3**-0.5, rel=0.1)
+
+
+def test_random_actions_drive():
+    """Steering either way, the pedal more often down than the brake, each held for a while."""
+    learner = agent()
+    drawn = [learner.random_action() for _ in range(1000)]
+    actions = np.array([action for action, _ in drawn])
+    assert actions.dtype == np.float32
+    assert actions.min(0) == pytest.approx([-1, -0.3], abs=0.02)
+    assert actions.max(0) == pytest.approx([1, 1], abs=0.02)
+    assert actions.mean(0) == pytest.approx([0, 0.35], abs=0.05)
+    assert {decisions for _, decisions in drawn} == set(range(3, 13))
 
 
 def test_explored_actions_stay_in_range():

@@ -33,6 +33,9 @@ def test_decisions_are_counted_whichever_simulator_they_are_made_in(make_run):
     rollouts = open_checkpoint(run.directory).state()["rollouts"]
     lengths = [len(rollout["episode"]["actions"]) for rollout in rollouts.values() if rollout["episode"]]
     assert sum(lengths) + sum(event["length"] for event in run.events("episode")) == 22
+    held = [rollout["episode"]["actions"][:3] for rollout in rollouts.values() if rollout["episode"]]
+    assert all((actions == actions[0]).all() for actions in held), "each environment repeats its random action"
+    assert len({actions[0].tobytes() for actions in held}) == len(held), "each environment has one of its own"
 
     code, output = run.train("-o", "simulators=2")
     assert code == 2, output

@@ -11,10 +11,12 @@ from td3_hpc.spaces import VECTOR, WAYPOINTS
 
 SPEED_RANGE = 20.0
 """m/s; speed is divided by this."""
-LATERAL_RANGE = 4.0
-"""Metres; lateral deviation is divided by this."""
-HEADING_RANGE = 180.0
+LATERAL_RANGE = 2.0
+"""Metres; lateral deviation is divided by this. Past it the car has left its lane."""
+HEADING_RANGE = 45.0
 """Degrees; heading error is divided by this."""
+WAYPOINT_MARGIN = 4.0
+"""Metres that a waypoint may be farther away than along the route, as the ego is off it."""
 
 
 class RouteVector(ObservationPart):
@@ -33,14 +35,14 @@ def observation_vector(
 
     The ego is at x, y (metres), faces yaw_deg and moves forward at `speed` (m/s). Waypoint k (1 to 25) lies k times
     spacing_m further along the route than the ego's projection; past the goal it is the goal. Its coordinates (x
-    forward, y right) are divided by k * spacing_m + LATERAL_RANGE, which they cannot exceed while the ego is within
-    LATERAL_RANGE of its route. Everything is clipped to [-1, 1].
+    forward, y right) are divided by k * spacing_m + WAYPOINT_MARGIN, which they cannot exceed while the ego is within
+    WAYPOINT_MARGIN of its route. Everything is clipped to [-1, 1].
     """
     ahead = np.arange(1, WAYPOINTS + 1, dtype=np.float64) * spacing_m
     route_x, route_y, _ = route.place(position.distance + ahead)
     yaw = math.radians(yaw_deg)
     east, south = route_x - x, route_y - y
-    ranges = ahead + LATERAL_RANGE
+    ranges = ahead + WAYPOINT_MARGIN
     vector = np.empty(VECTOR.size)
     vector[0] = speed / SPEED_RANGE
     vector[1] = position.lateral / LATERAL_RANGE

@@ -58,7 +58,7 @@ def measure_learning(context: Context) -> Learning:
     def step(update: bool) -> None:
         if not replay.in_episode():
             replay.begin(worker.reset(SEED + replay.next_row))
-        action = agent.random_action()
+        action, _ = agent.random_action()
         worker.send(action)
         if update:
             agent.update(replay.sample(stage.agent.batch_size))
