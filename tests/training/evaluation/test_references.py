@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from td3_hpc.config import StageConfig, load_stage
+from td3_hpc.gates.verdict import judge
 from td3_hpc.record import EpisodeSummary
 from td3_hpc.training.evaluation.policies import THROTTLES
 from td3_hpc.training.evaluation.references import REFERENCES, EpisodeCache
 
 DRIVING = {
+    "agent.discount": 0.9,
     "environment.max_decisions": 40,
     "environment.route.evaluation_routes": 4,
     "evaluation.final_episodes": 3,
@@ -47,6 +49,13 @@ def test_a_run_ends_with_the_drivers_on_its_last_cycle_s_episodes(make_run, own_
         ]
     names = {*(f"constant-{throttle}" for throttle in THROTTLES), "random", "pure-pursuit"}
     assert set(files(own_cache)) == names
+
+    assert "policy_motion" not in first or first["policy_motion"] is None
+    assert last["policy_motion"] > 0
+    assert last["value_states"] >= 3, "the first state of each episode, at least"
+    gates = {gate.name: gate for gate in judge(run.directory).gates}
+    assert gates["above_constant"].why == "the stage has 3 episodes, 20 are needed: evaluation.final_episodes"
+    assert [item.count for item in gates["above_constant"].evidence] == [1, 1]
 
     constant = drives["constant"]
     means = {
