@@ -101,7 +101,7 @@ def exploding_run(train_run: TrainRun) -> Trained:
             "evaluation.every_steps": 80,
             "checkpoint.every_steps": 100,
             "logging.gradient_interval_updates": 4,
-            "environment.reward.scale": 1e10,
+            "environment.reward.scale": 1e8,
             "agent.hidden": [256] * 5,
             "agent.learning_rates": {"actor_cnn": 1e-4, "critic": 3e-3},
             "agent.clip_norms": UNCLIPPED,

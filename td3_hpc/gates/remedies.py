@@ -26,6 +26,23 @@ def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
     return change
 
 
+def learns(config: StageConfig) -> dict[str, Any]:
+    """Against a policy that has not learnt to drive: what was measured to help where it is not in force already, a
+    penalty on saturated actions with more exploration noise (docs/learning.md); nothing else."""
+    tried = {"agent.saturation_penalty": 0.05, "agent.exploration_noise": 0.2}
+    return {} if config.agent.saturation_penalty > 0 else tried
+
+
+def default_rates(config: StageConfig, network: str) -> dict[str, Any]:
+    """The default learning rates of a network where its own are higher."""
+    rates, defaults = config.agent.learning_rates, LearningRates()
+    return {
+        f"agent.learning_rates.{group}": getattr(defaults, group)
+        for group in (network, f"{network}_cnn")
+        if getattr(rates, group) > getattr(defaults, group)
+    }
+
+
 def unsaturated(config: StageConfig) -> dict[str, Any]:
     """Against actions at the ends of their range: the shipped penalty and noise, where the run has less, and encoder.
 

@@ -38,6 +38,8 @@ ALTERED = {
     "action_saturation": "is at the end of its range",
 }
 SLOW = {"steps_per_second": "steps/s", "route_completion": "ended by", "collisions_per_km": "ended by"}
+#: Gates that the kept run is too short for; tests/gates/test_driving.py has the records that miss them.
+LONGER = {"above_constant", "routes_completed", "policy_moves", "overestimation"}
 EXPLODED = {
     "actor_cnn_gradient": "times the limit",
     "actor_cnn_growth": "exponential growth, which is beyond the limit",
@@ -157,7 +159,7 @@ def test_bfloat16_is_suggested_only_where_the_run_s_hardware_computes_it(healthy
 
 
 def test_every_gate_has_a_run_that_fails_it():
-    assert set(GatesConfig.model_fields) == {*BROKEN, *DIVERGED, *ALTERED, *SLOW, *EXPLODED}
+    assert set(GatesConfig.model_fields) == {*BROKEN, *DIVERGED, *ALTERED, *SLOW, *EXPLODED, *LONGER}
 
 
 def test_every_gate_of_the_schema_has_its_function():
@@ -168,7 +170,8 @@ def test_a_healthy_run_passes_every_blocking_gate_that_its_version_could_answer(
     blocking = {name: result for name, result in results(healthy_run).items() if result.severity == "blocking"}
     unknown = blocking.pop("action_saturation")
     assert (unknown.status, unknown.why) == ("not_judged", "an earlier version's record, of both components together")
-    missed = {name: result.cause for name, result in blocking.items() if result.status != "pass"}
+    assert {name for name, result in blocking.items() if result.status == "not_judged"} == LONGER
+    missed = {name: result.cause for name, result in blocking.items() if result.status == "fail"}
     assert not missed
 
 

@@ -58,9 +58,9 @@ def as_first_format(run):
 
     def without_numbers(text):
         lines = text.removeprefix(f"format: {FORMAT}\n").splitlines(keepends=True)
-        later = ("simulators:", "  saturation_penalty:", "  kernels:")
+        later = ("simulators:", "  saturation_penalty:", "  kernels:", "  final_episodes:")
         kept = [line for line in lines if not line.startswith(later)]
-        assert len(kept) == len(lines) - 3
+        assert len(kept) == len(lines) - 4
         return "".join(kept)
 
     def change(tree):
@@ -69,6 +69,7 @@ def as_first_format(run):
         del tree["provenance"]["kernels"]
         for rollout in tree["rollouts"].values():
             del rollout["held_action"], rollout["held_for"]
+        del tree["policy_motion"]
 
     rewritten(run, change)
     path = run.directory / "config.yaml"
