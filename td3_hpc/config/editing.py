@@ -20,7 +20,7 @@ def with_keys(text: str, place: Sequence[str | int], section: str, values: Mappi
     """
     newline = "\r\n" if "\r\n" in text else "\n"
     for key, value in values.items():
-        owner = yaml.compose(text, Loader=yaml.SafeLoader)
+        owner: Any = yaml.compose(text, Loader=yaml.SafeLoader)
         for part in place:
             owner = owner.value[part] if isinstance(part, int) else _entry(owner, part)
         mapping = _entry(owner, section)

@@ -19,6 +19,7 @@ from td3_hpc.record.measured_events import (
     Interval,
     MechanismSample,
     NotificationFailed,
+    ReferenceDrive,
 )
 from td3_hpc.record.reader import Recorded, read_events, read_record
 from td3_hpc.record.run_events import (
@@ -53,6 +54,7 @@ __all__ = [
     "MechanismSample",
     "NotificationFailed",
     "Recorded",
+    "ReferenceDrive",
     "RunFailed",
     "RunFinished",
     "RunRecord",

@@ -67,7 +67,8 @@ def test_later_stages_with_the_same_value_get_the_change_too_and_others_keep_the
 
     assert (first.batch_size, first.tau) == (64, 0.01)
     assert (second.batch_size, second.tau) == (64, 0.5), "a value that was chosen for this stage was changed"
-    assert "- config: stage.yaml   # short" in text and "agent.tau: 0.5     # kept" in text
+    assert "- config: stage.yaml   # short" in text
+    assert "agent.tau: 0.5     # kept" in text
     assert yaml.safe_load(text)["stages"][0]["overrides"] == {"agent.batch_size": 64, "agent.tau": 0.01}
 
 
@@ -92,18 +93,20 @@ def test_a_remedy_that_is_in_the_file_already_is_refused_in_one_line(write: Any)
     assert "\n" not in str(refused.value)
 
 
-def test_a_shared_section_is_refused_with_what_to_write_by_hand(write: Any) -> None:
-    text = CAMPAIGN.replace("name: a", "name: a\n    overrides: &own {agent.tau: 0.2}")
-    text = text[: text.index("    overrides:\n")] + "    overrides: *own\n"
-    with pytest.raises(BadInput, match=r"share a section.* by hand|stage a: agent.tau: 0.01"):
-        correct(write(text.replace("name: b\n    overrides", "name: b\n    overrides")), remedy(agent__tau=0.01))
-    # where both stages want the same, the shared section may be changed
-    path = write(CAMPAIGN.replace("0.5 ", "0.005 "))
-    assert [agent.tau for agent in correct(path, remedy(agent__tau=0.01))[1]] == [0.01, 0.01]
+def test_a_section_that_stages_share_is_changed_only_where_all_of_them_are_meant(write: Any) -> None:
+    text = "name: trial\nstages:\n  - {config: stage.yaml, name: a, overrides: &own {agent.tau: 0.2}}\n"
+    text += "  - {config: stage.yaml, name: b, overrides: *own}\n"
+
+    with pytest.raises(BadInput, match=r"share a section.* resume`: stage b: agent\.tau: 0\.01$"):
+        correct(write(text), remedy("b", agent__tau=0.01))
+    after, agents = correct(write(text), remedy("a", agent__tau=0.01))
+
+    assert after == text.replace("0.2", "0.01")
+    assert [agent.tau for agent in agents] == [0.01, 0.01]
 
 
 def test_a_change_that_makes_no_valid_campaign_is_refused(write: Any) -> None:
-    with pytest.raises(BadInput, match="stages.0: agent.tau: input should be less than or equal to 1"):
+    with pytest.raises(BadInput, match=r"stages\.0: agent.tau: input should be less than or equal to 1"):
         correct(write(CAMPAIGN), remedy(agent__tau=7.0))
 
 

@@ -106,7 +106,9 @@ def test_what_cannot_be_fixed_is_refused_and_changes_nothing(trial: Trial) -> No
         apply(prepared, trial.logged.append, trial.package)
     verdict = trial.run("b") / "verdict.json"
     verdict.write_text(verdict.read_text().replace('{"agent.tau": 0.005}', "{}"))
-    with pytest.raises(BadInput, match="stage b, seed 1: no change of the configuration cures this: agent.tau is 0.9"):
+    with pytest.raises(
+        BadInput, match=r"stage b, seed 1: no change of the configuration cures this: agent\.tau is 0\.9"
+    ):
         trial.prepare()
 
     assert sorted(trial.root.rglob("*")) == before
