@@ -65,14 +65,24 @@ def section(history: RunHistory, figures: Mapping[str, str]) -> Section:
     for name, episodes in found.items():
         figure = estimates(episodes, decision_s(history))
         shown = linked(name, "evaluation" if name == POLICY else "references")
-        speed = figure["mean speed"]
-        rows.append([shown, f"{figure['route completion']} %", f"{figure['success']} %", f"{speed} km/h"])
+        cells = [
+            f"{estimate.value:.3g} {unit} ({estimate.low:.3g} to {estimate.high:.3g})"
+            for estimate, unit in (
+                (figure["route completion"], "%"),
+                (figure["success"], "%"),
+                (figure["mean speed"], "km/h"),
+            )
+        ]
+        rows.append([shown, *cells])
     asked = f" (target {history.config.environment.reward.target_speed_kmh:g} km/h)" if history.stage else ""
     table = Table(["Driver", "Route completion", "Routes completed", f"Mean speed{asked}"], rows, frozenset({1, 2, 3}))
     note = (
         f"The last evaluation cycle, {plural(len(found[POLICY]), 'episode')} on held-out routes; in brackets and as "
         "whiskers 95 % bootstrap intervals over episodes."
     )
+    held = [drive.throttle for drive in history.of(ReferenceDrive) if drive.throttle is not None][-1:]
+    if held and REFERENCES["constant"] in found:
+        note += f" Never steers: the best of ten pedals that are held, {held[0]:g}."
     if len(found) == 1:
         note += " No other driver's drives on these routes are in the record."
     drawn = Figures([(name, figures[name]) for name in ("drivers", "map") if name in figures])

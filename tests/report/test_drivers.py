@@ -129,7 +129,7 @@ def test_the_first_screen_stands_before_everything_else(healthy_run):
         "| [random actions",
         "| [pure pursuit",
     ]
-    assert "100 (100 to 100) %" in rows[3]
+    assert "100 % (100 to 100)" in rows[3]
     assert page.index('class="headline') < page.index('id="drives"') < page.index('class="tiles"')
     assert page.count('aria-label="map"') == 1
 
