@@ -161,8 +161,11 @@ def evaluate(
         ),
     ],
     policy: Annotated[
-        Literal["checkpoint", "untrained", "random", "pure-pursuit", "traffic-manager"],
-        typer.Option(help="Who drives. The last three show what the figures are worth."),
+        Literal["checkpoint", "untrained", "constant", "random", "pure-pursuit", "traffic-manager"],
+        typer.Option(
+            help="Who drives. The last four show what the figures are worth; constant never steers: the best of ten "
+            "throttles, 0.1 to 1."
+        ),
     ] = "checkpoint",
     best: Annotated[
         bool, typer.Option("--best", help="The run's best checkpoint by evaluation return, not the newest one.")

@@ -26,6 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 START_TIMEOUT_S = 60.0
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's cache for all tests: reference drives are kept there, and shared by the runs that tests make."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    return folder
+
+
 @dataclass
 class SimulatorServer:
     """One running `python -m td3_hpc.simulator`."""

@@ -24,7 +24,7 @@ from td3_hpc.config import StageConfig, load_stage
 from td3_hpc.driving.environment import DrivingEnv
 from td3_hpc.record import RECORD_FILE, Interval, RunRecord
 from td3_hpc.supervision.supervisor_handle import Address, SupervisorHandle
-from td3_hpc.training.evaluation.cycle import evaluate
+from td3_hpc.training.evaluation.cycle import Driver, evaluate
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 
@@ -49,10 +49,10 @@ class EvaluationCycles(BaseCallback):
         speed = every / (seconds - self._trained_s)
         self._cycles, self._trained_s = self._cycles + 1, seconds
         result = evaluate(
-            self._act,
-            self._simulation,
+            Driver(lambda number: self._act),
+            [self._simulation],
             cycle=self._cycles,
-            episodes=self._config.evaluation.episodes,
+            numbers=range(self._config.episodes_of_cycle(step)),
             routes=self._config.environment.route.evaluation_routes,
             stop=self._stop,
         )

@@ -14,8 +14,11 @@ from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved
 from td3_hpc.config.changes import changes
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import VERDICT_FILE, Verdict, read_verdict
+from td3_hpc.record import RECORD_FILE, AttemptStarted, read_events
 from td3_hpc.submission_notes import read_notes
 
+#: Steps from which on a stage starts only where a resume has been tested: it will be interrupted.
+LONG = 100_000
 #: Reasons of the host's, in words, why a run's jobs are not submitted any more.
 GAVE_UP_FILE = "submission/gave_up"
 #: For the host: the runs that this one waits for, one a line: stage, seed, step reached.
@@ -49,6 +52,7 @@ class Admissions:
             for event in directory.events()
             if event["event"] == "accepted"
         }
+        self._doctor_resumed = any(event.get("resume_tested") for event in directory.events())
 
     def decide(self, index: int, seed: int) -> Admission:
         """May the run of the stage at an index with a seed start?"""
@@ -61,7 +65,23 @@ class Admissions:
         combined = self._combine_seeds(self._campaign.stages[index - 1].name, decisions)
         if combined.decision == "go" and own.decision != "go":
             return Admission("wait", own.reason, own.waits_for)
+        stage = self._campaign.stages[index]
+        if combined.decision == "go" and stage.config.training.total_steps >= LONG and not self._resume_tested():
+            return Admission("stuck", _untested(stage.name, stage.config.training.total_steps))
         return combined
+
+    def _resume_tested(self) -> bool:
+        """Whether the doctor saw a job start again on this cluster, or a run of this campaign was resumed.
+
+        A stage that continues another one begins with a checkpoint, too, but in the first epoch of its directory.
+        """
+        if self._doctor_resumed:
+            return True
+        runs = [
+            self._directory.run(stage.name, seed) for stage in self._campaign.stages for seed in self._campaign.seeds
+        ]
+        attempts = [attempt for run in runs for attempt in read_events(run / RECORD_FILE, AttemptStarted)]
+        return any(attempt.epoch > 1 and attempt.resumed_from for attempt in attempts)
 
     def outcome(self) -> Admission:
         """The whole campaign: go where its last stage passed, no-go or stuck where it will not."""
@@ -129,6 +149,13 @@ class Admissions:
         if bound.image_sha256 != image:
             found.append("another container image")
         return found
+
+
+def _untested(stage: str, steps: int) -> str:
+    return (
+        f"stage {stage} has {steps:,} steps, and no resume was tested: with Slurm, run `td3-hpc doctor --cluster NAME` "
+        "and submit the campaign again; with scheduler: local, stop an earlier stage once by Ctrl-C while it runs"
+    )
 
 
 def admit(run: Path) -> Admission:

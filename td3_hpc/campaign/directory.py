@@ -3,6 +3,7 @@
 campaign.yaml           the campaign, resolved; written last, so that it is there only where everything else is
 ledger.jsonl            what its users did: submitted, fixed, resumed, cancelled, verdicts accepted
 submission/             the jobs' scripts, the cluster profile and the code, as they were at submission
+cache/                  where jobs in a container keep what the campaign's runs share
 <stage>/seed-<n>/       a run directory
 <stage>/set-aside/<n>/  runs that a correction has replaced
 """

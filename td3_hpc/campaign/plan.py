@@ -12,7 +12,7 @@ from td3_hpc.config.campaign import CampaignConfig, CampaignStageConfig
 from td3_hpc.config.gates import GatesConfig
 from td3_hpc.errors import BadInput
 
-RESERVED = ("submission",)
+RESERVED = ("submission", "cache")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ CHANGEABLE = (
     "training.threads",
     "training.kernels",
     "simulator",
+    "evaluation.simulators",
     "environment.traffic.port",
     "environment.traffic.evaluation_port",
     "checkpoint",

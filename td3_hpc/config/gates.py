@@ -109,6 +109,15 @@ class GatesConfig(ConfigSection):
     """Smallest mean share of the route that is driven, in percent."""
     collisions_per_km: LimitGate | Off = _gate("optional", 20.0)
     """Most collisions per kilometre."""
+    above_constant: Gate | Off = _gate("blocking")
+    """The policy completes more of its routes than the best driver that never steers, by the lower end of the 95 %
+    interval; takes 20 episodes."""
+    routes_completed: LimitGate | Off = _gate("blocking", 1)
+    """Fewest routes that are driven to their end; takes 10 episodes."""
+    policy_moves: LimitGate | Off = _gate("blocking", 0.01)
+    """Smallest mean change of the policy's actions between the last two cycles, in [0, 2]."""
+    overestimation: LimitGate | Off = _gate("blocking", 1.25)
+    """Largest mean Q value in units of the mean discounted return that followed."""
 
     def with_limits_of(self, monitors: MonitorsConfig) -> "GatesConfig":
         """The same gates, with the monitors' limits in place of `null`: a run is judged by what it was watched for."""

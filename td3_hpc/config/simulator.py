@@ -9,7 +9,7 @@ from td3_hpc.config.base import ConfigSection
 
 
 class SimulatorConfig(ConfigSection):
-    """One kind of simulator for training and evaluation; each of the two gets a server of its own."""
+    """One kind of simulator for training and evaluation, each of which gets servers of its own."""
 
     kind: Literal["embedded", "carla", "external"] = "embedded"
     """`embedded`: the headless simulator of this package. `carla`: CARLA's own binary, started by the supervisor.

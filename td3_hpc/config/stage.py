@@ -19,7 +19,7 @@ class StageConfig(ConfigSection):
     """Every random number of the run follows from it."""
     training: TrainingConfig
     simulators: int = Field(1, ge=1, le=256)
-    """Training simulators, each with an environment of its own. All decide in turn, in rounds; evaluation has one more.
+    """Training simulators, each with an environment of its own. All decide in turn, in rounds; evaluation has its own.
     Which steps belong together, and so every result, depends on this number."""
     simulator: SimulatorConfig = SimulatorConfig()
     environment: EnvironmentConfig = EnvironmentConfig()
@@ -29,6 +29,12 @@ class StageConfig(ConfigSection):
     checkpoint: CheckpointConfig = CheckpointConfig()
     logging: LoggingConfig = LoggingConfig()
     monitors: MonitorsConfig = MonitorsConfig()
+
+    def episodes_of_cycle(self, step: int) -> int:
+        """Whole episodes of the evaluation cycle at a step: more in the run's last one."""
+        every, evaluation = self.evaluation.every_steps, self.evaluation
+        last = step // every >= self.training.total_steps // every
+        return evaluation.final_episodes or evaluation.episodes if last else evaluation.episodes
 
     @model_validator(mode="after")
     def _nothing_that_wastes_the_run(self) -> "StageConfig":
@@ -42,6 +48,11 @@ class StageConfig(ConfigSection):
             problems.append(
                 f"evaluation.every_steps ({self.evaluation.every_steps}) is above training.total_steps "
                 f"({training.total_steps}): no evaluation would run; lower every_steps"
+            )
+        if (self.evaluation.final_episodes or self.evaluation.episodes) < self.evaluation.episodes:
+            problems.append(
+                f"evaluation.final_episodes ({self.evaluation.final_episodes}) is below evaluation.episodes "
+                f"({self.evaluation.episodes}): the last cycle must show more, not less; raise final_episodes"
             )
         if self.replay.capacity < self.agent.batch_size + 8:
             problems.append(
@@ -68,16 +79,21 @@ class StageConfig(ConfigSection):
             )
         if count * 4 > self.replay.capacity:
             problems.append(f"replay.capacity ({self.replay.capacity}) is too small for {count} simulators: raise it")
+        evaluating = self.evaluation.simulators
         blocks = (
             ("simulator", 3, self.simulator.port, self.simulator.evaluation_port),
             ("environment.traffic", 1, self.environment.traffic.port, self.environment.traffic.evaluation_port),
         )
         for section, size, port, evaluation_port in blocks:
-            if port and port - size < evaluation_port < port + size * count:
+            if port and port - size * evaluating < evaluation_port < port + size * count:
                 problems.append(
-                    f"{section}.evaluation_port ({evaluation_port}) is among the ports of {count} training simulators, "
-                    f"{size} each from {section}.port ({port}) on: move it"
+                    f"{section}.evaluation_port ({evaluation_port}) is among the ports of {count} "
+                    f"training simulators, {size} each from {section}.port ({port}) on: move it"
                 )
             if port + size * count > 65536:
                 problems.append(f"{section}.port ({port}) leaves no room for {count} simulators: lower it")
+            if evaluation_port + size * evaluating > 65536:
+                problems.append(
+                    f"{section}.evaluation_port ({evaluation_port}) leaves no room for {evaluating} of them: lower it"
+                )
         return problems

@@ -24,12 +24,16 @@ class TrainingConfig(ConfigSection):
 
 
 class EvaluationConfig(ConfigSection):
-    """Evaluation cycles: the deterministic policy on held-out routes, on a server of its own."""
+    """Evaluation cycles: the deterministic policy on held-out routes, on servers of its own."""
 
     every_steps: int = Field(500, ge=1)
     """Steps between two cycles."""
     episodes: int = Field(3, ge=1)
     """Whole episodes per cycle, the held-out routes in turn."""
+    final_episodes: int | None = Field(None, ge=1)
+    """The same for the last cycle, by which the stage is judged: gates on driving need 20. `null`: as `episodes`."""
+    simulators: int = Field(1, ge=1, le=64)
+    """Simulators that drive different episodes side by side; the figures are the same for any number."""
 
 
 class CheckpointConfig(ConfigSection):

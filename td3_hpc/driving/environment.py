@@ -1,5 +1,6 @@
 """`DrivingEnv`: the driving task as a Gymnasium environment on the unmodified `carla` client."""
 
+import hashlib
 import math
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -78,6 +79,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         try:
             with self._session.calls():
                 self.planner = RoutePlanner(config.town, self._session.map, config.route)
+                self.roads_sha256 = hashlib.sha256(self._session.map.to_opendrive().encode()).hexdigest()
                 self._spawn_points = self._session.map.get_spawn_points()
                 _ego_blueprint(self._session.world, config.vehicle)
         except BaseException:

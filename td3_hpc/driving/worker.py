@@ -73,7 +73,7 @@ class Worker:
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
         config = EnvironmentConfig.model_validate(request.pop("config"))
         self._env = DrivingEnv(config, **request)
-        return {"evaluation_routes": len(self._env.planner.evaluation_routes)}
+        return {"evaluation_routes": len(self._env.planner.evaluation_routes), "roads_sha256": self._env.roads_sha256}
 
     def _reset(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._env is not None

@@ -104,6 +104,8 @@ class EnvironmentWorker:
         self._prepared = False
         self.evaluation_routes = 0
         """Held-out routes of the town; known after `start`."""
+        self.roads_sha256 = ""
+        """Digest of the town's OpenDRIVE text, as the simulator gives it; known after `start`."""
         self.episode: EpisodeLog | None = None
         """The episode in progress, up to the last decision received; it survives the worker."""
 
@@ -136,7 +138,8 @@ class EnvironmentWorker:
             purpose=self._purpose,
             timeout_s=self._timeout_s,
         )
-        self.evaluation_routes = int(self._answer(_START_S + _RESET_CALLS * self._timeout_s)["evaluation_routes"])
+        answer = self._answer(_START_S + _RESET_CALLS * self._timeout_s)
+        self.evaluation_routes, self.roads_sha256 = int(answer["evaluation_routes"]), str(answer["roads_sha256"])
 
     def reset(
         self, seed: int, route: int | None = None, film: Path | None = None, autopilot: bool = False

@@ -76,10 +76,11 @@ def actor_updates(history: RunHistory, settings: Gate) -> Finding:
 @gate("Evaluation cycles", "metric")
 def evaluations(history: RunHistory, settings: Gate) -> Finding:
     """Cycles with all their episodes."""
-    every, episodes = history.config.evaluation.every_steps, history.config.evaluation.episodes
+    config, every = history.config, history.config.evaluation.every_steps
     due, cycles = set(history.evaluations_due()), history.of(EvaluationCycle)
-    whole = {cycle.step // every * every for cycle in cycles if len(cycle.episodes) >= episodes} & due
-    cause = f"{len(whole):,} of {len(due):,} cycles have all their {plural(episodes, 'episode')}"
+    complete = [cycle for cycle in cycles if len(cycle.episodes) >= config.episodes_of_cycle(cycle.step)]
+    whole = {cycle.step // every * every for cycle in complete} & due
+    cause = f"{len(whole):,} of {len(due):,} cycles have all their {plural(config.evaluation.episodes, 'episode')}"
     found = evidence(EvaluationCycle, "episodes", cycles)
     achieved = (len(whole), number(len(whole)), "cycles")
     return _count(history, whole == due, number(len(due)), achieved, cause, found)

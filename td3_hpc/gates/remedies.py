@@ -22,6 +22,23 @@ def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
     return change
 
 
+def learns(config: StageConfig) -> dict[str, Any]:
+    """Against a policy that has not learnt to drive: what was measured to help where it is not in force already, a
+    penalty on saturated actions with more exploration noise (docs/learning.md); nothing else."""
+    tried = {"agent.saturation_penalty": 0.05, "agent.exploration_noise": 0.2}
+    return {} if config.agent.saturation_penalty > 0 else tried
+
+
+def default_rates(config: StageConfig, network: str) -> dict[str, Any]:
+    """The default learning rates of a network where its own are higher."""
+    rates, defaults = config.agent.learning_rates, LearningRates()
+    return {
+        f"agent.learning_rates.{group}": getattr(defaults, group)
+        for group in (network, f"{network}_cnn")
+        if getattr(rates, group) > getattr(defaults, group)
+    }
+
+
 def unsaturated(config: StageConfig) -> dict[str, Any]:
     """Against actions at the ends of their range: a penalty on them, or a lower rate where there is one already."""
     return stabilise(config, "actor") if config.agent.saturation_penalty > 0 else {"agent.saturation_penalty": 0.05}

@@ -86,6 +86,29 @@ class EvaluationCycle(Event, kind="evaluation"):
     """Episodes that a lost simulator cut off; they were repeated (episodes)."""
     seconds: float | None = None
     """Wall-clock time of the cycle (seconds)."""
+    policy_motion: float | None = None
+    """Mean absolute change of the policy's actions since the cycle before, on up to 256 old observations of the replay
+    buffer ([0, 2]); null for the first cycle, and where the buffer has overwritten them."""
+    q_estimate: float | None = None
+    """Mean of min(Q1, Q2) over every tenth state and action of the episodes (1)."""
+    discounted_return: float | None = None
+    """Mean discounted return that followed those states (1)."""
+    value_states: int | None = None
+    """How many states those are: of a truncated episode without its end, from which on the return is not known
+    (states)."""
+
+
+class ReferenceDrive(Event, kind="reference"):
+    """A driver that does not learn drove the last cycle's episodes, to show what that cycle's figures are worth."""
+
+    policy: Literal["constant", "random", "pure-pursuit"]
+    """Who drove; `constant`: the best by mean completion of ten that never steer."""
+    throttle: float | None = None
+    """For `constant`: the pedal that it holds (1)."""
+    episodes: list[EpisodeSummary]
+    """Each whole episode, in the order of the cycle's."""
+    seconds: float | None = None
+    """Wall-clock time of the drives, all ten of `constant`; what was kept from earlier drives takes none (seconds)."""
 
 
 class ReferenceDrive(Event, kind="reference"):

@@ -89,7 +89,7 @@ class SimulatorChanged(Event, kind="simulator", history=True):
     purpose: Purpose
     """What it is for."""
     simulator: int | None = None
-    """Which of several training simulators, from 0."""
+    """Which of several simulators of its purpose, from 0; null for the first for evaluation."""
     state: str
     """`started`, `ready`, `died`, `hung`, `lost`, `outgrown`, `recycled`, `failed` or `supervisor_lost`."""
     generation: int = 0
@@ -118,7 +118,7 @@ class WorkerReplaced(Event, kind="worker", history=True):
     purpose: Purpose
     """Which environment it drove."""
     simulator: int | None = None
-    """Which of several training simulators, from 0."""
+    """Which of several simulators of its purpose, from 0; null for the first for evaluation."""
     state: Literal["lost"] = "lost"
     """What happened to it."""
     reason: str = ""
@@ -135,7 +135,7 @@ class EpisodeNotReproduced(Event, kind="episode_not_reproduced"):
     purpose: Purpose
     """Which environment it was in."""
     simulator: int | None = None
-    """Which of several training simulators, from 0."""
+    """Which of several simulators of its purpose, from 0; null for the first for evaluation."""
     seed: int = 0
     """Seed of the episode."""
     exact_decisions: int = 0

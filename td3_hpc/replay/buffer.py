@@ -185,6 +185,23 @@ class ReplayBuffer:
             terminated=(self._rows["flags"][next_slots] & TERMINATED) != 0,
         )
 
+    def oldest(self, count: int) -> NDArray[np.int64]:
+        """The numbers of the oldest rows whose observation is whole, at most `count`; an episode's last one counts."""
+        rows = np.arange(self._first_row, min(self._next_row, self._first_row + count + STACK))
+        return rows[self._whole(rows)][:count]
+
+    def has(self, rows: NDArray[np.int64]) -> bool:
+        """Whether the observations of all these rows, which once were there, still are."""
+        return bool((rows >= self._first_row).all() and self._whole(rows).all())
+
+    def observations(self, rows: NDArray[np.int64]) -> Arrays:
+        """The observations (n, ...) of rows, copies; ValueError where one of them is not whole."""
+        if not self.has(rows):
+            raise ValueError("the replay buffer does not hold the observations of all these rows")
+        stacks = self._stacks(rows) % self.capacity
+        frames = {entry.name: self._rows[entry.row_field].take(stacks, axis=0) for entry in _STACKED}
+        return frames | {entry.name: self._rows[entry.row_field][rows % self.capacity] for entry in _PLAIN}
+
     def read_rows(self, start: int, stop: int) -> Rows:
         """Rows `start <= row < stop`, field by field; views where they lie in one piece of the ring, else copies.
 
@@ -282,8 +299,7 @@ class ReplayBuffer:
     def _count_transitions(self) -> None:
         rows = np.arange(self._first_row, self._next_row)
         kinds = self._rows["flags"][rows % self.capacity] & KIND
-        whole = self._stacks(rows)[:, 0] >= self._first_row
-        self._transitions = int(np.count_nonzero((kinds == TRANSITION) & whole))
+        self._transitions = int(np.count_nonzero((kinds == TRANSITION) & self._whole(rows)))
 
     def _write_block(self, block: Mapping[str, NDArray[Any]]) -> None:
         missing = SCHEMA.keys() - block.keys()
@@ -309,6 +325,10 @@ class ReplayBuffer:
         for _ in range(STACK - 1):
             stack.append(stack[-1] - self._rows["previous"][stack[-1] % self.capacity])
         return np.stack(stack[::-1], axis=1)
+
+    def _whole(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(B,): whether all frames of each row's observation are there."""
+        return self._stacks(rows)[:, 0] >= self._first_row
 
     def _draw(self, batch_size: int) -> NDArray[np.int64]:
         """Stacks of transitions that are whole; rows of no such transition are drawn again, which keeps it uniform."""

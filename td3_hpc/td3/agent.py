@@ -86,6 +86,17 @@ class TD3Agent:
             action = self.actor(self._inputs.of_one(observation))[0]
         return action.float().cpu().numpy()  # type: ignore[no-any-return]
 
+    def actions(self, observations: Observation) -> NDArray[np.float32]:
+        """The policy's actions (n, 2), without noise, for n observations whose entries are (n, ...)."""
+        with torch.inference_mode():
+            return self.actor(self._inputs.of_many(observations)).float().cpu().numpy()  # type: ignore[no-any-return]
+
+    def value(self, observations: Observation, actions: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The smaller of both critics' values (n,) of actions (n, 2), as targets take it; entries are (n, ...)."""
+        with torch.inference_mode():
+            q1, q2 = self.critic(self._inputs.of_many(observations), self._inputs.tensor(actions))
+            return torch.minimum(q1, q2)[:, 0].double().cpu().numpy()  # type: ignore[no-any-return]
+
     def explore(self, observation: Observation) -> NDArray[np.float32]:
         """The policy's action with Gaussian noise of `exploration_noise`, clipped to [-1, 1]."""
         noise = self._exploration.normal(0, self.config.exploration_noise, ACTION.shape)

@@ -27,11 +27,15 @@ class InputTensors:
 
     def of_one(self, observation: Observation) -> Tensors:
         """A batch of one."""
-        one = {entry.name: torch.from_numpy(observation[entry.name])[None].to(self._device) for entry in OBSERVATION}
+        return self.of_many({entry.name: observation[entry.name][None] for entry in OBSERVATION})
+
+    def of_many(self, observations: Observation) -> Tensors:
+        """A batch of observations whose entries are (n, ...)."""
+        many = {entry.name: torch.from_numpy(observations[entry.name]).to(self._device) for entry in OBSERVATION}
         return {
-            entry.name: rows_as_channels(one[entry.name], self._rows).to(self._pixel_dtype)
+            entry.name: rows_as_channels(many[entry.name], self._rows).to(self._pixel_dtype)
             if entry.stacked
-            else one[entry.name].to(self._dtype)
+            else many[entry.name].to(self._dtype)
             for entry in OBSERVATION
         }
 

@@ -4,7 +4,7 @@ run.py          one stage from its configuration to its exit code;  attempt.py  
 loop.py         the steps: act, update while the simulator ticks, collect;  env_slot.py  one environment of them
 simulation.py   an environment worker and its simulator, replaced when lost
 state.py        the run as a checkpoint's tree, and back;  descriptions.py  what its entries are
-signals.py      one flag for every way of being asked to stop
+signals.py      one flag for every way of being asked to stop;  policy_motion.py  whether the policy still moves
 seeding.py, device.py
 evaluation/     the deterministic policy on held-out routes, and `td3-hpc evaluate`
 monitors/       limits whose crossing is an alert, and who is told

@@ -35,7 +35,7 @@ class Attempt:
     store: CheckpointStore
     record: RunRecord
     training: Sequence[Simulation]
-    evaluation: Simulation
+    evaluation: Sequence[Simulation]
     stop: StopFlag
 
     def run(

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from td3_hpc.spaces import Observation
 from td3_hpc.training.simulation import Simulation
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -29,7 +32,7 @@ class EnvSlot:
     """The decision in flight, whose outcome is not in yet."""
 
 
-def side_by_side(calls: Sequence[Callable[[], Observation]]) -> list[Future[Observation]]:
+def side_by_side(calls: Sequence[Callable[[], Result]]) -> list[Future[Result]]:
     """Make calls that wait for simulators, all at once; returns when every one has ended, however it did."""
     if not calls:
         return []

@@ -12,14 +12,17 @@ from td3_hpc.checkpoint import Checkpoint, CheckpointInfo, CheckpointStore, Supe
 from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.driving.worker_handle import EpisodeLog
 from td3_hpc.errors import BadInput, UserError
-from td3_hpc.record import CheckpointSaved, RunRecord
+from td3_hpc.record import CheckpointSaved, ReferenceDrive, RunRecord, read_events
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.spaces import Observation
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
 from td3_hpc.training.env_slot import EnvSlot, side_by_side
 from td3_hpc.training.evaluation.cycle import evaluate
-from td3_hpc.training.evaluation.trace import CycleTrace, trace_path
+from td3_hpc.training.evaluation.policies import of_agent
+from td3_hpc.training.evaluation.references import REFERENCES, Course, drive_reference
+from td3_hpc.training.evaluation.trace import trace_path
+from td3_hpc.training.policy_motion import PolicyMotion
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import EpisodeLost, Simulation
@@ -47,7 +50,7 @@ class Components:
     replay: ReplayBuffer
     training: Sequence[Simulation]
     """One for each environment that is driven."""
-    evaluation: Simulation
+    evaluation: Sequence[Simulation]
     store: CheckpointStore
     record: RunRecord
     tensorboard: TensorBoard
@@ -67,6 +70,7 @@ class TrainingLoop:
         self._config_text = dump_yaml(config)
         self.counters = Counters()
         self._slots = [EnvSlot(env_index, simulation) for env_index, simulation in enumerate(components.training)]
+        self._motion = PolicyMotion()
         self._last_checkpoint_step = 0
         self._last_checkpoint_time = time.monotonic()
         components.telemetry.watch(components.agent, components.replay)
@@ -80,13 +84,15 @@ class TrainingLoop:
                 if not self._in_flight():  # an interrupted round is completed first
                     self._evaluate_when_due()
                     if self.counters.step >= total:
+                        self._drive_references()
                         self.save({"stage_end": True})
                         return True
                     if self._components.stop:
                         raise StopRequested
                     self._checkpoint_when_due()
                 self.play_round()
-                self._components.evaluation.start()  # not earlier, lest it keep the first step waiting
+                for simulation in self._components.evaluation:  # not earlier, lest they keep the first step waiting
+                    simulation.start()
         except StopRequested:
             self.save({"signal": self._components.stop.signal_name or ""})
             return False
@@ -191,19 +197,32 @@ class TrainingLoop:
             return
         components = self._components
         result = evaluate(
-            components.agent.act,
+            of_agent(components.agent),
             components.evaluation,
             cycle=counters.evaluations + 1,
-            episodes=config.episodes,
+            numbers=range(self._config.episodes_of_cycle(counters.step)),
             routes=self._config.environment.route.evaluation_routes,
             stop=components.stop,
-            trace=CycleTrace(trace_path(components.record.path.parent, counters.step)),
+            trace=trace_path(components.record.path.parent, counters.step),
         )
         counters.evaluations += 1
         counters.evaluated_at = counters.step
-        components.telemetry.evaluation(result, counters.step)
+        motion = self._motion.measure(components.agent, components.replay)
+        components.telemetry.evaluation(result, motion, counters.step)
         if self._config.checkpoint.keep_best:
             self.save_in_background({"evaluation_return": result.means()["return"]})
+
+    def _drive_references(self) -> None:
+        """Let the reference drivers drive the last cycle's episodes, unless the record has them. Raises StopRequested;
+        what was driven until then is kept."""
+        components, step = self._components, self.counters.step
+        record = components.record
+        there = {drive.policy for drive in read_events(record.path, ReferenceDrive) if drive.step == step}
+        numbers = range(self._config.episodes_of_cycle(step))
+        for policy in REFERENCES:
+            if policy not in there:
+                course = Course(self._config, components.evaluation, numbers, components.stop)
+                components.telemetry.reference(drive_reference(course, policy), step)
 
     # ---- checkpoints ----------------------------------------------------------------------------------------------
     def _checkpoint_when_due(self) -> None:
@@ -259,6 +278,7 @@ class TrainingLoop:
             "replay": components.replay.state(),
             "rollouts": {str(slot.env_index): slot_tree(slot) for slot in self._slots},
             "telemetry": components.telemetry.state(),
+            "policy_motion": self._motion.state(),
             "config": self._config_text,
             "provenance": {
                 **self._provenance,
@@ -276,6 +296,8 @@ class TrainingLoop:
             components.replay.restore(checkpoint.first_row, checkpoint.rows())
             components.replay.load_state(tree["replay"])
             components.telemetry.load_state(tree["telemetry"])
+            if "policy_motion" in tree:  # older checkpoints have none
+                self._motion.load_state(tree["policy_motion"])
         except (KeyError, ValueError) as error:
             raise BadInput(
                 f"{checkpoint.run_dir}: {checkpoint.manifest.name} does not fit this version of td3-hpc ({error}); "

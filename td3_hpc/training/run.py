@@ -84,8 +84,11 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
             Simulation(config, "training", run_dir, record, stop, index, remote=index in remote)
             for index in range(config.simulators)
         ]
-        evaluation = Simulation(config, "evaluation", run_dir, record, stop)  # which the loop starts
-        for simulation in (*training, evaluation):
+        evaluation = [  # which the loop starts
+            Simulation(config, "evaluation", run_dir, record, stop, index)
+            for index in range(config.evaluation.simulators)
+        ]
+        for simulation in (*training, *evaluation):
             simulators.callback(simulation.close)
         for simulation in training:
             simulation.start()

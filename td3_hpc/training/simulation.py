@@ -39,20 +39,19 @@ class Simulation:
         index: int = 0,
         remote: bool = False,
     ) -> None:
-        """`index`: which of the training simulators, from 0. `remote`: its supervisor is on another node."""
-        several = purpose == "training" and config.simulators > 1
+        """`index`: which simulator of its purpose, from 0. `remote`: its supervisor is on another node."""
+        several = config.simulators > 1 if purpose == "training" else index > 0
+        number = index if several else None
         self._config = config
         self._purpose: Purpose = purpose
         self._who: dict[str, Any] = {"purpose": purpose, "simulator": index} if several else {"purpose": purpose}
-        self._name = simulator_name(purpose, index if several else None)
+        self._name = simulator_name(purpose, number)
         self._tm_port = _traffic_manager_port(config.environment.traffic, purpose, index)
         self._record = record
         self._stop = stop
         self._log_dir = run_dir / "logs"
         where = (config.simulator, purpose, config.environment.town, run_dir / "simulators", self._log_dir)
-        self._supervisor = (
-            RemoteSupervisorHandle(*where, index) if remote else SupervisorHandle(*where, index if several else None)
-        )
+        self._supervisor = RemoteSupervisorHandle(*where, index) if remote else SupervisorHandle(*where, number)
         self._worker: EnvironmentWorker | None = None
         self._next_worker: EnvironmentWorker | None = None
         """A process that loads what it needs while the simulator starts."""
@@ -80,6 +79,15 @@ class Simulation:
         self._note_events()
 
     # ---- the environment ------------------------------------------------------------------------------------------
+    def roads_sha256(self) -> str:
+        """Digest of the town's OpenDRIVE text as the simulator gives it; waits until that is ready."""
+        for attempt in range(ATTEMPTS_PER_STEP):
+            try:
+                return self._ready_worker().roads_sha256
+            except WorkerLost as lost:
+                self._replace_worker(lost, attempt)
+        raise self._given_up("its start")
+
     def reset(
         self, seed: int, route: int | None = None, film: Path | None = None, autopilot: bool = False
     ) -> Observation:
@@ -209,6 +217,5 @@ class Simulation:
 
 def _traffic_manager_port(traffic: TrafficConfig, purpose: Purpose, index: int) -> int:
     """Port of the environment's Traffic Manager; 0 where a free one is to be found."""
-    if purpose == "evaluation":
-        return traffic.evaluation_port
-    return traffic.port + index if traffic.port else 0
+    first = traffic.evaluation_port if purpose == "evaluation" else traffic.port
+    return first + index if first else 0

@@ -186,6 +186,64 @@ def test_after_cancel_nothing_starts_until_it_is_submitted_again(tmp_path: Path)
         assert admit(place.directory.run("a", 1)).decision == decision
 
 
+# ---- a long stage asks for a resume
+LONG_STAGE = {"training.total_steps": 100_000}
+
+
+def long_last(tmp_path: Path) -> Place:
+    """Two stages, the second a long one, the first GO."""
+    folder = tmp_path / "campaign"
+    folder.mkdir()
+    place = Place(folder, stages=2)
+    write_campaign(folder / "trial.yaml", {}, LONG_STAGE)
+    place.campaign = load_campaign(folder / "trial.yaml")
+    (place.directory.root / "campaign.yaml").write_text(place.campaign.to_yaml())
+    place.judge("a")
+    return place
+
+
+def attempt(place: Place, epoch: int, resumed_from: int | None) -> None:
+    """Note an attempt in the first stage's record."""
+    line = {"event": "attempt", "step": resumed_from or 0, "time": 1.0, "epoch": epoch, "resumed_from": resumed_from}
+    with (place.directory.run("a", 1) / "record.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def test_a_long_stage_does_not_start_where_no_resume_was_tested(tmp_path: Path) -> None:
+    place = long_last(tmp_path)
+    attempt(place, 1, None)
+    place.directory.note("submitted", resume_tested=False)
+
+    decision, reason = place.decide("b")
+
+    assert decision == "stuck", "no verdict is at fault: the same campaign goes on once it is tested"
+    assert reason.startswith("stage b has 100,000 steps, and no resume was tested")
+    assert "td3-hpc doctor" in reason
+
+
+def test_what_continues_another_stage_was_not_resumed(tmp_path: Path) -> None:
+    place = long_last(tmp_path)
+    attempt(place, 1, 10)
+
+    assert place.decide("b")[0] == "stuck"
+
+
+def test_a_resume_in_the_campaign_s_record_is_a_test(tmp_path: Path) -> None:
+    place = long_last(tmp_path)
+    attempt(place, 1, None)
+    attempt(place, 2, 5)
+
+    assert place.decide("b")[0] == "go"
+
+
+def test_the_doctor_s_is_one_as_soon_as_the_campaign_is_submitted_again(tmp_path: Path) -> None:
+    place = long_last(tmp_path)
+    place.directory.note("submitted", resume_tested=False)
+    place.directory.note("submitted", resume_tested=True)
+
+    assert place.decide("b")[0] == "go"
+
+
 def test_a_run_of_no_campaign_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="not a run of a campaign"):
         admit(tmp_path)

@@ -125,6 +125,7 @@ CARLA = {"simulator.kind": "carla", "simulator.carla_root": "/opt/carla"}
     [
         ({"name": "small"}, "stages.1: the name small is taken"),
         ({"name": "submission"}, "a stage cannot be called submission"),
+        ({"name": "cache"}, "a stage cannot be called cache"),
         ({"name": "b", "overrides": CARLA}, "b runs on carla 0.9.16, small on embedded 0.9.16"),
         (
             {"name": "b", "start": "continue", "overrides": {"agent.tau": 0.1, "training.total_steps": 200}},

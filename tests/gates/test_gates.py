@@ -37,6 +37,8 @@ ALTERED = {
     "action_saturation": "end of their range",
 }
 SLOW = {"steps_per_second": "steps/s", "route_completion": "ended by", "collisions_per_km": "ended by"}
+#: Gates that the kept run is too short for; tests/gates/test_driving.py has the records that miss them.
+LONGER = {"above_constant", "routes_completed", "policy_moves", "overestimation"}
 EXPLODED = {
     "actor_cnn_gradient": "times the limit",
     "actor_cnn_growth": "exponential growth, which is beyond the limit",
@@ -156,7 +158,7 @@ def test_bfloat16_is_suggested_only_where_the_run_s_hardware_computes_it(healthy
 
 
 def test_every_gate_has_a_run_that_fails_it():
-    assert set(GatesConfig.model_fields) == {*BROKEN, *DIVERGED, *ALTERED, *SLOW, *EXPLODED}
+    assert set(GatesConfig.model_fields) == {*BROKEN, *DIVERGED, *ALTERED, *SLOW, *EXPLODED, *LONGER}
 
 
 def test_every_gate_of_the_schema_has_its_function():
@@ -164,9 +166,10 @@ def test_every_gate_of_the_schema_has_its_function():
 
 
 def test_a_healthy_run_passes_every_blocking_gate(healthy_run):
-    missed = {name: result.cause for name, result in results(healthy_run).items() if result.severity == "blocking"}
-    statuses = {name: results(healthy_run)[name].status for name in missed}
-    assert set(statuses.values()) == {"pass"}, {name: status for name, status in statuses.items() if status != "pass"}
+    blocking = {name: result for name, result in results(healthy_run).items() if result.severity == "blocking"}
+    assert {name for name, result in blocking.items() if result.status == "not_judged"} == LONGER
+    missed = {name: result.cause for name, result in blocking.items() if result.status == "fail"}
+    assert not missed
 
 
 def test_a_gate_that_is_off_is_not_judged(healthy_run):

@@ -128,6 +128,21 @@ class ReplayMachine(RuleBasedStateMachine):
             with pytest.raises(ValueError, match="no complete transition"):
                 self.driver.replay.sample(size)
 
+    @rule(count=st.integers(1, 30))
+    def look_at_the_oldest(self, count: int) -> None:
+        """Those whose frames are all there, as they were, and after the ring has come round not any more."""
+        replay, rows = self.driver.replay, self.driver.reference.rows
+        first = self.driver.reference.first_row
+        whole = [number for number in range(first, len(rows)) if min(rows[number].episode[-STACK:]) >= first]
+        oldest = replay.oldest(count)
+        assert oldest.tolist() == whole[: len(oldest)]
+        assert len(oldest) == min(count, len(whole))
+        for name, arrays in replay.observations(oldest).items():
+            for row, array in zip(oldest, arrays, strict=True):
+                np.testing.assert_array_equal(array, rows[row].observation[name])
+        gone = np.array([first - 1])
+        assert first == 0 or not replay.has(gone)
+
     @rule(block=st.integers(1, 50))
     def save_and_restore(self, block: int) -> None:
         copy = restored(self.driver.replay, block)

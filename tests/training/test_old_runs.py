@@ -58,15 +58,16 @@ def as_first_format(run):
 
     def without_numbers(text):
         lines = text.removeprefix(f"format: {FORMAT}\n").splitlines(keepends=True)
-        later = ("simulators:", "  saturation_penalty:", "  kernels:")
+        later = ("simulators:", "  saturation_penalty:", "  kernels:", "  final_episodes:")
         kept = [line for line in lines if not line.startswith(later)]
-        assert len(kept) == len(lines) - 3
+        assert len(kept) == len(lines) - 4
         return "".join(kept)
 
     def change(tree):
         tree["config"] = without_numbers(tree["config"])
         del tree["provenance"]["behaviour"]
         del tree["provenance"]["kernels"]
+        del tree["policy_motion"]
 
     rewritten(run, change)
     path = run.directory / "config.yaml"

@@ -16,6 +16,7 @@ from td3_hpc.config.changes import changes
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.gates.verdict import read_verdict
+from td3_hpc.launch.doctor.result import read_result
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.campaign_files import (
     check_whole,
@@ -63,7 +64,12 @@ def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
         require_ready(here)
         frozen = identify(here.profile, package)
         freeze(directory, here.campaign, frozen, without_verdict(here), package)
-        directory.note("submitted", code_sha256=frozen.code_sha256, image_sha256=frozen.image_sha256)
+        directory.note(
+            "submitted",
+            code_sha256=frozen.code_sha256,
+            image_sha256=frozen.image_sha256,
+            resume_tested=resume_tested(here),
+        )
         return start(here, log)
     _refuse_changes(here)
     live = live_jobs(here)
@@ -89,8 +95,14 @@ def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
         )
         return ExitCode.NO_GO
     check_whole(directory, unfinished(here))
-    directory.note("submitted")
+    directory.note("submitted", resume_tested=resume_tested(here))
     return start(here, log)
+
+
+def resume_tested(here: Place) -> bool:
+    """Whether the doctor saw a job start again on this cluster."""
+    result = read_result(here.profile, here.cluster)
+    return result is not None and result.restart is not None and result.restart.restarted
 
 
 def start(here: Place, log: Log) -> ExitCode:

@@ -90,6 +90,7 @@ def environment(profile: ClusterConfig, run_dir: Path) -> list[tuple[str, str]]:
     if profile.container is None or profile.container.code == "checkout":
         variables["PYTHONPATH"] = str(run_dir / "submission" / "code")
     if profile.container:
+        variables["XDG_CACHE_HOME"] = str(run_dir / "cache")  # its home is gone with the job
         variables |= {name: text for name, text in profile.container.environment.items() if not is_reference(text)}
     return list(variables.items())
 

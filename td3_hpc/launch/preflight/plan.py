@@ -59,9 +59,9 @@ class Plan:
 
     @property
     def simulators_beside_learner(self) -> int:
-        """Servers on the learner's node: its share of those for training, and the one for evaluation."""
+        """Servers on the learner's node: its share of those for training, and those for evaluation."""
         count = self.stage.simulators
-        return -(-count // self.profile.for_simulators(count).nodes) + 1
+        return -(-count // self.profile.for_simulators(count).nodes) + self.stage.evaluation.simulators
 
     def on_host(self, path: Path) -> Path | None:
         """Where a path that the job sees lies on this machine; None where it lies inside the container's image."""

@@ -183,7 +183,7 @@ def check_carla_machine(plan: Plan) -> str:
 def check_ports(plan: Plan) -> str:
     """The fixed ports do not overlap, and are free where the job has no network of its own."""
     stage, traffic = plan.stage, plan.stage.environment.traffic
-    counts = {"port": stage.simulators, "evaluation_port": 1}
+    counts = {"port": stage.simulators, "evaluation_port": stage.evaluation.simulators}
     wanted: dict[str, range] = {}
     if stage.simulator.kind != "external":
         for key in ("port", "evaluation_port"):

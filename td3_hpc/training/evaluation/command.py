@@ -5,7 +5,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,16 @@ from td3_hpc.checkpoint import open_checkpoint
 from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved, load_stage
 from td3_hpc.driving.film import check_format
 from td3_hpc.errors import BadInput, UserError
-from td3_hpc.record import RunRecord
-from td3_hpc.training.evaluation.cycle import EvaluationResult, evaluate
+from td3_hpc.record import EpisodeSummary, RunRecord
+from td3_hpc.training.evaluation.cycle import Driver, evaluate
 from td3_hpc.training.evaluation.measures import Estimate, estimates_over_runs
-from td3_hpc.training.evaluation.policies import PolicyName, blinded, make_policy
+from td3_hpc.training.evaluation.policies import THROTTLES, PolicyName, blinded, constant, make_driver
+from td3_hpc.training.evaluation.references import Course, drive_reference
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
+
+Progress = Callable[[int, int], None]
+"""Told how many episodes are driven, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,9 @@ class Driven:
     config: StageConfig
     step: int | None
     """Of the checkpoint; None for other policies."""
-    result: EvaluationResult
+    episodes: list[EpisodeSummary]
+    throttle: float | None = None
+    """For the constant policy: of the best of ten."""
 
     def as_fields(self, drive: Drive) -> dict[str, Any]:
         """For a JSON file."""
@@ -56,13 +62,14 @@ class Driven:
             "seed": self.config.seed,
             "town": self.config.environment.town,
             "policy": drive.policy,
+            "throttle": self.throttle,
             "without": drive.without,
             "step": self.step,
-            "episodes": [episode.as_line() for episode in self.result.episodes],
+            "episodes": [episode.as_line() for episode in self.episodes],
         }
 
 
-def evaluate_run(drive: Drive, on_progress: Callable[[int, int], None] = lambda driven, of: None) -> Driven:
+def evaluate_run(drive: Drive, on_progress: Progress = lambda driven, of: None) -> Driven:
     """Drive whole episodes on the held-out routes; `on_progress` is told how many are driven, and of how many.
 
     Nothing is written into a run directory. Raises BadInput where something is missing, StopRequested on a stop signal.
@@ -70,44 +77,75 @@ def evaluate_run(drive: Drive, on_progress: Callable[[int, int], None] = lambda 
     if drive.film is not None:
         check_format(drive.film)
     config, step = _read(drive)
-    policy = make_policy(drive.policy, config, drive.path)
-    if drive.without is not None:
-        policy = blinded(policy, drive.without)
     routes = config.environment.route.evaluation_routes
     if drive.first_route >= routes:
         raise BadInput(f"route {drive.first_route}: there are {routes} held-out routes, from 0")
-    episodes, driven = drive.episodes or routes, itertools.count(1)
-    on_progress(0, episodes)
+    driver = None if drive.policy == "constant" else make_driver(drive.policy, config, drive.path)
+    if drive.without is not None and driver is not None:
+        driver = blinded(driver, drive.without)
+    numbers = range(drive.first_route, drive.first_route + (drive.episodes or routes))
+    with _course(config, numbers) as course:
+        throttle = None
+        if driver is None:
+            throttle, episodes = _best_constant(course, drive.film, on_progress)
+        else:
+            episodes = _drive(course, driver, drive.film, on_progress)
+    if drive.film is not None and not drive.film.exists():
+        raise UserError(f"{drive.film}: not filmed, since the simulator was lost in that episode; try again")
+    return Driven(config, step, episodes, throttle)
+
+
+def _best_constant(
+    course: Course, film: Path | None, on_progress: Progress
+) -> tuple[float | None, list[EpisodeSummary]]:
+    """The best of the ten drivers, its throttle and episodes; a film needs one of them driven now."""
+    counted = _counted(len(THROTTLES) * len(course.numbers), on_progress)
+    best = drive_reference(replace(course, on_episode=counted), "constant")
+    if film is not None and best.throttle is not None:
+        _drive(replace(course, numbers=course.numbers[:1]), constant(best.throttle), film, on_progress)
+    return best.throttle, best.episodes
+
+
+def _drive(course: Course, driver: Driver, film: Path | None, on_progress: Progress) -> list[EpisodeSummary]:
+    counted = _counted(len(course.numbers), on_progress)
+    return evaluate(
+        driver,
+        course.simulations,
+        cycle=1,
+        numbers=course.numbers,
+        routes=course.config.environment.route.evaluation_routes,
+        stop=course.stop,
+        film=film,
+        on_episode=lambda number, summary: counted(),
+    ).episodes
+
+
+def _counted(of: int, on_progress: Progress) -> Callable[[], None]:
+    """Tells how many of so many episodes are driven, each time that it is called."""
+    driven = itertools.count(1)
+    on_progress(0, of)
+    return lambda: on_progress(next(driven), of)
+
+
+@contextlib.contextmanager
+def _course(config: StageConfig, numbers: Sequence[int]) -> Iterator[Course]:
+    """The episodes of these numbers on simulators that run, without a run directory."""
     with _workspace() as directory, StopFlag() as stop:
         record = RunRecord(directory)
         record.open()
-        simulation = Simulation(config, "evaluation", directory, record, stop)
-        try:
-            simulation.start()
-            result = evaluate(
-                policy,
-                simulation,
-                cycle=1,
-                episodes=episodes,
-                first=drive.first_route,
-                routes=routes,
-                stop=stop,
-                film=drive.film,
-                autopilot=drive.policy == "traffic-manager",
-                on_episode=lambda summary: on_progress(next(driven), episodes),
-            )
-        finally:
-            simulation.close()
-            record.close()
-    if drive.film is not None and not drive.film.exists():
-        raise UserError(f"{drive.film}: not filmed, since the simulator was lost in that episode; try again")
-    return Driven(config, step, result)
+        count = min(config.evaluation.simulators, len(numbers))
+        simulations = [Simulation(config, "evaluation", directory, record, stop, index) for index in range(count)]
+        with contextlib.closing(record), contextlib.ExitStack() as started:
+            for simulation in simulations:
+                started.callback(simulation.close)
+                simulation.start()
+            yield Course(config, simulations, numbers, stop)
 
 
 def figures(drives: Sequence[Driven]) -> dict[str, Estimate]:
     """Every measure over all drives, which had the same number of episodes on the same routes."""
     decision_s = drives[0].config.environment.decision_seconds
-    return estimates_over_runs([driven.result.episodes for driven in drives], decision_s)
+    return estimates_over_runs([driven.episodes for driven in drives], decision_s)
 
 
 @contextlib.contextmanager

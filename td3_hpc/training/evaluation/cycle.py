@@ -1,16 +1,21 @@
-"""Evaluation cycles: the deterministic policy drives whole episodes on held-out routes, on a simulator of its own."""
+"""Evaluation cycles: somebody drives whole episodes on held-out routes, on simulators of their own, without noise."""
 
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from td3_hpc.driving.worker_handle import StepResult
 from td3_hpc.record import EpisodeSummary, EvaluationCycle
 from td3_hpc.spaces import Observation
-from td3_hpc.training.evaluation.trace import CycleTrace
+from td3_hpc.training.env_slot import side_by_side
+from td3_hpc.training.evaluation.trace import EpisodeTrace, write_trace
+from td3_hpc.training.evaluation.values import States, Value
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import EpisodeLost, Simulation
@@ -22,100 +27,143 @@ MEASURES = ("return", "length", "route_completion", "mean_speed_kmh", "collision
 
 
 @dataclass(frozen=True)
+class Driver:
+    """Who drives."""
+
+    policy: Callable[[int], Policy]
+    """The policy of an episode, by its number: what it does in one must not depend on those before."""
+    value: Value | None = None
+    """What the driver expects to earn, where it has an opinion."""
+    autopilot: bool = False
+    """The Traffic Manager drives, whatever the policy says."""
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """One cycle."""
 
     cycle: int
     """Number of the cycle, from 1."""
     episodes: list[EpisodeSummary]
-    """Each whole episode's summary, with its route."""
+    """Each whole episode's summary, with its route, in the order of their numbers."""
     lost: int
     """Episodes that a lost simulator cut off; they are repeated, and not counted among `episodes`."""
     seconds: float
     """Wall-clock time of the cycle."""
+    states: States = field(default_factory=States)
+    """What the driver expected, and what it earned."""
 
     def means(self) -> dict[str, float]:
         """Mean of each measure over the episodes."""
         numbers = [episode.as_line() for episode in self.episodes]
         return {name: float(np.mean([episode[name] for episode in numbers])) for name in MEASURES}
 
-    def as_event(self) -> EvaluationCycle:
+    def as_event(self, policy_motion: float | None = None) -> EvaluationCycle:
         """The record's event of it."""
-        seconds = round(self.seconds, 1)
         return EvaluationCycle(
-            cycle=self.cycle, means=self.means(), episodes=self.episodes, lost=self.lost, seconds=seconds
+            cycle=self.cycle,
+            means=self.means(),
+            episodes=self.episodes,
+            lost=self.lost,
+            seconds=round(self.seconds, 1),
+            policy_motion=policy_motion,
+            **self.states.as_fields(),
         )
 
 
+@dataclass
+class _Episode:
+    """An episode under way."""
+
+    number: int
+    simulation: Simulation
+    policy: Policy
+    observation: Observation
+    trace: EpisodeTrace | None
+    states: States
+
+
 def evaluate(
-    policy: Policy,
-    simulation: Simulation,
+    driver: Driver,
+    simulations: Sequence[Simulation],
     *,
     cycle: int,
-    episodes: int,
+    numbers: Sequence[int],
     routes: int,
     stop: StopFlag,
-    first: int = 0,
     film: Path | None = None,
-    autopilot: bool = False,
-    trace: CycleTrace | None = None,
-    on_episode: Callable[[EpisodeSummary], None] = lambda summary: None,
+    trace: Path | None = None,
+    on_episode: Callable[[int, EpisodeSummary], None] = lambda number, summary: None,
 ) -> EvaluationResult:
-    """Drive `episodes` whole episodes on the held-out routes first, first + 1, … in turn.
+    """Drive the whole episodes of these numbers; number n is on the held-out route n modulo `routes`.
 
-    `film`: a file that the first episode is filmed into. `autopilot`: the Traffic Manager drives, not the policy.
-    `trace` is given every decision, and written at the end.
-    Weather and traffic depend on the episode's number alone: every cycle, policy and run meets the same situations.
-    Raises StopRequested as soon as the stop flag is set: the cycle is then repeated from its start on resume.
+    Weather and traffic depend on an episode's number alone: every cycle, policy and run meets the same situations. The
+    simulators drive different episodes side by side, each of which is the same on any of them; `on_episode` is told of
+    them as they end. `film`: a file that the first episode is filmed into. `trace`: what to call the files of
+    `write_trace`. Raises StopRequested as soon as the stop flag is set: the cycle is repeated from its start on resume.
     """
-    started = time.monotonic()
-    summaries: list[EpisodeSummary] = []
-    lost = 0
-    while len(summaries) < episodes:
-        number = first + len(summaries)
-        route, seed = number % routes, situation_seed(number)
-        first_film = None if summaries else film
-        try:
-            summary = drive_episode(policy, simulation, seed, route, stop, first_film, autopilot, trace)
-        except EpisodeLost:
-            lost += 1
-            continue
-        summaries.append(summary)
-        on_episode(summaries[-1])
+    started, lost = time.monotonic(), 0
+    waiting, free, under_way = deque(numbers), list(simulations), list[_Episode]()
+    ended: dict[int, tuple[EpisodeSummary, _Episode]] = {}
+
+    def begin(number: int, simulation: Simulation) -> _Episode:
+        first = number == numbers[0]
+        observation = simulation.reset(
+            situation_seed(number), number % routes, film if first else None, driver.autopilot
+        )
+        traced = EpisodeTrace(pictures=first) if trace is not None else None
+        return _Episode(number, simulation, driver.policy(number), observation, traced, States(driver.value))
+
+    while waiting or under_way:
+        if stop:
+            raise StopRequested
+        starts = [partial(begin, waiting.popleft(), free.pop(0)) for _ in range(min(len(waiting), len(free)))]
+        under_way += [begun.result() for begun in side_by_side(starts)]
+        for episode in under_way:
+            action = episode.policy(episode.observation)
+            episode.states.decide(episode.observation, action)
+            episode.simulation.send(action)
+        for episode in list(under_way):
+            try:
+                result = episode.simulation.receive()
+            except EpisodeLost:
+                lost += 1
+                waiting.appendleft(episode.number)
+            else:
+                if not _take_in(episode, result, episode.number % routes):
+                    continue
+                summary = _summary(episode.number % routes, result)
+                ended[episode.number] = summary, episode
+                on_episode(episode.number, summary)
+            under_way.remove(episode)
+            free.append(episode.simulation)
+    in_order = [ended[number] for number in numbers]
     if trace is not None:
         with contextlib.suppress(OSError):  # a full disk costs the pictures, not the run
-            trace.write()
-    return EvaluationResult(cycle, summaries, lost, time.monotonic() - started)
+            write_trace(trace, [episode.trace for _, episode in in_order if episode.trace is not None])
+    summaries = [summary for summary, _ in in_order]
+    states = States.together([episode.states for _, episode in in_order])
+    return EvaluationResult(cycle, summaries, lost, time.monotonic() - started, states)
+
+
+def _take_in(episode: _Episode, result: StepResult, route: int) -> bool:
+    """What came of a decision; whether the episode has ended by itself."""
+    over = result.terminated or result.truncated
+    episode.observation = result.observation
+    episode.states.earn(result.reward)
+    if episode.trace is not None:
+        episode.trace.add(result.observation, result.info)
+    if over:
+        episode.states.end(result.terminated)
+        if episode.trace is not None:
+            episode.trace.end(route, result.info)
+    return over
+
+
+def _summary(route: int, result: StepResult) -> EpisodeSummary:
+    return EpisodeSummary.model_validate({"route": route, **result.info["episode"]})
 
 
 def situation_seed(number: int) -> int:
     """The seed of evaluation episode `number`, the same for every run."""
     return derived_seed(0, "evaluation", number)
-
-
-def drive_episode(
-    policy: Policy,
-    simulation: Simulation,
-    seed: int,
-    route: int,
-    stop: StopFlag,
-    film: Path | None = None,
-    autopilot: bool = False,
-    trace: CycleTrace | None = None,
-) -> EpisodeSummary:
-    """One whole episode; returns what came of it."""
-    observation = simulation.reset(seed, route, film, autopilot)
-    if trace is not None:
-        trace.begin()
-    while True:
-        if stop:
-            raise StopRequested
-        simulation.send(policy(observation))
-        result = simulation.receive()
-        if trace is not None:
-            trace.add(result.observation, result.info)
-        if result.terminated or result.truncated:
-            if trace is not None:
-                trace.end(route, result.info)
-            return EpisodeSummary.model_validate({"route": route, **result.info["episode"]})
-        observation = result.observation

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from td3_hpc.record import EpisodeSummary
 
 _RESAMPLES = 2000
+_PAIRED_RESAMPLES = 10_000
 _LEVEL = 0.95
 
 
@@ -44,6 +46,20 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
+
+
+def mean_completion(episodes: Sequence[EpisodeSummary]) -> float:
+    """Mean share of the route that was driven, in [0, 1]."""
+    return float(np.mean([episode.route_completion for episode in episodes]))
+
+
+def paired_difference(own: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> Estimate:
+    """The mean of own - other, both (n,), with a percentile-bootstrap interval over the pairs; seeded."""
+    differences = own - other
+    picks = np.random.default_rng(0).integers(len(differences), size=(_PAIRED_RESAMPLES, len(differences)))
+    tails = (100 * (1 - _LEVEL) / 2, 100 * (1 + _LEVEL) / 2)
+    low, high = np.percentile(differences[picks].mean(axis=1), tails)
+    return Estimate(float(differences.mean()), float(low), float(high))
 
 
 def columns(episodes: Sequence[EpisodeSummary], decision_s: float) -> dict[str, np.ndarray]:

@@ -46,6 +46,7 @@ def _driven(drive: Drive, console: Console) -> Driven:
 
 def _episodes(drive: Drive, driven: Driven) -> Table:
     who = f"{drive.policy}, step {driven.step}" if driven.step is not None else drive.policy
+    who += f", the best of ten, throttle {driven.throttle:g}" if driven.throttle is not None else ""
     without = f", without its {drive.without}" if drive.without else ""
     where = f"{driven.config.name}, seed {driven.config.seed}"
     title = f"{where}: {who}{without}, in {driven.config.environment.town}"
@@ -54,7 +55,7 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
     table = Table(
         *columns, Column("end", no_wrap=True), title=title, title_justify="left", box=None, padding=(0, 1, 0, 0)
     )
-    for episode in driven.result.episodes:
+    for episode in driven.episodes:
         table.add_row(
             str(episode.route),
             f"{episode.route_length_m:.0f}",
@@ -71,7 +72,7 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
 
 def _figures(drives: Sequence[Driven], over_all: dict[str, Estimate]) -> Table:
     runs = f"{len(drives)} runs of " if len(drives) > 1 else ""
-    count = len(drives[0].result.episodes)
+    count = len(drives[0].episodes)
     title = f"{runs}{count} episode{'s' if count > 1 else ''}"
     table = Table(
         "measure", "unit", "value (95 % interval)", title=title, title_justify="left", box=None, padding=(0, 2, 0, 0)

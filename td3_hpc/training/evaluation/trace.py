@@ -1,7 +1,7 @@
 """What is kept of an evaluation cycle to look at: the paths driven, and pictures of its first episode."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,46 +23,46 @@ def trace_path(run_dir: Path, step: int) -> Path:
     return run_dir / FOLDER / f"step-{step:09}"
 
 
-class CycleTrace:
-    """Collects one cycle; a few hundred kilobytes of memory an episode."""
+class EpisodeTrace:
+    """Collects one episode; a few hundred kilobytes of memory, with pictures some megabytes."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._episodes: list[dict[str, Any]] = []
-        self._strip: npt.NDArray[np.uint8] | None = None
+    def __init__(self, pictures: bool) -> None:
+        """`pictures`: whether those are kept, too."""
+        self._pictures = pictures
         self._positions: list[tuple[float, float]] = []
         self._frames: list[npt.NDArray[np.uint8]] = []
-
-    def begin(self) -> None:
-        """An episode begins; an earlier one that was cut off is forgotten."""
-        self._positions, self._frames = [], []
+        self.fields: dict[str, Any] = {}
+        """For the file, once the episode has ended by itself."""
+        self.strip: npt.NDArray[np.uint8] | None = None
+        """Some of its pictures, side by side."""
 
     def add(self, observation: Observation, info: Mapping[str, Any]) -> None:
         """One decision's outcome."""
         self._positions.append(info["position"])
-        if self._strip is None:
+        if self._pictures:
             self._frames.append(observation[IMAGE.name][-1].copy())
 
     def end(self, route: int, info: Mapping[str, Any]) -> None:
         """The episode has ended by itself."""
-        if self._strip is None:
+        if self._frames:
             picked = np.linspace(0, len(self._frames) - 1, min(PICTURES, len(self._frames))).round().astype(int)
-            self._strip = np.concatenate([self._frames[index] for index in picked], axis=1)
-        self._episodes.append(
-            {
-                "route": route,
-                "end_reason": info["episode"]["end_reason"],
-                "path": _thin(self._positions),
-                "planned": info["planned"],
-            }
-        )
+            self.strip = np.concatenate([self._frames[index] for index in picked], axis=1)
+        self.fields = {
+            "route": route,
+            "end_reason": info["episode"]["end_reason"],
+            "path": _thin(self._positions),
+            "planned": info["planned"],
+        }
+        self._positions, self._frames = [], []
 
-    def write(self) -> None:
-        """Put both files in place. Raises OSError."""
-        self._path.parent.mkdir(exist_ok=True)
-        replace_file(self._path.with_suffix(".json"), json.dumps({"episodes": self._episodes}).encode())
-        if self._strip is not None:
-            replace_file(self._path.with_suffix(".png"), cv2.imencode(".png", self._strip)[1].tobytes())
+
+def write_trace(path: Path, episodes: Sequence[EpisodeTrace]) -> None:
+    """Put both files of a cycle in place, the strip of the first episode that has one. Raises OSError."""
+    path.parent.mkdir(exist_ok=True)
+    fields = [episode.fields for episode in episodes]
+    replace_file(path.with_suffix(".json"), json.dumps({"episodes": fields}).encode())
+    for strip in [episode.strip for episode in episodes if episode.strip is not None][:1]:
+        replace_file(path.with_suffix(".png"), cv2.imencode(".png", strip)[1].tobytes())
 
 
 def _thin(positions: list[tuple[float, float]]) -> list[list[float]]:

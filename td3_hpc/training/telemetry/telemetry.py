@@ -18,12 +18,14 @@ from td3_hpc.record import (
     Interval,
     MechanismSample,
     NotificationFailed,
+    ReferenceDrive,
     RunRecord,
 )
 from td3_hpc.replay import Batch, ReplayBuffer
 from td3_hpc.spaces import IMAGE, OBSERVATION, VECTOR, Entry, Observation
 from td3_hpc.td3 import MechanismCheck, TD3Agent, UpdateStats
 from td3_hpc.training.evaluation.cycle import EvaluationResult
+from td3_hpc.training.evaluation.measures import mean_completion
 from td3_hpc.training.monitors.alerts import AlertChange, Alerts
 from td3_hpc.training.monitors.finite import NonFinite, non_finite, non_finite_entries
 from td3_hpc.training.monitors.growth import GrowthMonitor
@@ -161,16 +163,29 @@ class Telemetry:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 self._tensorboard.scalar(f"episode/{name}", value, step)
 
-    def evaluation(self, result: EvaluationResult, step: int) -> None:
-        """An evaluation cycle is complete."""
-        event = result.as_event()
+    def evaluation(self, result: EvaluationResult, policy_motion: float | None, step: int) -> None:
+        """An evaluation cycle is complete; `policy_motion`: see `EvaluationCycle`."""
+        event = result.as_event(policy_motion)
         means = event.means
         self._record.append(event)
-        for name, value in means.items():
-            self._tensorboard.scalar(f"evaluation/{name}", value, step)
+        numbers = {name: getattr(event, name) for name in ("policy_motion", "q_estimate", "discounted_return")}
+        for name, value in (means | numbers).items():
+            if value is not None:
+                self._tensorboard.scalar(f"evaluation/{name}", value, step)
         self._console.line(
             f"step {step}: evaluation {result.cycle}, {len(result.episodes)} episodes, return {means['return']:.2f}, "
             f"route completion {means['route_completion']:.0%}, {result.seconds:.0f} s"
+        )
+
+    def reference(self, drive: ReferenceDrive, step: int) -> None:
+        """A reference driver has driven the last cycle's episodes."""
+        self._record.append(drive)
+        completion = mean_completion(drive.episodes)
+        self._tensorboard.scalar(f"reference/{drive.policy}", completion, step)
+        throttle = f" (throttle {drive.throttle:g})" if drive.throttle is not None else ""
+        self._console.line(
+            f"step {step}: reference {drive.policy}{throttle}, {len(drive.episodes)} episodes, route completion "
+            f"{completion:.0%}, {drive.seconds:.0f} s"
         )
 
     def check_agent(self, tree: Mapping[str, Any], where: str) -> None:

@@ -1,0 +1,180 @@
+"""Reference drives: at a real run's end, from the cache, after an interruption."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from td3_hpc.config import StageConfig, load_stage
+from td3_hpc.record import EpisodeSummary
+from td3_hpc.training.evaluation.policies import THROTTLES
+from td3_hpc.training.evaluation.references import REFERENCES, EpisodeCache
+
+DRIVING = {
+    "environment.max_decisions": 40,
+    "environment.route.evaluation_routes": 4,
+    "evaluation.final_episodes": 3,
+}
+"""Long enough for the drivers to come to different ends."""
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """A cache that no other test has used."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def files(cache):
+    return {path.stem: path for path in cache.rglob("*.json")}
+
+
+def test_a_run_ends_with_the_drivers_on_its_last_cycle_s_episodes(make_run, own_cache):
+    run = make_run(**DRIVING)
+    assert run.train()[0] in (0, 3)
+    first, last = run.events("evaluation")
+    assert [len(first["episodes"]), len(last["episodes"])] == [1, 3]
+    drives = {event["policy"]: event for event in run.events("reference")}
+    assert tuple(drives) == REFERENCES
+    for event in drives.values():
+        assert event["step"] == last["step"]
+        assert [episode["route"] for episode in event["episodes"]] == [0, 1, 2]
+        assert [episode["route_length_m"] for episode in event["episodes"]] == [
+            episode["route_length_m"] for episode in last["episodes"]
+        ]
+    names = {*(f"constant-{throttle}" for throttle in THROTTLES), "random", "pure-pursuit"}
+    assert set(files(own_cache)) == names
+
+    constant = drives["constant"]
+    means = {
+        throttle: sum(
+            episode["route_completion"]
+            for episode in json.loads(files(own_cache)[f"constant-{throttle}"].read_text()).values()
+        )
+        for throttle in THROTTLES
+    }
+    assert means[constant["throttle"]] == max(means.values())
+
+    figures = run.directory / "figures.json"
+    command = [sys.executable, "-m", "td3_hpc", "evaluate", str(run.directory), "--policy", "constant"]
+    done = subprocess.run(
+        [*command, "--episodes", "3", "--json", str(figures)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"throttle {constant['throttle']:g}" in done.stdout
+    (again,) = json.loads(figures.read_text())["runs"]
+    assert (again["throttle"], again["episodes"]) == (constant["throttle"], constant["episodes"])
+
+
+def test_what_is_kept_is_not_driven_again_and_what_cannot_be_read_is(make_run, own_cache):
+    run, other = make_run("one", **DRIVING), make_run("two", seed=7, **DRIVING)
+    assert run.train()[0] in (0, 3)
+    marked, damaged = files(own_cache)["pure-pursuit"], files(own_cache)["random"]
+    kept = json.loads(marked.read_text())
+    kept["1"]["return"] = 4321.0
+    marked.write_text(json.dumps(kept))
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:100])
+    assert other.train()[0] in (0, 3)
+    (drive,) = [event for event in other.events("reference") if event["policy"] == "pure-pursuit"]
+    assert drive["episodes"][1]["return"] == 4321.0
+    assert damaged.read_bytes() == whole, "another seed's run meets the same situations, and drives the same in them"
+
+
+def test_a_drive_that_is_stopped_goes_on_where_it_was(make_run, own_cache):
+    run = make_run(**DRIVING)
+    run.start()
+    run.wait_for(lambda run: len(files(own_cache)) >= 3)
+    run.process.send_signal(signal.SIGTERM)
+    code, output = run.finish()
+    assert code == 75, output
+    before = {path.name: path.stat().st_ino for path in list(files(own_cache).values())[:-1]}
+    assert not run.events("finished")
+    code, output = run.train()
+    assert code in (0, 3), output
+    assert [event["policy"] for event in run.events("reference")] == list(REFERENCES)
+    whole = [name for name in before if len(json.loads((files(own_cache)[name[:-5]]).read_text())) == 3]
+    same = [name for name in whole if files(own_cache)[name[:-5]].stat().st_ino == before[name]]
+    assert same, "every driver drove again"
+    assert len(run.events("evaluation")) == 2, "a finished cycle was driven again"
+
+
+def test_the_number_of_simulators_changes_no_figure(make_run, own_cache):
+    """Episodes are shared out, and each is what its number makes it, whoever drives beside it."""
+    lines, references = {}, {}
+    for count in (1, 2, 3):
+        run = make_run(f"with-{count}", **DRIVING, **{"evaluation.simulators": count, "evaluation.episodes": 3})
+        assert run.train()[0] in (0, 3)
+        lines[count] = [event["episodes"] for event in run.events("evaluation")]
+        references[count] = [event["episodes"] for event in run.events("reference")]
+        for path in files(own_cache).values():
+            path.unlink()
+    assert lines[1] == lines[2] == lines[3]
+    assert references[1] == references[2] == references[3]
+    ready = [
+        event for event in run.events("simulator") if (event["state"], event["purpose"]) == ("ready", "evaluation")
+    ]
+    assert [event.get("simulator") for event in sorted(ready, key=str)].count(None) == 1
+    assert len(ready) == 3
+
+
+# ---- the cache by itself
+@pytest.fixture
+def config(tmp_path):
+    def make(**changes) -> StageConfig:
+        stage = {"name": "x", "training": {"total_steps": 900, "learning_starts": 9}}
+        (tmp_path / "x.yaml").write_text(yaml.safe_dump(stage))
+        return load_stage(tmp_path / "x.yaml", [f"{key}={value}" for key, value in changes.items()])
+
+    return make
+
+
+SUMMARY = EpisodeSummary(
+    return_=1.5,
+    length=10,
+    route_completion=0.5,
+    route_length_m=200.0,
+    distance_m=100.0,
+    mean_speed_kmh=20.0,
+    collisions=0,
+    lane_invasions=0,
+    reward_components={"comfort": -0.5},
+    end_reason="off_road",
+    route=3,
+)
+
+
+def test_what_is_written_is_read_back(own_cache, config):
+    cache = EpisodeCache(config(), "roads")
+    assert cache.read("random") == {}
+    cache.write("random", {3: SUMMARY, 1: SUMMARY})
+    assert EpisodeCache(config(), "roads").read("random") == {3: SUMMARY, 1: SUMMARY}
+    assert cache.read("pure-pursuit") == {}
+    assert [path for path in own_cache.rglob("*") if "tmp" in path.name] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "roads", "kept"),
+    [
+        ({"seed": 5, "agent.tau": 0.1, "environment.traffic.port": 0, "evaluation.episodes": 9}, "roads", True),
+        ({}, "other roads", False),
+        ({"environment.traffic.vehicles": 3}, "roads", False),
+        ({"environment.route.evaluation_routes": 3}, "roads", False),
+        ({"environment.vehicle": "vehicle.audi.tt"}, "roads", False),
+        ({"environment.reward.target_speed_kmh": 20}, "roads", False),
+    ],
+)
+def test_what_an_episode_depends_on_makes_another_one(own_cache, config, changes, roads, kept):
+    EpisodeCache(config(), "roads").write("random", {0: SUMMARY})
+    assert bool(EpisodeCache(config(**changes), roads).read("random")) == kept
+
+
+def test_a_cache_that_cannot_be_written_keeps_nothing_and_stops_nobody(tmp_path, monkeypatch, config):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    cache = EpisodeCache(config(), "roads")
+    cache.write("random", {0: SUMMARY})
+    assert cache.read("random") == {}
