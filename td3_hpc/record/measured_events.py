@@ -111,19 +111,6 @@ class ReferenceDrive(Event, kind="reference"):
     """Wall-clock time of the drives, all ten of `constant`; what was kept from earlier drives takes none (seconds)."""
 
 
-class ReferenceDrive(Event, kind="reference"):
-    """A driver that does not learn drove the last cycle's episodes, to show what that cycle's figures are worth."""
-
-    policy: Literal["constant", "random", "pure-pursuit"]
-    """Who drove; `constant`: the best by mean completion of ten that never steer."""
-    throttle: float | None = None
-    """For `constant`: the pedal that it holds (1)."""
-    episodes: list[EpisodeSummary]
-    """Each whole episode, in the order of the cycle's."""
-    seconds: float | None = None
-    """Wall-clock time of the drives, all ten of `constant`; what was kept from earlier drives takes none (seconds)."""
-
-
 # ---- learning
 class Interval(Event, kind="interval"):
     """Means, extremes and counts over `logging.interval_steps` steps. A number without a reading is null."""
