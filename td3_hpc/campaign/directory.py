@@ -1,7 +1,7 @@
 """A campaign's directory holds its whole state: what was submitted, what was decided, and one run per stage and seed.
 
 campaign.yaml           the campaign, resolved; written last, so that it is there only where everything else is
-ledger.jsonl            what its users did: submitted, resumed, cancelled, verdicts accepted
+ledger.jsonl            what its users did: submitted, fixed, resumed, cancelled, verdicts accepted
 submission/             the jobs' scripts, the cluster profile and the code, as they were at submission
 cache/                  where jobs in a container keep what the campaign's runs share
 <stage>/seed-<n>/       a run directory

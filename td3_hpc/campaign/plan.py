@@ -57,7 +57,11 @@ class Campaign:
 
 def load_campaign(path: Path) -> Campaign:
     """The campaign in a YAML file; raises BadInput that lists every mistake of every stage."""
-    values = read_yaml(path)
+    return make_campaign(read_yaml(path), path)
+
+
+def make_campaign(values: dict[str, Any], path: Path) -> Campaign:
+    """The campaign of a file's values; `path` is where they stand, or are to stand. Raises BadInput as above."""
     if "training" in values and "stages" not in values:
         raise BadInput(f"{path}: is a stage, not a campaign; use `td3-hpc submit`, or name it in a campaign's `stages`")
     file = validate(CampaignConfig, values, str(path))
@@ -70,7 +74,7 @@ def load_campaign(path: Path) -> Campaign:
             data = _configuration(entry, data, path.parent, where)
             data["seed"] = file.seeds[0]
             config = validate(StageConfig, data, where)
-            gates = validate(GatesConfig, _merged(file.gates, entry.gates), f"{where}.gates")
+            gates = validate(GatesConfig, merged(file.gates, entry.gates), f"{where}.gates")
         except BadInput as error:
             problems += str(error).splitlines()
             continue
@@ -92,16 +96,16 @@ def _configuration(
         base = formats.from_stage_file(read_yaml(folder / entry.config), str(folder / entry.config))
     else:
         base = before or {}
-    data = _merged(base, entry.overrides)
+    data = merged(base, entry.overrides)
     if entry.name is not None:
         data["name"] = entry.name
     return data
 
 
-def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Base with overrides; an override's key may be dotted, and a section changes only the keys that it holds."""
     result: dict[str, Any] = {
-        key: _merged(value, {}) if isinstance(value, dict) else value for key, value in base.items()
+        key: merged(value, {}) if isinstance(value, dict) else value for key, value in base.items()
     }
     for key, value in overrides.items():
         *parents, last = str(key).split(".")
@@ -111,7 +115,7 @@ def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
             section[parent] = nested if isinstance(nested, dict) else {}
             section = section[parent]
         old = section.get(last)
-        section[last] = _merged(old if isinstance(old, dict) else {}, value) if isinstance(value, dict) else value
+        section[last] = merged(old if isinstance(old, dict) else {}, value) if isinstance(value, dict) else value
     return result
 
 

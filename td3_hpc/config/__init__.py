@@ -14,6 +14,7 @@ cluster.py      a cluster's profile
 secret.py       what is named by a variable or a file, and redacted in copies
 formats.py      what a resolved configuration of an earlier format means
 changes.py      what differs between two stages, and what may differ while a run goes on
+editing.py      setting keys in a YAML text that keeps its comments and layout
 reference.py    the page of every key, from the schema
 """
 
@@ -32,6 +33,7 @@ from td3_hpc.config.loading import (
     load_resolved,
     load_stage,
     parse_resolved,
+    parse_yaml,
     read_yaml,
     validate,
 )
@@ -66,6 +68,7 @@ __all__ = [
     "load_resolved",
     "load_stage",
     "parse_resolved",
+    "parse_yaml",
     "read_yaml",
     "validate",
 ]

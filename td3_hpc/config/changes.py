@@ -27,7 +27,7 @@ def changes(old: StageConfig, new: StageConfig, allowed: Sequence[str] = ()) -> 
     """The keys that differ, as `agent.tau (0.005 -> 0.01)`; `allowed` keys and sections are left out."""
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
     return [
-        f"{key} ({_value(before, key)} -> {_value(after, key)})"
+        f"{key} ({value_at(before, key)} -> {value_at(after, key)})"
         for key in sorted(_changed_keys(before, after))
         if not any(f"{key}.".startswith(f"{name}.") for name in allowed)
     ]
@@ -42,7 +42,8 @@ def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = 
             yield f"{prefix}{key}"
 
 
-def _value(tree: Any, key: str) -> Any:
+def value_at(tree: Any, key: str) -> Any:
+    """The value of a dotted key in nested mappings; an empty mapping where there is none."""
     for part in key.split("."):
         tree = tree.get(part, {}) if isinstance(tree, dict) else {}
     return tree

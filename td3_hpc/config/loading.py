@@ -94,10 +94,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: no such file{_near_miss(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read ({error})") from None
-    return _mapping(text, str(path))
+    return parse_yaml(text, str(path))
 
 
-def _mapping(text: str, source: str) -> dict[str, Any]:
+def parse_yaml(text: str, source: str) -> dict[str, Any]:
+    """The mapping that a YAML text holds; raises BadInput, `source` naming where it stands."""
     try:
         data = _parse(text)
     except _NotYaml as error:
@@ -162,7 +163,7 @@ def load_resolved(path: Path, overrides: Sequence[str] = ()) -> StageConfig:
 
 def parse_resolved(text: str, source: str) -> StageConfig:
     """The same of a text; `source` names where it stands."""
-    return validate(StageConfig, formats.from_resolved(_mapping(text, source), source), source)
+    return validate(StageConfig, formats.from_resolved(parse_yaml(text, source), source), source)
 
 
 def dump_yaml(config: ConfigSection) -> str:

@@ -10,8 +10,8 @@ CNNS = ("actor_cnn", "critic_cnn")
 def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
     """Against gradients or values of a parameter group that grow: what makes them smaller, the likely cause first.
 
-    A reward scale of 1, the default clipping norm where there is none, and the group's default learning rate, or, where
-    that is in use or below, a tenth of it.
+    A reward scale of 1, the default clipping norm where there is none, and the group's default learning rate where it
+    is above: what was seen to cure an explosion (docs/drills.md). Nothing where all of that is in use.
     """
     change: dict[str, Any] = {}
     if config.environment.reward.scale != 1:
@@ -21,8 +21,6 @@ def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
     rate, default = getattr(config.agent.learning_rates, group), getattr(LearningRates(), group)
     if rate > default:
         change[f"agent.learning_rates.{group}"] = default
-    elif not change:
-        change[f"agent.learning_rates.{group}"] = float(f"{rate / 10:.3g}")
     return change
 
 

@@ -186,7 +186,7 @@ def _action(same: list[tuple[_Run, GateResult]]) -> Action:
     text = f"Stage {run.stage}, seed {seeds}: {result.achieved}, where {result.target} was asked for."
     text += "".join(f" {sentence(part)}" for part in (result.cause, result.remedy) if part)
     if result.change:
-        text += " Put the change into the stage's `overrides` in the campaign file and run `td3-hpc campaign resume`."
+        text += " `td3-hpc campaign fix` puts the change into the campaign file and resumes."
     return Action(Chip("fail", "blocking"), result.title, text, yaml_diff(run.history.config, result.change))
 
 

@@ -129,6 +129,10 @@ class Document:
     """Where its figures are."""
     warnings: Sequence[str] = field(default=())
     """What is missing or damaged."""
+    headline: Chip | None = None
+    """What a reader takes along, in one sentence."""
+    opening: Section | None = None
+    """What stands on the first screen, before the tiles."""
 
 
 def linked(text: str, evidence: str) -> str:

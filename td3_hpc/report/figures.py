@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from td3_hpc.errors import BadInput, UserError
 from td3_hpc.gates.history import RunHistory
 from td3_hpc.gates.verdict import run_gates
 from td3_hpc.record import EpisodeEnded, EvaluationCycle, GradientReading, Interval
-from td3_hpc.training.evaluation.measures import estimates
+from td3_hpc.report.drivers import POLICY, decision_s, drivers
+from td3_hpc.training.evaluation.measures import Estimate, estimates
 from td3_hpc.training.evaluation.trace import trace_path
 from td3_hpc.training.monitors.limits import value_bounds
 
@@ -197,18 +198,41 @@ def _roads(history: RunHistory) -> list[list[tuple[float, float]]]:
     return [[(place.x, place.y) for place in places]]
 
 
-def decision_s(history: RunHistory) -> float:
-    """Simulated seconds of one decision; CARLA's usual ones where the configuration is lost."""
-    if history.stage is None:
-        return 0.1
-    return history.config.environment.decision_seconds
-
-
 def _has_values(history: RunHistory) -> bool:
     return any(interval.q_abs_max is not None for interval in history.intervals)
 
 
+def _drivers(axes: Axes, history: RunHistory) -> None:
+    figures = {
+        name: estimates(episodes, decision_s(history))["route completion"]
+        for name, episodes in drivers(history).items()
+    }
+    bars(axes, figures, POLICY)
+    axes.set(xlabel="route completion (%), with 95 % intervals")
+
+
+def bars(axes: Axes, figures: Mapping[str, Estimate], marked: str) -> None:
+    """A bar for each name, from the top, with its interval as a whisker; percent. The marked one has its own colour."""
+    for place, (name, figure) in enumerate(figures.items()):
+        colour = COLOURS[0] if name == marked else COLOURS[4]
+        axes.barh(place, figure.value, height=0.62, color=colour, alpha=1.0 if name == marked else 0.7)
+        reach = [[figure.value - figure.low], [figure.high - figure.value]]
+        axes.errorbar(figure.value, place, xerr=reach, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
+        axes.annotate(
+            f"{figure.value:.0f} %",
+            (max(figure.high, figure.value), place),
+            textcoords="offset points",
+            xytext=(6, 0),
+            va="center",
+            fontweight="bold" if name == marked else "normal",
+        )
+    axes.set(xlim=(0, 115), xticks=range(0, 101, 20), ylim=(len(figures) - 0.45, -0.55))
+    axes.set_yticks(range(len(figures)), list(figures))
+    axes.grid(visible=False, axis="y")
+
+
 FIGURES: dict[str, tuple[str, Draw, Callable[[RunHistory], bool]]] = {
+    "drivers": ("Who completes how much of the routes", _drivers, lambda h: bool(drivers(h))),
     "gradients": ("Gradient norms of each parameter group", _gradients, lambda h: bool(h.of(GradientReading))),
     "values": (
         "Q values, TD error, loss",

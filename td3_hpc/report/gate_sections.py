@@ -6,7 +6,15 @@ from td3_hpc.formatting import percent, sentence
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import Evidence, RunHistory, evidence, span
 from td3_hpc.gates.verdict import Verdict
-from td3_hpc.record import AttemptStarted, EpisodeEnded, EvaluationCycle, Event, GradientReading, Interval
+from td3_hpc.record import (
+    AttemptStarted,
+    EpisodeEnded,
+    EvaluationCycle,
+    Event,
+    GradientReading,
+    Interval,
+    ReferenceDrive,
+)
 from td3_hpc.report.document import Action, Block, Cell, Chip, Section, Table, Text, linked, yaml_diff
 from td3_hpc.report.measurement_sections import incident
 
@@ -111,6 +119,11 @@ def evidence_section(history: RunHistory, verdict: Verdict | None) -> Section:
         ),
         ("episodes", "Episodes", evidence(EpisodeEnded, "end_reason, return", history.of(EpisodeEnded))),
         ("evaluation", "Evaluation", evidence(EvaluationCycle, "episodes, seconds", history.of(EvaluationCycle))),
+        (
+            "references",
+            "Other drivers",
+            evidence(ReferenceDrive, "policy, throttle, episodes", history.of(ReferenceDrive)),
+        ),
         ("attempts", "Attempts, time", evidence(AttemptStarted, "time, resumed_from", history.of(AttemptStarted))),
         (
             "incidents",

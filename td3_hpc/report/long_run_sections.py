@@ -45,7 +45,7 @@ def _risks(history: RunHistory, gates: dict[str, GateResult]) -> Iterator[Risk]:
             "Gradient explosion",
             "clipping per group; the growth monitor calls it",
         ),
-        (("q_magnitude",), "Q values run away", "alert at the limit; lower learning rates"),
+        (("q_magnitude",), "Q values run away", "alert at the limit; the shipped learning rates and clipping"),
         (("finite",), "NaN or infinity", "the run stops at once and keeps its last good checkpoint"),
         (
             ("clipped_double_q", "delayed_policy", "target_smoothing"),
@@ -54,11 +54,11 @@ def _risks(history: RunHistory, gates: dict[str, GateResult]) -> Iterator[Risk]:
         ),
         (("no_dimension_errors", "observations_normalised"), "Observations", "checked at every step"),
         (("evaluation_and_resume",), "Evaluation stops the run", "a simulator of its own, watched by its supervisor"),
-        (("progress_dominance",), "One reward drowns the others", "look again after 100,000 steps; adjust its weight"),
+        (("progress_dominance",), "One reward drowns the others", "look again after 100,000 steps"),
         (
             ("action_saturation",),
             "The policy saturates",
-            "set agent.saturation_penalty, or lower the actor's learning rate",
+            "agent.saturation_penalty (docs/learning.md)",
         ),
         (("pixels_reach_heads",), "The policy does not see", "agent.encoder: steady"),
     ):
@@ -156,9 +156,9 @@ def milestones(history: RunHistory, verdict: Verdict) -> Section:
         ["", "", f"Q within {target('q_magnitude')}"],
         ["", "", f"a checkpoint every {every:,} steps, and at the first requeue a resume that says exact"],
         ["100,000 steps", reached(100_000), "no delayed growth: gradients and |Q| against their curves here"],
-        ["", "", f"progress {target('progress_dominance')}; else halve its weight"],
+        ["", "", f"progress {target('progress_dominance')}"],
         ["", "", f"route completion above {_completion(gates)}; a policy that does not beat it learns nothing"],
-        ["500,000 steps", reached(500_000), "collisions per km falling from cycle to cycle; reward weights if not"],
+        ["500,000 steps", reached(500_000), "collisions per km falling from cycle to cycle"],
         ["", "", f"actions saturated {target('action_saturation')}"],
         [
             "",
@@ -194,7 +194,9 @@ def next_actions(history: RunHistory, verdict: Verdict) -> Section:
         text = "Make the blocking changes and run the stage again; the second command shows what they resolved:"
         if not change:
             text = "No change of the configuration cures this: see the causes above, then run the stage again:"
-        where = "In a campaign, change the campaign file and run `td3-hpc campaign resume` instead."
+        where = "In a campaign `td3-hpc campaign fix` puts the change into the campaign's file and resumes."
+        if not change:
+            where = "In a campaign, run `td3-hpc campaign resume` after the correction instead."
         return _next([Text(text), Code(lines), Text(where)])
     rate, items = speed(history), []
     longer = [steps for steps in (5_000, 100_000, LONG_RUN) if steps > history.config.training.total_steps]

@@ -26,7 +26,8 @@ from td3_hpc.record import (
     WorkerReplaced,
 )
 from td3_hpc.report.document import Block, Cell, Figures, Section, Strip, Table, Text, linked
-from td3_hpc.report.figures import Drawn, decision_s
+from td3_hpc.report.drivers import decision_s
+from td3_hpc.report.figures import Drawn
 from td3_hpc.training.evaluation.measures import MEASURES, estimates
 from td3_hpc.training.evaluation.trace import trace_path
 
@@ -136,9 +137,7 @@ def evaluation(history: RunHistory, figures: dict[str, Drawn]) -> Section:
         path = trace_path(history.run_dir, step).with_suffix(".png")
         if _is_picture(path):
             strips.append(Strip(path, f"What the policy saw in the first episode of the cycle at step {step:,}"))
-    return Section(
-        "Evaluation", "evaluation", [table, Text(note, True), _figures(figures, "completion", "map"), *strips]
-    )
+    return Section("Evaluation", "evaluation", [table, Text(note, True), _figures(figures, "completion"), *strips])
 
 
 def _is_picture(path: Path) -> bool:

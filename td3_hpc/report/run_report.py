@@ -12,6 +12,7 @@ from td3_hpc.gates.history import RunHistory, read_history
 from td3_hpc.gates.verdict import Verdict, judge_history
 from td3_hpc.record import RECORD_FILE, RunFailed, RunStopped
 from td3_hpc.report import comparison_section as compare
+from td3_hpc.report import drivers
 from td3_hpc.report import gate_sections as sections
 from td3_hpc.report import long_run_sections as outlook
 from td3_hpc.report import measurement_sections as course
@@ -65,6 +66,8 @@ def make_document(history: RunHistory, compare_with: Path | None = None) -> Docu
         parts.append(("Risks of the 1M-step run", lambda: outlook.risks(history, verdict)))
         parts.append(("Milestones of the 1M-step run", lambda: outlook.milestones(history, verdict)))
     parts.append(("Evidence", lambda: sections.evidence_section(history, verdict)))
+    captions = {name: drawn.caption for name, drawn in figures.items()}
+    opening = _made("Does it drive?", lambda: drivers.section(history, captions), warnings)
     made = [_made(title, make, warnings) for title, make in parts]
     return Document(
         title=history.stage.name if history.stage else history.run_dir.resolve().name,
@@ -75,6 +78,8 @@ def make_document(history: RunHistory, compare_with: Path | None = None) -> Docu
         sections=made,
         run_dir=history.run_dir,
         warnings=warnings,
+        headline=_headline(history, verdict, warnings),
+        opening=opening,
     )
 
 
@@ -110,6 +115,16 @@ def _banner(history: RunHistory, verdict: Verdict | None) -> Chip:
     if not history.finished:
         return Chip("watch", "NOT COMPLETE") if history.can_go_on else Chip("fail", "FAILED")
     return Chip("pass" if verdict.verdict == "GO" else "fail", verdict.verdict)
+
+
+def _headline(history: RunHistory, verdict: Verdict | None, warnings: list[str]) -> Chip | None:
+    if verdict is None or not history.events:
+        return None
+    try:
+        return drivers.headline(history, verdict.gates)
+    except DAMAGE as error:
+        warnings.append(f"whether it drives cannot be told from this record ({error!r})")
+        return None
 
 
 def _reason(history: RunHistory, verdict: Verdict | None, warnings: list[str]) -> str:

@@ -20,6 +20,7 @@ KNOWN_FAILURES = {
     "wrong-state-dimension",
     "evaluation-never-returns",
     "gradient-explosion",
+    "learns-nothing",
     "nan-in-training",
     "nan-in-checkpoint",
     "checkpoint-cut",

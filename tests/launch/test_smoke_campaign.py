@@ -32,6 +32,7 @@ def test_a_failed_gate_stops_the_chain_and_after_the_correction_it_completes(tmp
     smoke = read_yaml(ROOT / "configs" / "campaigns" / "smoke.yaml")
     file = tmp_path / "smoke.yaml"
     options = (str(file), "--cluster", "local", "-c", f"runs={tmp_path}", "-c", f"scratch={tmp_path}")
+    smoke["stages"][1]["overrides"]["agent.clip_norms.critic"] = None
     smoke["stages"][1]["gates"] = {"q_magnitude": {"limit": 0.0}}
     file.write_text(yaml.safe_dump(smoke))
 
@@ -42,7 +43,7 @@ def test_a_failed_gate_stops_the_chain_and_after_the_correction_it_completes(tmp
     report = (learn / "report.md").read_text()
     assert "learn: NO-GO" in report
     assert "the critic diverges" in report, "the report does not name the cause"
-    assert "+     critic: 3e-05" in report, "the report names no change to make"
+    assert "+     critic: 10.0" in report, "the report names no change to make"
     assert not (extend / "record.jsonl").exists(), "the next stage has begun"
     assert "stage learn, seed 1 is NO-GO" in output
 
@@ -62,3 +63,31 @@ def test_a_failed_gate_stops_the_chain_and_after_the_correction_it_completes(tmp
     assert td3_hpc("checkpoint", "verify", str(extend))[0] == 0
     assert "smoke: GO" in (tmp_path / "smoke" / "report.md").read_text()
     assert td3_hpc("campaign", "submit", *options)[0] == 0
+
+
+def test_fix_puts_the_remedy_into_the_file_and_leads_to_go(tmp_path: Path) -> None:
+    text = (ROOT / "configs" / "campaigns" / "smoke.yaml").read_text()
+    healthy, spoilt = "      agent: {batch_size: 8}\n", "        reward: {comfort: 0}   # to see what it is worth\n"
+    text = text.replace(healthy, spoilt + healthy)
+    assert spoilt in text
+    file = tmp_path / "smoke.yaml"
+    file.write_text(text)
+    options = (str(file), "--cluster", "local", "-c", f"runs={tmp_path}", "-c", f"scratch={tmp_path}")
+    assert td3_hpc("campaign", "submit", *options)[0] == 3
+
+    code, output = td3_hpc("campaign", "fix", *options)  # not at a terminal, and without --yes
+
+    assert code == 2, output
+    assert "Reward components working" in output
+    assert "+      environment.reward.comfort: 0.1" in output
+    assert "give --yes to apply this and resume" in output
+    assert file.read_text() == text
+    code, output = td3_hpc("campaign", "fix", *options, "--yes")
+
+    assert code == 0, output
+    last = "      logging: {interval_steps: 10, gradient_interval_updates: 10}\n"
+    assert file.read_text() == text.replace(last, f"{last}    overrides:\n      environment.reward.comfort: 0.1\n")
+    assert (tmp_path / "smoke" / "explore" / "set-aside" / "1" / "seed-1" / "record.jsonl").exists()
+    _, output = td3_hpc("status", str(tmp_path / "smoke"), "--json")
+    assert [run["state"] for run in json.loads(output)["runs"]] == ["GO", "GO", "GO"]
+    assert td3_hpc("campaign", "fix", *options, "--yes")[0] == 2, "there is nothing left to fix"

@@ -57,7 +57,7 @@ def test_its_open_items_are_those_of_its_runs(campaign):
     text, _ = page(campaign)
     assert "**Q magnitude** (blocking)" in text
     assert "+     critic: 0.0003" in text
-    assert "td3-hpc campaign resume" in text
+    assert "td3-hpc campaign fix" in text
 
 
 def test_what_several_seeds_missed_alike_stands_once(campaign):

@@ -89,7 +89,10 @@ def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
         log(f"{directory.root}: finished already, {outcome.reason}; nothing to do")
         return ExitCode.DONE
     if outcome.decision == "no-go":
-        log(f"{directory.root}: {outcome.reason.rstrip('.')}. Correct the stage and give `td3-hpc campaign resume`")
+        log(
+            f"{directory.root}: {outcome.reason.rstrip('.')}. `td3-hpc campaign fix` applies the remedy; after a "
+            "correction of your own give `td3-hpc campaign resume`"
+        )
         return ExitCode.NO_GO
     check_whole(directory, unfinished(here))
     directory.note("submitted", resume_tested=resume_tested(here))

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from td3_hpc.campaign.admission import Admissions, verdict_digest
-from td3_hpc.campaign.plan import Campaign
 from td3_hpc.code import PACKAGE
 from td3_hpc.config.changes import CHANGEABLE, changes
 from td3_hpc.errors import BadInput, ExitCode
@@ -27,9 +26,11 @@ Run = tuple[str, int]
 
 
 @dataclass
-class _Review:
+class Review:
     """What a correction means for the runs there are."""
 
+    frozen: Frozen
+    """What the jobs would run now."""
     mistakes: list[str] = field(default_factory=list)
     accepted: dict[Run, list[str]] = field(default_factory=dict)
     """Passed runs whose verdict was earned on something else, and on what."""
@@ -48,34 +49,46 @@ def resume(here: Place, accept_verdicts: bool, log: Log, package: Path = PACKAGE
     ledger records. A NO-GO run begins again, its old form set aside, unless the correction leaves its steps valid: then
     it goes on or is judged again. An unfinished run goes on.
     """
-    directory, old = here.directory, here.directory.campaign()
+    return carry_out(here, review(here, accept_verdicts, package), log, package)
+
+
+def review(here: Place, accept_verdicts: bool, package: Path = PACKAGE, again: str | None = None) -> Review:
+    """What `resume` would do, and nothing done; raises BadInput as it does.
+
+    again: a stage of which passed runs, too, begin again where their configuration has changed.
+    """
+    directory = here.directory
     require_slurm(here)
     live = live_jobs(here)
     if live:
         raise BadInput(f"{directory.root}: has jobs ({', '.join(job.id for job in live)}); cancel the campaign first")
-    frozen = identify(here.profile, package)
-    review = _review(here, old, frozen)
-    if review.accepted and not accept_verdicts:
-        for (stage, seed), what in review.accepted.items():
-            review.mistakes.append(
+    found = _compare(here, identify(here.profile, package), again)
+    if found.accepted and not accept_verdicts:
+        for (stage, seed), what in found.accepted.items():
+            found.mistakes.append(
                 f"stage {stage}, seed {seed}, passed with {' and '.join(what)}: its verdict admits nothing now. Give "
                 "--accept-verdicts to let it count (the ledger records that), or give another name to the campaign to "
                 "earn it again"
             )
     outcome = Admissions(directory, here.campaign).outcome()
-    if outcome.decision == "no-go" and not (review.anew or review.judged_again or review.mistakes or review.accepted):
-        review.mistakes.append(
+    if outcome.decision == "no-go" and not (found.anew or found.judged_again or found.mistakes or found.accepted):
+        found.mistakes.append(
             f"{outcome.reason.rstrip('.')}. Nothing of that has changed; its report names the change to make"
         )
-    if review.mistakes:
-        raise BadInput("\n".join(f"{directory.root}: {mistake}" for mistake in review.mistakes))
+    if found.mistakes:
+        raise BadInput("\n".join(f"{directory.root}: {mistake}" for mistake in found.mistakes))
     require_ready(here)
-    _apply(here, review, frozen, log, package)
+    return found
+
+
+def carry_out(here: Place, review: Review, log: Log, package: Path = PACKAGE) -> ExitCode:
+    """Take over what was reviewed, and continue."""
+    _apply(here, review, log, package)
     return start(here, log)
 
 
-def _review(here: Place, old: Campaign, frozen: Frozen) -> _Review:
-    review = _Review()
+def _compare(here: Place, frozen: Frozen, again: str | None) -> Review:
+    review, old = Review(frozen), here.directory.campaign()
     before = {stage.name: (index, stage) for index, stage in enumerate(old.stages)}
     for index, stage in enumerate(here.campaign.stages):
         for seed in here.campaign.seeds:
@@ -89,7 +102,9 @@ def _review(here: Place, old: Campaign, frozen: Frozen) -> _Review:
                 lasting = [change for change in what if change != "gates"]  # a passed run is not judged again
                 if index != old_index:
                     lasting.append("its place in the campaign")
-                if lasting:
+                if stage.name == again and changes(old_stage.config, stage.config, CHANGEABLE):
+                    review.anew.append((stage.name, seed))
+                elif lasting:
                     review.mistakes.append(
                         f"stage {stage.name} has passed, and differs now: {'; '.join(lasting)}. Undo it, or give "
                         "another name to the campaign"
@@ -125,8 +140,8 @@ def _other_origin(verdict: Verdict, frozen: Frozen) -> list[str]:
     return found
 
 
-def _apply(here: Place, review: _Review, frozen: Frozen, log: Log, package: Path) -> None:
-    directory = here.directory
+def _apply(here: Place, review: Review, log: Log, package: Path) -> None:
+    directory, frozen = here.directory, review.frozen
     for stage, seed in review.anew:
         run = directory.run(stage, seed)
         if (run / "config.yaml").exists():  # it has begun

@@ -1,11 +1,12 @@
-"""`td3-hpc campaign submit | status | resume | cancel`, and `admit`, which the jobs call."""
+"""`td3-hpc campaign submit | status | resume | fix | cancel`, and `admit`, which the jobs call."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from td3_hpc.errors import ExitCode
+from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.options import AsJson, Cluster, ClusterOverride, Wait
 
 app = typer.Typer(help="Stages in a row, each of which must earn the next one.", no_args_is_help=True)
@@ -13,6 +14,12 @@ app = typer.Typer(help="Stages in a row, each of which must earn the next one.",
 #: Exit code of `admit` for "wait": the host's side of the job submits what is unfinished again.
 WAIT = 4
 
+AcceptVerdicts = Annotated[
+    bool,
+    typer.Option(
+        "--accept-verdicts", help="Let verdicts count that were earned with other code or another image; recorded."
+    ),
+]
 CampaignFile = Annotated[Path, typer.Argument(help="The campaign's YAML file.", show_default=False)]
 
 
@@ -54,12 +61,7 @@ def resume(
     campaign: CampaignFile,
     cluster: Cluster,
     cluster_override: ClusterOverride = None,
-    accept_verdicts: Annotated[
-        bool,
-        typer.Option(
-            "--accept-verdicts", help="Let verdicts count that were earned with other code or another image; recorded."
-        ),
-    ] = False,
+    accept_verdicts: AcceptVerdicts = False,
 ) -> None:
     """Continue a campaign after a correction of its file, the code, the image or the profile.
 
@@ -73,6 +75,39 @@ def resume(
 
     here = place(campaign, cluster, cluster_override or [])
     raise typer.Exit(resume_chain(here, accept_verdicts, typer.echo))
+
+
+@app.command()
+def fix(
+    campaign: CampaignFile,
+    cluster: Cluster,
+    cluster_override: ClusterOverride = None,
+    stage: Annotated[
+        str | None, typer.Option(help="The stage whose verdict counts.", show_default="the newest NO-GO's")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same for the seed.", show_default="the newest NO-GO's")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    accept_verdicts: AcceptVerdicts = False,
+) -> None:
+    """Put the remedy of a NO-GO verdict into the campaign's file, and resume.
+
+    Shows what the blocking gates suggest and what changes in the file, and asks. Only the stages' `overrides` change;
+    comments and layout stay. Runs that begin again are kept in `set-aside`.
+
+    Example: td3-hpc campaign fix configs/campaigns/paper.yaml --cluster local
+    """
+    from td3_hpc.launch.campaigns.chain import place
+    from td3_hpc.launch.campaigns.fix import apply, prepare
+
+    here = place(campaign, cluster, cluster_override or [])
+    prepared = prepare(here, campaign, stage, seed, accept_verdicts)
+    for line in prepared.explanation():
+        typer.echo(line)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise BadInput("nothing was changed; give --yes to apply this and resume")
+        typer.confirm("Apply this and resume?", abort=True)
+    raise typer.Exit(apply(prepared, typer.echo))
 
 
 @app.command()
