@@ -4,8 +4,8 @@
 
 The list names one or two stages and, by case, overrides and the replacements in a copy of the package that plant a
 fault. A row is kept in OUTPUT/rows; what the policy does is measured apart from the gates, on held-out routes that no
-evaluation cycle used. Stop the command whenever you like: given again, runs go on and finished rows stay. Each case
-runs the package as it was when the case first began.
+evaluation cycle used. Stop the command whenever you like: given again, runs go on and finished rows stay, with the
+package as it was when the command was first given.
 """
 
 import argparse
@@ -88,6 +88,7 @@ class Runner:
         self._screening, self._output = screening, output
         self._children: set[subprocess.Popen[bytes]] = set()
         self._stopping = threading.Event()
+        self._frozen = self._freeze()
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The finished rows, in the list's order."""
@@ -140,17 +141,27 @@ class Runner:
     def _row_path(self, case: Case) -> Path:
         return self._output / "rows" / f"{case.key}.json"
 
+    def _freeze(self) -> Path:
+        """A folder with the package and the stages as they are when the command is first given."""
+        folder = self._output / "code" / "frozen"
+        if not folder.exists():
+            fresh = folder.with_name("frozen.tmp")
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(PACKAGE, fresh / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+            (fresh / "stages").mkdir()
+            for stage in self._screening.stages:
+                shutil.copy(stage, fresh / "stages")
+            fresh.rename(folder)
+        return folder
+
     def _code(self, case: Case) -> Path:
-        """A folder with the package and the stages as they are when the case first begins, its faults planted."""
+        """A folder with the frozen package and stages, the case's faults planted."""
         folder = self._output / "code" / case.key
         if folder.exists():
             return folder
         fresh = folder.with_name(f"{case.key}.tmp")
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(PACKAGE, fresh / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-        (fresh / "stages").mkdir()
-        for stage in self._screening.stages:
-            shutil.copy(stage, fresh / "stages")
+        shutil.copytree(self._frozen, fresh)
         for fault in case.faults:
             path = fresh / fault.file
             text = path.read_text(encoding="utf-8")
