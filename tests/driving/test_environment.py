@@ -21,7 +21,7 @@ from td3_hpc.errors import BadInput, UserError
 from tests.driving.conftest import small_config
 
 AHEAD = np.array((0.0, 0.6), np.float32)
-LIT_ROUTE = 0
+LIT_ROUTE = 17
 """A held-out route that comes to a traffic light."""
 STAND = np.array((0.0, -1.0), np.float32)
 
