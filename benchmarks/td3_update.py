@@ -30,6 +30,8 @@ from td3_hpc.training.device import keep_memory
 
 BATCHES = (64, 256)
 TRANSITIONS = 2000
+PAPER = {"encoder": "nature", "saturation_penalty": 0}
+"""The same networks and update as the peer's."""
 PROMISES = {"float32": 1.5, "bfloat16": 2.5}
 ROUNDS = 15
 SIDE = 2048
@@ -46,7 +48,7 @@ def ours(batch: int, precision: str, kernels: str | None = None) -> tuple[Work, 
     """Two updates of this package's agent, by default with the kernels that it would choose."""
     keep_memory()
     replay = fill_ours(TRANSITIONS)
-    agent = TD3Agent(AgentConfig.model_validate({"precision": precision}), "cpu", seed=1, kernels=kernels)
+    agent = TD3Agent(AgentConfig.model_validate({**PAPER, "precision": precision}), "cpu", seed=1, kernels=kernels)
 
     def work() -> None:
         for _ in range(2):
