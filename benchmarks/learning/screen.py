@@ -23,9 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 import td3_hpc
+from td3_hpc.training.evaluation.measures import paired_difference
 
 PACKAGE = Path(td3_hpc.__file__).parent
 VERDICTS = {0: "GO", 3: "NO-GO"}
@@ -84,11 +86,12 @@ def read_screening(path: Path) -> Screening:
 class Runner:
     """Runs cases below a folder; its children end with it."""
 
-    def __init__(self, screening: Screening, output: Path) -> None:
-        self._screening, self._output = screening, output
+    def __init__(self, screening: Screening, output: Path, rows: Path) -> None:
+        self._screening, self._output, self._rows = screening, output, rows
         self._children: set[subprocess.Popen[bytes]] = set()
         self._stopping = threading.Event()
         self._frozen = self._freeze()
+        self._constant_lock = threading.Lock()
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The finished rows, in the list's order."""
@@ -119,12 +122,13 @@ class Runner:
                 ],
             }
         truth = run_dir.parent / "truth.json"
-        where = ["--first-route", str(self._screening.truth["first_route"])]
-        where += ["--episodes", str(self._screening.truth["episodes"]), "--json", str(truth)]
-        if self._td3_hpc(case, code, ["evaluate", str(run_dir), *where]):
+        if self._td3_hpc(case, code, ["evaluate", str(run_dir), *self._routes(truth)]):
+            return
+        constant = self._constant(case)
+        if constant is None:
             return
         row = {"case": case.name, "seed": case.seed, "expected": case.expected, "verdicts": verdicts}
-        row |= _what_it_does(json.loads(truth.read_text(encoding="utf-8")))
+        row |= _what_it_does(_episodes(truth), constant)
         path = self._row_path(case)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
@@ -139,7 +143,24 @@ class Runner:
             child.send_signal(signal.SIGTERM)
 
     def _row_path(self, case: Case) -> Path:
-        return self._output / "rows" / f"{case.key}.json"
+        return self._rows / f"{case.key}.json"
+
+    def _routes(self, output: Path) -> list[str]:
+        truth = self._screening.truth
+        routes = ["--first-route", str(truth["first_route"]), "--episodes", str(truth["episodes"])]
+        return [*routes, "--json", str(output)]
+
+    def _constant(self, case: Case) -> list[dict[str, Any]] | None:
+        """The best constant driver's episodes on the same routes, driven once; None where the command is stopped."""
+        output = self._output / "constant.json"
+        with self._constant_lock:
+            if not output.exists():
+                stage = str(self._frozen / "stages" / self._screening.stages[-1].name)
+                ports = [f"-oenvironment.traffic.{port}=0" for port in ("port", "evaluation_port")]
+                drive = ["evaluate", stage, "--policy", "constant", *ports, *self._routes(output)]
+                if self._td3_hpc(case, self._frozen, drive):
+                    return None
+        return _episodes(output)
 
     def _freeze(self) -> Path:
         """A folder with the package and the stages as they are when the command is first given."""
@@ -199,27 +220,41 @@ def _options(case: Case, run_dir: Path) -> list[str]:
     return options
 
 
-def _what_it_does(drives: dict[str, Any]) -> dict[str, Any]:
-    (drive,) = drives["runs"]
-    episodes = drive["episodes"]
+def _episodes(drive: Path) -> list[dict[str, Any]]:
+    """The episodes of the one drive in what `td3-hpc evaluate --json` wrote."""
+    (run,) = json.loads(drive.read_text(encoding="utf-8"))["runs"]
+    episodes: list[dict[str, Any]] = run["episodes"]
+    return episodes
+
+
+def _what_it_does(episodes: list[dict[str, Any]], constant: list[dict[str, Any]]) -> dict[str, Any]:
+    """A policy's figures, and whether it is above the best constant driver on the same routes, at 95 %."""
+    own, other = (np.array([100 * e["route_completion"] for e in driven]) for driven in (episodes, constant))
+    gain = paired_difference(own, other)
     return {
-        "completion_percent": round(100 * statistics.mean(e["route_completion"] for e in episodes), 1),
+        "truth": "healthy" if gain.low > 0 else "doomed",
+        "above_constant_points": [round(x, 1) for x in (gain.value, gain.low, gain.high)],
+        "completion_percent": round(float(own.mean()), 1),
+        "constant_percent": round(float(other.mean()), 1),
         "completed": sum(e["end_reason"] == "route_completed" for e in episodes),
         "speed_kmh": round(statistics.mean(e["mean_speed_kmh"] for e in episodes), 1),
-        "completions": [round(e["route_completion"], 4) for e in episodes],
+        "completions": own.round(1).tolist(),
     }
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
     stages = list(rows[0]["verdicts"]) if rows else []
-    lines = ["| case | seed | " + "".join(f"{stage} | " for stage in stages) + "completion, % | completed | km/h |"]
-    lines.append("|---|---:|" + "---|" * len(stages) + "---:|---:|---:|")
+    heading = "completion, % | completed | km/h | above the constant driver, points | truth |"
+    lines = ["| case | seed | " + "".join(f"{stage} | " for stage in stages) + heading]
+    lines.append("|---|---:|" + "---|" * len(stages) + "---:|---:|---:|---:|---|")
     for row in rows:
         verdicts = (row["verdicts"][stage] for stage in stages)
         said = " | ".join(v["verdict"] + (f" ({', '.join(v['missed'])})" if v["missed"] else "") for v in verdicts)
         figures = f"{row['completion_percent']} | {row['completed']} of {len(row['completions'])} | {row['speed_kmh']}"
-        lines.append(f"| {row['case']} | {row['seed']} | {said} | {figures} |")
+        gain, low, high = row["above_constant_points"]
+        truth = f"{gain:+} ({low:+} to {high:+}) | {row['truth']}"
+        lines.append(f"| {row['case']} | {row['seed']} | {said} | {figures} | {truth} |")
     return "\n".join(lines)
 
 
@@ -228,11 +263,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("screening", type=Path, help="the list of cases, a YAML file")
     parser.add_argument("output", type=Path, help="where runs and rows are kept")
+    parser.add_argument("--rows", type=Path, help="where rows are kept, if not in OUTPUT/rows")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--table", action="store_true", help="only print what is finished")
     arguments = parser.parse_args()
     screening = read_screening(arguments.screening)
-    runner = Runner(screening, arguments.output.resolve())
+    output = arguments.output.resolve()
+    runner = Runner(screening, output, (arguments.rows or output / "rows").resolve())
     if not arguments.table:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: runner.stop())
