@@ -15,6 +15,7 @@ def test_the_kinds_are_those_that_records_have():
         "episode_not_reproduced",
         "evaluation",
         "failed",
+        "features",
         "finished",
         "gradients",
         "interval",
