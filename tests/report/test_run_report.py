@@ -125,7 +125,7 @@ def test_the_page_is_self_contained_and_well_formed(healthy_run):
 def test_figures_take_the_page_s_colour(healthy_run):
     report(healthy_run)
     drawn = sorted(path.stem for path in (healthy_run / "figures").glob("*.svg"))
-    assert drawn == ["completion", "gradients", "map", "returns", "rewards", "values"]
+    assert drawn == ["completion", "drivers", "gradients", "map", "returns", "rewards", "values"]
     for path in (healthy_run / "figures").glob("*.svg"):
         assert "currentColor" in path.read_text()
     assert sorted(path.stem for path in (healthy_run / "figures").glob("*.png")) == drawn
@@ -183,7 +183,7 @@ def test_a_run_that_broke_off_says_what_happened(kept_run):
     assert f"--run-dir {broken}-corrected" in text, "to continue it would only fail again"
     assert "-o agent.learning_rates.critic=0.0003" in text
     assert text.splitlines()[0].endswith(": FAILED")
-    assert "NaN or infinity in update" in text.splitlines()[2]
+    assert "NaN or infinity in update" in text.splitlines()[4]
 
 
 def test_against_the_run_before(healthy_run, tmp_path):
