@@ -230,7 +230,7 @@ def features(spread, drift):
     [
         ({"actor": 0.1, "critic": 0.005}, {"actor": 1.0, "critic": 1.0}, "the critic's features vary 0.05 times"),
         ({"actor": 0.1, "critic": 0.1}, {"actor": 20.0, "critic": 1.0}, "the actor's features drift by 20 times"),
-        ({"actor": 0.04, "critic": 0.1}, {"critic": 1.0}, None),
+        ({"actor": 0.02, "critic": 0.1}, {"critic": 1.0}, None),
     ],
 )
 def test_the_picture_reaches_the_heads_by_features_that_vary_and_stay(healthy_run, spread, drift, cause):
