@@ -26,7 +26,7 @@ class FeatureCheck:
     """The same of the numbers that the heads see beside the features."""
     feature_drift: dict[str, float]
     """Mean absolute change of a feature by this update, times 100 updates, as a multiple of `feature_spread`; of the
-    actor at its own updates only."""
+    actor at its own updates only. An upper estimate: steps partly undo each other, measured to about a quarter."""
 
 
 class FeatureProbe:
