@@ -98,7 +98,9 @@ def peer_of(agent: TD3Agent) -> TD3:
     return peer
 
 
-@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize(
+    "kernels", ["plain", *(pytest.param(name, marks=pytest.mark.long) for name in KERNELS if name != "plain")]
+)
 def test_ten_updates_are_equal_within_1e_9(kernels):
     config = AgentConfig(encoder="nature", saturation_penalty=0, learning_rates=EQUAL_RATES, clip_norms=NO_CLIPPING)
     agent = TD3Agent(config, "cpu", seed=3, dtype=torch.float64, kernels=kernels)

@@ -3,6 +3,8 @@
 import hashlib
 import shutil
 
+import pytest
+
 LONGER = ("-o", "training.total_steps=44")
 
 
@@ -39,6 +41,7 @@ def test_a_finished_run_is_not_begun_anew_whatever_an_epoch_file_says(make_run):
     assert run.events("attempt")[-1]["resumed_from"] == 40
 
 
+@pytest.mark.long
 def test_the_checkpoints_count_not_the_record(make_run):
     run = make_run()
     assert run.train()[0] == 0
