@@ -25,10 +25,22 @@ def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
 
 
 def learns(config: StageConfig) -> dict[str, Any]:
-    """Against a policy that has not learnt to drive: what was measured to help where it is not in force already, a
-    penalty on saturated actions with more exploration noise (docs/learning.md); nothing else."""
-    tried = {"agent.saturation_penalty": 0.05, "agent.exploration_noise": 0.2}
-    return {} if config.agent.saturation_penalty > 0 else tried
+    """Against a policy that has not learnt to drive: what the shipped stages learn to drive with (docs/learning.md)
+    and this one has not; nothing where it has all of it."""
+    agent, reward = config.agent, config.environment.reward
+    shipped, shipped_reward = AgentConfig(), RewardConfig()
+    change: dict[str, Any] = {}
+    if agent.saturation_penalty < shipped.saturation_penalty:
+        change["agent.saturation_penalty"] = shipped.saturation_penalty
+    if agent.exploration_noise < shipped.exploration_noise:
+        change["agent.exploration_noise"] = shipped.exploration_noise
+    if agent.encoder != shipped.encoder:
+        change["agent.encoder"] = shipped.encoder
+    if reward.efficiency < shipped_reward.efficiency:
+        change["environment.reward.efficiency"] = shipped_reward.efficiency
+    if reward.target_speed_kmh > shipped_reward.target_speed_kmh:
+        change["environment.reward.target_speed_kmh"] = shipped_reward.target_speed_kmh
+    return change
 
 
 def default_rates(config: StageConfig, network: str) -> dict[str, Any]:
@@ -42,19 +54,8 @@ def default_rates(config: StageConfig, network: str) -> dict[str, Any]:
 
 
 def unsaturated(config: StageConfig) -> dict[str, Any]:
-    """Against actions at the ends of their range: the shipped penalty and noise, where the run has less, and encoder.
-
-    Where it has them all, a lower learning rate.
-    """
-    agent, shipped = config.agent, AgentConfig()
-    change: dict[str, Any] = {}
-    if agent.saturation_penalty < shipped.saturation_penalty:
-        change["agent.saturation_penalty"] = shipped.saturation_penalty
-    if agent.exploration_noise < shipped.exploration_noise:
-        change["agent.exploration_noise"] = shipped.exploration_noise
-    if agent.encoder != shipped.encoder:
-        change["agent.encoder"] = shipped.encoder
-    return change or stabilise(config, "actor")
+    """Against actions at the ends of their range: as against a policy that has not learnt, else a lower rate."""
+    return learns(config) or stabilise(config, "actor")
 
 
 def steady(config: StageConfig) -> dict[str, Any]:

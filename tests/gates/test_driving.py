@@ -180,6 +180,12 @@ def test_older_records_have_no_such_numbers(healthy_run):
 # ---- what to do
 def test_the_change_is_what_was_tried_and_nothing_where_it_is_in_force(record, healthy_run):
     change = record(spread(0.28), spread(0.30, seed=1))["above_constant"].change
-    assert change == {"agent.saturation_penalty": 0.05, "agent.exploration_noise": 0.2}
+    assert change == {
+        "agent.saturation_penalty": 0.3,
+        "agent.exploration_noise": 0.2,
+        "agent.encoder": "steady",
+        "environment.reward.efficiency": 0.5,
+        "environment.reward.target_speed_kmh": 25.0,
+    }
     config = load_stage(healthy_run / "config.yaml", [f"{key}={value}" for key, value in change.items()])
-    assert config.agent.saturation_penalty == 0.05
+    assert config.agent.saturation_penalty == 0.3
