@@ -72,13 +72,13 @@ def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clip
 
 
 def test_many_observations_at_once_are_acted_on_and_valued_as_one_by_one():
-    learner, batch = agent(), random_batch(5, seed=3)
+    learner, batch = agent(dtype=torch.float64), random_batch(5, seed=3)
     alone = [learner.act({name: array[row] for name, array in batch.observation.items()}) for row in range(5)]
     np.testing.assert_allclose(learner.actions(batch.observation), alone, atol=1e-6)
     online = parameters(learner, "critic")
     image, vector = image_and_rest(batch.observation)
-    seen = torch.tensor(image).float(), torch.tensor(vector), torch.from_numpy(batch.action)
-    q = [reference.q(online, name, *seen)[:, 0] for name in ("q1", "q2")]
+    seen = [torch.tensor(array).double() for array in (image, vector, batch.action)]
+    q = [reference.q(online, name, *seen) for name in ("q1", "q2")]
     np.testing.assert_allclose(learner.value(batch.observation, batch.action), torch.minimum(*q), atol=1e-5)
 
 

@@ -53,11 +53,11 @@ def drive_reference(course: Course, policy: Reference) -> ReferenceDrive:
     The best of ten on the very routes that it is compared on is chosen in its favour: what beats it beats them all.
     """
     started, cache = time.monotonic(), EpisodeCache(course.config, course.simulations[0].roads_sha256())
-    throttle, episodes = None, list[EpisodeSummary]()
+    throttle: float | None = None
     if policy == "constant":
-        drives = {throttle: _drive(course, cache, f"constant-{throttle}", constant(throttle)) for throttle in THROTTLES}
-        throttle = max(drives, key=lambda throttle: mean_completion(drives[throttle]))
-        episodes = drives[throttle]
+        drives = {pedal: _drive(course, cache, f"constant-{pedal}", constant(pedal)) for pedal in THROTTLES}
+        best = max(drives, key=lambda pedal: mean_completion(drives[pedal]))
+        throttle, episodes = best, drives[best]
     else:
         episodes = _drive(course, cache, policy, make_driver(policy, course.config, Path()))
     seconds = round(time.monotonic() - started, 1)

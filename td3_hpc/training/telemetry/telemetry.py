@@ -185,7 +185,7 @@ class Telemetry:
         throttle = f" (throttle {drive.throttle:g})" if drive.throttle is not None else ""
         self._console.line(
             f"step {step}: reference {drive.policy}{throttle}, {len(drive.episodes)} episodes, route completion "
-            f"{completion:.0%}, {drive.seconds:.0f} s"
+            f"{completion:.0%}, {drive.seconds or 0:.0f} s"
         )
 
     def check_agent(self, tree: Mapping[str, Any], where: str) -> None:

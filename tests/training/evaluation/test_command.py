@@ -32,6 +32,17 @@ def test_who_drives_makes_a_difference_and_the_drive_is_filmed(make_run, tmp_pat
     assert min(completion["pure-pursuit"], completion["traffic-manager"]) > completion["random"]
 
 
+def test_the_best_constant_driver_is_told_with_its_throttle_and_filmed(make_run, tmp_path):
+    stage = make_run(**{"environment.max_decisions": 30}).config
+    film, figures = tmp_path / "constant.gif", tmp_path / "constant.json"
+    done = evaluate(stage, "--policy", "constant", "--episodes", 1, "--video", film, "--json", figures)
+    assert done.returncode == 0, done.stderr
+    (driven,) = json.loads(figures.read_text())["runs"]
+    assert driven["throttle"] in [tenths / 10 for tenths in range(1, 11)]
+    assert f"the best of ten, throttle {driven['throttle']:g}" in done.stdout
+    assert film.stat().st_size
+
+
 def test_a_checkpoint_drives_the_same_again_and_otherwise_when_blinded(make_run, tmp_path):
     run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 24})
     assert run.train()[0] == 0
