@@ -81,7 +81,7 @@ def trial(
     """A campaign to submit; afterwards nothing of it may be left on the nodes."""
     monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
     monkeypatch.setattr(chain, "require_ready", lambda here: None)
-    monkeypatch.setattr("td3_hpc.launch.campaigns.resume.require_ready", lambda here: None)
+    monkeypatch.setattr("td3_hpc.launch.campaigns.resume.require_ready", lambda here, anew: None)
     trial = Trial(slurm, image, tmp_path, package)
     yield trial
     print(trial.log())

@@ -4,7 +4,7 @@ Slurm only orders the jobs, by afterany: whatever becomes of one, the next one s
 ends, or puts itself behind a new job of an unfinished stage. So no process has to watch the chain.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,15 +152,19 @@ def require_slurm(here: Place) -> None:
         slurm.require()
 
 
-def require_ready(here: Place) -> None:
-    """Raise BadInput with every mistake of every stage that can be found before anything is queued."""
+def require_ready(here: Place, anew: Collection[tuple[str, int]] = ()) -> None:
+    """Raise BadInput with every mistake of every stage that can be found before anything is queued.
+
+    anew: stage and seed of the runs that will be set aside, to begin again.
+    """
     from td3_hpc.launch.preflight import require_ready as check  # asks the cluster
 
     require_slurm(here)
     found: dict[str, None] = {}
     for stage in here.campaign.stages:
         try:
-            check(stage.config, here.profile, here.directory.run(stage.name, here.campaign.seeds[0]), here.cluster)
+            run = stage.name, here.campaign.seeds[0]
+            check(stage.config, here.profile, here.directory.run(*run), here.cluster, anew=run in anew)
         except BadInput as error:
             found |= {f"stage {stage.name}: {line}": None for line in str(error).splitlines()}
         for key in shared_ports(here, stage):

@@ -77,7 +77,7 @@ def review(here: Place, accept_verdicts: bool, package: Path = PACKAGE, again: s
         )
     if found.mistakes:
         raise BadInput("\n".join(f"{directory.root}: {mistake}" for mistake in found.mistakes))
-    require_ready(here)
+    require_ready(here, found.anew)
     return found
 
 

@@ -68,12 +68,14 @@ def examine(plan: Plan) -> list[CheckResult]:
     return run_checks(checks_for(plan), plan)
 
 
-def require_ready(stage: StageConfig, profile: ClusterConfig, run_dir: Path, cluster: str) -> list[CheckResult]:
+def require_ready(
+    stage: StageConfig, profile: ClusterConfig, run_dir: Path, cluster: str, anew: bool = False
+) -> list[CheckResult]:
     """Raise BadInput that lists every mistake of a stage that is about to be queued; returns the other findings.
 
-    `cluster` is the profile's name or file.
+    `cluster` is the profile's name or file; `anew`: the run that is in the directory will be set aside.
     """
-    findings = examine(Plan(cluster, profile, run_dir.absolute(), stage))
+    findings = examine(Plan(cluster, profile, run_dir.absolute(), stage, anew=anew))
     if mistakes(findings):
         raise refusal(mistakes(findings))
     return findings

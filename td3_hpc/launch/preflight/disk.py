@@ -59,9 +59,14 @@ def written_already(run_dir: Path) -> Need:
     return Need(sum(path.stat().st_size for path in files), len(files), "")
 
 
+def _there(plan: Plan) -> Need:
+    """The same of a plan's run; what is set aside stays, and is none of it."""
+    return Need(0, 0, "") if plan.anew else written_already(plan.run_dir)
+
+
 def check_disk(plan: Plan) -> str:
     """Checkpoints and replay segments against the file system's free space."""
-    wanted, there = need(plan.stage), written_already(plan.run_dir)
+    wanted, there = need(plan.stage), _there(plan)
     place = existing_parent(plan.run_dir)
     status = os.statvfs(place)
     free = status.f_bavail * status.f_frsize
@@ -78,7 +83,7 @@ def check_inodes(plan: Plan) -> str:
     if status.f_files == 0:
         raise NotLearnt(f"up to {wanted.files} files; the file system at {place} does not tell its inodes")
     found = f"up to {wanted.files} files; {status.f_favail} inodes free at {place}"
-    if wanted.files - written_already(plan.run_dir).files > status.f_favail:
+    if wanted.files - _there(plan).files > status.f_favail:
         raise Mistake(found, "give another --run-dir, or raise checkpoint.every_steps for fewer files")
     return found
 
@@ -90,7 +95,7 @@ def check_quota(plan: Plan) -> str:
     limits = _lustre_quota(place) if kind == "lustre" else _quota(device)
     if limits is None:
         return f"none for {user()} at {place}"
-    wanted, there = need(plan.stage), written_already(plan.run_dir)
+    wanted, there = need(plan.stage), _there(plan)
     left, files_left = limits
     found = (
         f"{(wanted.bytes - there.bytes) / GIB:.1f} GiB in {wanted.files - there.files} files to write; {user()} may "

@@ -27,6 +27,8 @@ class Plan:
     """The user's word for it."""
     given_result: DoctorResult | None = None
     """The doctor's result, in place of the one that was kept."""
+    anew: bool = False
+    """The run that is in the directory will be set aside before this one begins."""
 
     @property
     def stage(self) -> StageConfig:

@@ -46,6 +46,8 @@ def check_checkpoints(plan: Plan) -> str:
 
     The files' sizes are compared, not their checksums: a long run's replay buffer would keep a login node busy.
     """
+    if plan.anew:
+        return "none: the run that is there is set aside"
     from td3_hpc.checkpoint.survey import Verified, survey  # loads HDF5
     from td3_hpc.training.run import refuse_lost  # loads PyTorch
 
@@ -62,6 +64,8 @@ def check_checkpoints(plan: Plan) -> str:
 def check_same_run(plan: Plan) -> str:
     """What is there already is this very run."""
     stage = plan.stage
+    if plan.anew:
+        return "a new run; the one that is there is set aside"
     if not (plan.run_dir / CONFIG_FILE).exists():
         return "a new run"
     from td3_hpc.training.run import check_unchanged  # loads PyTorch

@@ -53,7 +53,8 @@ def seconds_left(plan: Plan, rate: Rate) -> float:
     exploring = max(0, starts - done)
     learning = max(0, total - max(done, starts))
     cycles = total // stage.evaluation.every_steps - done // stage.evaluation.every_steps
-    driven = cycles * stage.evaluation.episodes * stage.environment.max_decisions
+    more = stage.episodes_of_cycle(total) - stage.evaluation.episodes if cycles else 0
+    driven = (cycles * stage.evaluation.episodes + more) * stage.environment.max_decisions
     return exploring / rate.exploring + learning / rate.learning + driven / rate.exploring
 
 

@@ -33,7 +33,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Preflight has tests of its own, and speaks of the machine that these run on."""
     monkeypatch.setattr(chain, "require_ready", lambda here: None)
-    monkeypatch.setattr("td3_hpc.launch.campaigns.resume.require_ready", lambda here: None)
+    monkeypatch.setattr("td3_hpc.launch.campaigns.resume.require_ready", lambda here, anew: None)
 
 
 class Trial(TrialCampaign):

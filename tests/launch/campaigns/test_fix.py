@@ -44,7 +44,7 @@ class Trial(TrialCampaign):
 @pytest.fixture
 def trial(tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> Trial:
     monkeypatch.setattr(chain, "require_ready", lambda here: None)  # preflight has tests of its own
-    monkeypatch.setattr("td3_hpc.launch.campaigns.resume.require_ready", lambda here: None)
+    monkeypatch.setattr("td3_hpc.launch.campaigns.resume.require_ready", lambda here, anew: None)
     (tmp_path / "scratch").mkdir()
     return Trial(
         tmp_path, package, ClusterConfig(scheduler="local", scratch=tmp_path / "scratch", runs=tmp_path / "runs")

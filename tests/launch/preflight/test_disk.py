@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,8 @@ def test_what_the_run_has_written_already_is_not_asked_for_again(small: Path) ->
 
     assert written_already(run).bytes == 120 * 2**20
     check_disk(plan(run, *short))
+    with pytest.raises(Mistake):  # what is set aside stays on the disk, and is none of the new run
+        check_disk(replace(plan(run, *short), anew=True))
 
 
 @needs_mount

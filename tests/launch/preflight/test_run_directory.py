@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,9 @@ def test_a_run_of_another_configuration_is_refused_by_the_key(tmp_path: Path) ->
     assert check_same_run(plan(run)) == "continues the run that is there"
     with pytest.raises(BadInput, match=r"holds a run of another configuration: seed \(1 -> 2\)"):
         check_same_run(plan(run, "seed=2"))
+    aside = replace(plan(run, "seed=2"), anew=True)
+    assert check_same_run(aside) == "a new run; the one that is there is set aside"
+    assert check_checkpoints(aside) == "none: the run that is there is set aside"
 
 
 def save(run: Path, step: int) -> None:
