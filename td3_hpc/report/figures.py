@@ -93,8 +93,9 @@ def _values(axes: Axes, history: RunHistory) -> None:
     for read, label, colour in readings:
         _line(axes, [(each.last_step, read(each)) for each in history.intervals], label=label, color=colour)
     factor = gate_limit(history, "q_magnitude")
-    for side, bound in zip("<>", value_bounds(history.config)):
-        _limit(axes, None if factor is None else factor * abs(bound), f"limit, Q {side} 0")
+    if history.stage is not None and factor is not None:
+        for side, bound in zip("<>", value_bounds(history.config)):
+            _limit(axes, factor * abs(bound), f"limit, Q {side} 0")
     axes.set(yscale="log", xlabel="step")
     _legend(axes)
 

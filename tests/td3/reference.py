@@ -23,7 +23,7 @@ def steady_features(p: Parameters, image: Tensor) -> Tensor:
     scaled = {name: p[name] * (2 / p[name.replace("bias", "weight")][0].numel()) ** 0.5 for name in p if "cnn." in name}
     x = _last_layer(scaled, image)
     centred = x - x.mean(1, keepdim=True)
-    return 0.1 * centred / torch.sqrt((centred**2).mean(1, keepdim=True) + 1e-5)
+    return 0.02 * centred / torch.sqrt((centred**2).mean(1, keepdim=True) + 1e-5)
 
 
 FEATURES = {"nature": features, "steady": steady_features}

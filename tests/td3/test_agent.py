@@ -30,7 +30,7 @@ def parameters(of: TD3Agent, network: str) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(("encoder", "weight"), [("nature", 0.0), ("nature", 0.3), ("steady", 0.3)])
 def test_ten_updates_equal_those_of_an_independent_td3_with_group_rates_and_clipping(encoder, weight):
     rates = LearningRates(actor=1e-3, critic=2e-3, actor_cnn=1e-4, critic_cnn=5e-4)
-    clip = ClipNorms(actor=1e-3, critic=0.5, actor_cnn=1e-6, critic_cnn=1e-3)
+    clip = ClipNorms(actor=1e-3, critic=0.5, actor_cnn=1e-7, critic_cnn=1e-4)
     values = {"discount": 0.9, "tau": 0.02, "policy_noise": 0.4, "saturation_penalty": weight}
     ours = agent(dtype=torch.float64, encoder=encoder, learning_rates=rates, clip_norms=clip, **values)
     actor, critic, actor_target, critic_target = (parameters(ours, name) for name in NETWORKS)
@@ -83,7 +83,7 @@ def test_many_observations_at_once_are_acted_on_and_valued_as_one_by_one():
     online = parameters(learner, "critic")
     image, vector = image_and_rest(batch.observation)
     seen = [torch.tensor(array).double() for array in (image, vector, batch.action)]
-    q = [reference.q(online, name, *seen) for name in ("q1", "q2")]
+    q = [reference.q(online, name, *seen, "steady") for name in ("q1", "q2")]
     np.testing.assert_allclose(learner.value(batch.observation, batch.action), torch.minimum(*q), atol=1e-5)
 
 
@@ -124,7 +124,7 @@ def test_every_parameter_is_in_one_clipped_group_of_its_optimizer():
 
 
 def test_clipping_bounds_what_the_optimizers_step_with():
-    limits = {"actor": 1e-4, "critic": 1e-3, "actor_cnn": 1e-5, "critic_cnn": 2e-3}
+    limits = {"actor": 1e-4, "critic": 1e-3, "actor_cnn": 1e-6, "critic_cnn": 1e-4}
     learner = agent(clip_norms=limits, policy_freq=1)
     stats = learner.update(random_batch(8, 1))
     for optimizer in (learner.actor_optimizer, learner.critic_optimizer):
@@ -132,7 +132,7 @@ def test_clipping_bounds_what_the_optimizers_step_with():
             norm = torch.cat([parameter.grad.flatten() for parameter in group["params"]]).norm().item()
             name = group["name"]
             assert norm == pytest.approx(stats.grad_norms_after[name], rel=1e-3)
-            assert 0.9 * limits[name] < norm <= limits[name] < stats.grad_norms_before[name]
+            assert 0.8 * limits[name] < norm <= limits[name] < stats.grad_norms_before[name]
             # Adam's first moment after one step is a tenth of the gradient that it was given.
             moment = torch.cat([optimizer.state[parameter]["exp_avg"].flatten() for parameter in group["params"]])
             assert moment.norm().item() == pytest.approx(0.1 * norm, rel=1e-3)
@@ -407,7 +407,7 @@ def test_learns_to_steer_by_what_it_sees(precision):
         zeros = {e.name: np.zeros((size, *e.shape), e.dtype) for e in OBSERVATION if not e.stacked}
         return Batch({"image": frames}, zeros, action, reward, zeros, np.ones(size, bool)), best
 
-    for _ in range(100):
+    for _ in range(250):
         learner.update(batch(32)[0])
     test, best = batch(40)
     seen = test.observation
