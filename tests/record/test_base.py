@@ -20,6 +20,7 @@ def test_the_kinds_are_those_that_records_have():
         "interval",
         "mechanisms",
         "notification_failed",
+        "reference",
         "simulator",
         "stopped",
         "worker",
