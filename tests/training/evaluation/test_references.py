@@ -32,7 +32,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def files(cache):
-    return {path.stem: path for path in cache.rglob("*.json")}
+    return {path.stem: path for path in (cache / "td3-hpc").rglob("*.json")}
 
 
 def test_a_run_ends_with_the_drivers_on_its_last_cycle_s_episodes(make_run, own_cache, monkeypatch):
