@@ -42,18 +42,24 @@ class Trial(TrialCampaign):
 
 
 @pytest.fixture
-def trial(tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> Trial:
-    monkeypatch.setattr(chain, "require_ready", lambda here: None)  # preflight has tests of its own
+def no_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preflight has tests of its own, and speaks of the machine that these run on."""
+    monkeypatch.setattr(chain, "require_ready", lambda here: None)
     monkeypatch.setattr("td3_hpc.launch.campaigns.resume.require_ready", lambda here, anew: None)
+
+
+@pytest.fixture
+def trial(tmp_path: Path, package: Path) -> Trial:
     (tmp_path / "scratch").mkdir()
-    return Trial(
-        tmp_path, package, ClusterConfig(scheduler="local", scratch=tmp_path / "scratch", runs=tmp_path / "runs")
-    )
+    profile = ClusterConfig(scheduler="local", scratch=tmp_path / "scratch", runs=tmp_path / "runs")
+    return Trial(tmp_path, package, profile)
 
 
+WITHOUT_PREFLIGHT = pytest.mark.usefixtures("no_preflight")
 BAD = {"agent.tau": 0.9}
 
 
+@WITHOUT_PREFLIGHT
 def test_after_a_no_go_fix_leads_to_go_without_a_hand_on_a_file(trial: Trial) -> None:
     assert trial.start({}, BAD, {}) == ExitCode.NO_GO
     trial.file.write_text("# Why.\n" + trial.file.read_text())
@@ -76,6 +82,7 @@ def test_after_a_no_go_fix_leads_to_go_without_a_hand_on_a_file(trial: Trial) ->
         trial.prepare()
 
 
+@WITHOUT_PREFLIGHT
 def test_seeds_that_passed_a_stage_begin_again_with_its_new_configuration(trial: Trial) -> None:
     """One seed's verdict is changed by hand, since the stand-in fails by configuration, for all seeds alike."""
     trial.start(BAD, {}, seeds=[1, 2])
@@ -90,6 +97,7 @@ def test_seeds_that_passed_a_stage_begin_again_with_its_new_configuration(trial:
     assert aside == ["seed-1", "seed-2"], "a run was deleted"
 
 
+@WITHOUT_PREFLIGHT
 def test_what_cannot_be_fixed_is_refused_and_changes_nothing(trial: Trial) -> None:
     trial.start({}, BAD, seeds=[1])
     before, text = sorted(trial.root.rglob("*")), trial.file.read_text()
@@ -112,3 +120,11 @@ def test_what_cannot_be_fixed_is_refused_and_changes_nothing(trial: Trial) -> No
         trial.prepare()
 
     assert sorted(trial.root.rglob("*")) == before
+
+
+def test_preflight_lets_a_run_begin_again_in_the_directory_of_the_one_that_is_set_aside(trial: Trial) -> None:
+    assert trial.start(BAD) == ExitCode.NO_GO
+
+    assert trial.fix() == ExitCode.DONE
+
+    assert trial.verdicts("a") == ["GO"]
