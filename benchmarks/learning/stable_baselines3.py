@@ -1,6 +1,6 @@
 """Train Stable-Baselines3's TD3 on a stage: same environment, steps, batch, noise and held-out routes.
 
-    python -m benchmarks.learning.stable_baselines3 configs/stages/learn.yaml --seed 1 --output peer-1
+    python -m benchmarks.learning.stable_baselines3 configs/stages/5k.yaml --seed 1 --output peer-1
 
 The output folder has a record in the form of this package's, with every evaluation cycle. Stable-Baselines3 has one
 learning rate for a whole network and clips no gradient; it gets the stage's rate of the heads. It is trained as its
