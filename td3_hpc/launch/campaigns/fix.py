@@ -10,7 +10,7 @@ from td3_hpc.code import PACKAGE
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.launch.campaigns.chain import Log, Place
-from td3_hpc.launch.campaigns.resume import Review, carry_out, review
+from td3_hpc.launch.campaigns.resume import Review, begun, carry_out, review
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Prepared:
         names = str(self.path), str(self.path)
         old, new = self.before.decode().splitlines(), self.corrected.text.splitlines()
         yield from difflib.unified_diff(old, new, *names, lineterm="")
-        for stage, seed in self.review.anew:
+        for stage, seed in begun(self.here, self.review.anew):
             yield f"stage {stage}, seed {seed}, begins again; the run there is goes to {stage}/set-aside"
         for stage, seed in self.review.judged_again:
             yield f"stage {stage}, seed {seed}, keeps its steps and is judged again"

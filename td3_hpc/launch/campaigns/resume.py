@@ -1,10 +1,12 @@
 """`campaign resume`: go on after a correction, with passed stages left as they are."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from td3_hpc.campaign.admission import Admissions, verdict_digest
 from td3_hpc.code import PACKAGE
+from td3_hpc.config import CONFIG_FILE
 from td3_hpc.config.changes import CHANGEABLE, changes
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.gates.verdict import VERDICT_FILE, Verdict, read_verdict
@@ -87,6 +89,11 @@ def carry_out(here: Place, review: Review, log: Log, package: Path = PACKAGE) ->
     return start(here, log)
 
 
+def begun(here: Place, runs: Iterable[Run]) -> list[Run]:
+    """Those of the runs that have begun: only they have something to set aside."""
+    return [run for run in runs if (here.directory.run(*run) / CONFIG_FILE).exists()]
+
+
 def _compare(here: Place, frozen: Frozen, again: str | None) -> Review:
     review, old = Review(frozen), here.directory.campaign()
     before = {stage.name: (index, stage) for index, stage in enumerate(old.stages)}
@@ -142,10 +149,9 @@ def _other_origin(verdict: Verdict, frozen: Frozen) -> list[str]:
 
 def _apply(here: Place, review: Review, log: Log, package: Path) -> None:
     directory, frozen = here.directory, review.frozen
-    for stage, seed in review.anew:
-        run = directory.run(stage, seed)
-        if (run / "config.yaml").exists():  # it has begun
-            log(f"stage {stage}, seed {seed}, begins again; its earlier form is {directory.set_aside(run)}")
+    for stage, seed in begun(here, review.anew):
+        aside = directory.set_aside(directory.run(stage, seed))
+        log(f"stage {stage}, seed {seed}, begins again; its earlier form is {aside}")
     for stage, seed in review.judged_again:
         directory.set_aside(directory.run(stage, seed), VERDICT_FILE)
         log(f"stage {stage}, seed {seed}, keeps its steps and is judged again")

@@ -69,6 +69,7 @@ def test_after_a_no_go_fix_leads_to_go_without_a_hand_on_a_file(trial: Trial) ->
     assert "Target networks move slowly: 0.9, where agent.tau of 0.5 at most was asked for" in shown
     assert "-    agent.tau: 0.9\n+    agent.tau: 0.005" in shown
     assert "stage b, seed 1, begins again" in shown
+    assert "stage c" not in shown, "it has not begun yet"
 
     assert trial.fix() == ExitCode.DONE
 
