@@ -21,7 +21,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 run: setup       ## the main job: the 1K validation run on the embedded simulator
 	$(BIN)/td3-hpc train $(STAGE) --run-dir $(RUN)
 
-learn: setup     ## three seeds of a policy that learns to drive, half an hour each; goes on where it was stopped
+learn: setup     ## three seeds of the 5K stage, in which the policy learns to drive; goes on where it was stopped
 	$(BIN)/td3-hpc campaign submit configs/campaigns/learn.yaml --cluster local
 
 test: setup      ## what CI runs: every test but the long ones
