@@ -52,6 +52,8 @@ class Model(RuleBasedStateMachine):
         self.reported: dict[str, Reported] = {}
         self.snapshots: list[Path] = []
         self.clean = True
+        self.given_up: set[str] = set()
+        """Names that lay in their places when somebody had the run begin anew."""
         self.forced = False
         numbers = iter(range(10**9))
         self.patch.setattr(secrets, "token_hex", lambda count: f"{next(numbers):0{2 * count}x}")
@@ -128,7 +130,7 @@ class Model(RuleBasedStateMachine):
         """A job starts; `force`: after a lost node, whose old process lives on."""
         count()
         self.forced = force
-        best = (self.whole() or [None])[-1]
+        best = ([one for one in self.whole() if one.name not in self.given_up] or [None])[-1]
         store = CheckpointStore(self.run, CONFIG)
         try:
             with self.nothing_lost(), self.disk.killing(kill):
@@ -330,6 +332,8 @@ class Model(RuleBasedStateMachine):
         self.forced = False
         with self.nothing_lost(), contextlib.suppress(BadInput, OSError):
             choice.set_all_aside(self.run)
+            # What a crash has brought back and no listing shows yet stays in place, and was told not to count.
+            self.given_up |= {one.name for one in self.whole()}
 
     @rule()
     def prune_by_command(self) -> None:

@@ -14,7 +14,7 @@ from td3_hpc.roads.reading import read_opendrive
 from td3_hpc.simulator.towns import load_town
 from tests.roads.small_roads import back, lane, road, section, to, town
 
-CONFIG = RouteConfig(min_length_m=60, max_length_m=200)
+CONFIG = RouteConfig(min_length_m=60, max_length_m=200, evaluation_routes=10)
 SHORT = RouteConfig(min_length_m=10, max_length_m=60, evaluation_routes=3)
 
 
