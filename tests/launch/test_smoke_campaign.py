@@ -67,6 +67,7 @@ def test_a_failed_gate_stops_the_chain_and_after_the_correction_it_completes(tmp
 
 def test_fix_puts_the_remedy_into_the_file_and_leads_to_go(tmp_path: Path) -> None:
     text = (ROOT / "configs" / "campaigns" / "smoke.yaml").read_text()
+    text = text[: text.index("  - name: learn")]  # its first stage alone
     healthy, spoilt = "      agent: {batch_size: 8}\n", "        reward: {comfort: 0}   # to see what it is worth\n"
     text = text.replace(healthy, spoilt + healthy)
     assert spoilt in text
@@ -88,6 +89,5 @@ def test_fix_puts_the_remedy_into_the_file_and_leads_to_go(tmp_path: Path) -> No
     last = "      logging: {interval_steps: 10, gradient_interval_updates: 10}\n"
     assert file.read_text() == text.replace(last, f"{last}    overrides:\n      environment.reward.comfort: 0.1\n")
     assert (tmp_path / "smoke" / "explore" / "set-aside" / "1" / "seed-1" / "record.jsonl").exists()
-    _, output = td3_hpc("status", str(tmp_path / "smoke"), "--json")
-    assert [run["state"] for run in json.loads(output)["runs"]] == ["GO", "GO", "GO"]
+    assert "stage explore is GO" in output
     assert td3_hpc("campaign", "fix", *options, "--yes")[0] == 2, "there is nothing left to fix"
