@@ -16,7 +16,7 @@ SUMMARY = (
     "agent.exploration_noise=0.1",
     "agent.learning_rates.actor_cnn=1.0e-4",
     *UNCLIPPED,
-    "environment.reward.scale=1.0e+10",
+    "environment.reward.scale=1.0e+8",
 )
 """The settings with which it was first seen, and a badly scaled reward. Alone, they saturate the policy first."""
 EXPLODING = (
@@ -34,7 +34,7 @@ UPDATES = 110
 @drill(
     "gradient-explosion",
     "the actor CNN's gradients explode",
-    "configuration: actor CNN learning rate 1e-4, no clipping, reward times 1e10; critics at 2e-3, five layers in each "
+    "configuration: actor CNN learning rate 1e-4, no clipping, reward times 1e8; critics at 2e-3, five layers in each "
     "head, a slow actor's head",
 )
 def explosion(workspace: Path) -> Caught:
