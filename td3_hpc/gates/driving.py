@@ -175,7 +175,9 @@ def overestimation(history: RunHistory, settings: LimitGate) -> Finding:
         f"the critics expect {estimate:.3g} where {earned:.3g} is earned, {ratio:.2f} times as much: they overestimate"
     )
     remedy = "see Gradients and Q in the report: a critic that diverges is called there by its cause"
-    return replace(finding, cause=cause, remedy=remedy, change=remedies.default_rates(history.config, "critic"))
+    return replace(
+        finding, cause=cause, remedy=remedy, change=remedies.default_rates(history.config, "critic", "critic_cnn")
+    )
 
 
 def _last_cycle(history: RunHistory) -> list[EvaluationCycle]:

@@ -4,8 +4,6 @@ from typing import Any
 
 from td3_hpc.config import AgentConfig, ClipNorms, LearningRates, RewardConfig, StageConfig
 
-CNNS = ("actor_cnn", "critic_cnn")
-
 
 def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
     """Against gradients or values of a parameter group that grow: what makes them smaller, the likely cause first.
@@ -43,12 +41,12 @@ def learns(config: StageConfig) -> dict[str, Any]:
     return change
 
 
-def default_rates(config: StageConfig, network: str) -> dict[str, Any]:
-    """The default learning rates of a network where its own are higher."""
+def default_rates(config: StageConfig, *groups: str) -> dict[str, Any]:
+    """The default learning rates of parameter groups where their own are higher."""
     rates, defaults = config.agent.learning_rates, LearningRates()
     return {
         f"agent.learning_rates.{group}": getattr(defaults, group)
-        for group in (network, f"{network}_cnn")
+        for group in groups
         if getattr(rates, group) > getattr(defaults, group)
     }
 
@@ -63,8 +61,7 @@ def steady(config: StageConfig) -> dict[str, Any]:
     shipped = AgentConfig()
     if config.agent.encoder != shipped.encoder:
         return {"agent.encoder": shipped.encoder}
-    rates = {name: (getattr(config.agent.learning_rates, name), getattr(shipped.learning_rates, name)) for name in CNNS}
-    return {f"agent.learning_rates.{name}": default for name, (rate, default) in rates.items() if rate > default}
+    return default_rates(config, "actor_cnn", "critic_cnn")
 
 
 def restored(config: StageConfig, component: str) -> dict[str, Any]:
