@@ -58,7 +58,7 @@ class GatesConfig(ConfigSection):
     no_dimension_errors: Gate | Off = _gate("blocking")
     """Every observation has the announced shapes and types."""
     exploration_and_learning: Gate | Off = _gate("blocking")
-    """Random actions up to `training.learning_starts`, then the policy's, with an update per step."""
+    """Random actions up to `training.learning_starts`, then the policy's, with updates."""
     evaluation_and_resume: Gate | Off = _gate("blocking")
     """Each evaluation cycle completes and training goes on after it."""
     observations_normalised: Gate | Off = _gate("blocking")
@@ -72,7 +72,7 @@ class GatesConfig(ConfigSection):
     total_steps: Gate | Off = _gate("blocking")
     """The record covers every step once."""
     critic_updates: Gate | Off = _gate("blocking")
-    """One TD3 update per step after `training.learning_starts`."""
+    """`training.updates_per_step` TD3 updates per step after `training.learning_starts`."""
     actor_updates: Gate | Off = _gate("blocking")
     """One actor update per `agent.policy_freq` critic updates."""
     evaluations: Gate | Off = _gate("blocking")

@@ -44,6 +44,11 @@ class StageConfig(ConfigSection):
                 f"training.learning_starts ({training.learning_starts}) is not below training.total_steps "
                 f"({training.total_steps}): learning would never start; lower learning_starts"
             )
+        elif not training.updates_due(training.total_steps):
+            problems.append(
+                f"training.updates_per_step ({training.updates_per_step:g}) makes no update in the "
+                f"{training.total_steps - training.learning_starts} steps after learning_starts: raise it"
+            )
         if self.evaluation.every_steps > training.total_steps:
             problems.append(
                 f"evaluation.every_steps ({self.evaluation.every_steps}) is above training.total_steps "

@@ -1,5 +1,6 @@
 """The training loop: how long, how often, on what."""
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -14,6 +15,8 @@ class TrainingConfig(ConfigSection):
     """Decisions of the whole run."""
     learning_starts: int = Field(ge=1)
     """Random actions, each held for 3 to 12 decisions, and no update, until this many steps are done."""
+    updates_per_step: float = Field(1.0, ge=0.125, le=4, multiple_of=0.125)
+    """TD3 updates per step after `learning_starts`, in eighths: below 1 where an update costs more than a step."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes CUDA where there is one."""
     threads: int = Field(2, ge=1)
@@ -21,6 +24,14 @@ class TrainingConfig(ConfigSection):
     kernels: Literal["auto", "plain", "convolution", "rows"] = "auto"
     """How the CNN is computed; the ways differ in speed and in the last bits. `auto`: what a run began with, for a new
     one the fastest by the table in `td3_hpc/td3/kernels.py`."""
+
+    def updates_due(self, step: int) -> int:
+        """Updates that are to be made by the time that a step is done. Exact: eighths have no rounding."""
+        return math.floor(max(0, step - self.learning_starts) * self.updates_per_step)
+
+    def step_of_update(self, number: int) -> int:
+        """The step at which an update, counted from 1, is due."""
+        return self.learning_starts + math.ceil(number / self.updates_per_step)
 
 
 class EvaluationConfig(ConfigSection):

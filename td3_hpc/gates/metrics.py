@@ -59,17 +59,17 @@ def total_steps(history: RunHistory, settings: Gate) -> Finding:
 
 @gate("TD3 updates", "metric")
 def critic_updates(history: RunHistory, settings: Gate) -> Finding:
-    """One per step after `learning_starts`."""
+    """`updates_per_step` per step after `learning_starts`."""
     training = history.config.training
     done = history.total(lambda interval: interval.updates)
-    return _total(history, done, training.total_steps - training.learning_starts, "updates")
+    return _total(history, done, training.updates_due(training.total_steps), "updates")
 
 
 @gate("Actor updates", "metric")
 def actor_updates(history: RunHistory, settings: Gate) -> Finding:
     """Critic updates / `policy_freq`."""
     training = history.config.training
-    due = (training.total_steps - training.learning_starts) // history.config.agent.policy_freq
+    due = training.updates_due(training.total_steps) // history.config.agent.policy_freq
     return _total(history, history.total(lambda interval: interval.actor_updates), due, "actor updates")
 
 
@@ -166,7 +166,7 @@ def actor_cnn_growth(history: RunHistory, settings: LimitGate) -> Finding:
     updates = np.array([reading.update for reading in readings], np.float64)
     norms = np.log([reading.before_clipping[ACTOR_CNN] for reading in readings])
     trend = fit(updates, norms, history.config.monitors.gradient_limits.actor_cnn)
-    horizon = history.config.training.total_steps - history.config.training.learning_starts
+    horizon = history.config.training.updates_due(history.config.training.total_steps)
     ahead = trend.updates_to_limit
     grows = trend.factor > settings.limit and trend.significance >= SIGNIFICANT
     achieved = f"{trend.factor:.3g}× over {len(readings)} readings"

@@ -44,7 +44,7 @@ def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
 
 @gate("Exploration and learning both active", "checkpoint")
 def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
-    """Random actions, then the policy's with an update per step, at the steps that the configuration says."""
+    """Random actions, then the policy's with updates, at the steps that the configuration says."""
     training = history.config.training
     random = history.total(lambda interval: interval.random_actions)
     policy = history.total(lambda interval: interval.policy_actions)

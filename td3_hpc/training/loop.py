@@ -157,8 +157,8 @@ class TrainingLoop:
         return slot.held
 
     def _update_up_to(self, step: int) -> None:
-        """One update per step after `learning_starts`; none where a repeated step has had its own already."""
-        while self._components.agent.updates < step - self._learning_starts:
+        """The updates due by a step; none where a repeated step has had its own already."""
+        while self._components.agent.updates < self._config.training.updates_due(step):
             self._update()
 
     def _update(self) -> None:
@@ -166,7 +166,8 @@ class TrainingLoop:
         batch = components.replay.sample(self._config.agent.batch_size)
         components.telemetry.before_update(components.agent, batch)
         stats = components.agent.update(batch)
-        components.telemetry.update(stats, components.agent.updates, components.agent.updates + self._learning_starts)
+        number = components.agent.updates
+        components.telemetry.update(stats, number, self._config.training.step_of_update(number))
 
     # ---- episodes -------------------------------------------------------------------------------------------------
     def _begin_episodes(self, slots: Sequence[EnvSlot]) -> None:

@@ -82,6 +82,9 @@ def values(annotation, metadata):
     if get_origin(annotation) is list:
         return st.lists(values(get_args(annotation)[0], []), min_size=bound(metadata, "min_length") or 0, max_size=3)
     lowest, highest = bound(metadata, "gt", "ge"), bound(metadata, "lt", "le")
+    step = bound(metadata, "multiple_of")
+    if step is not None:
+        return st.integers(round(lowest / step), round(highest / step)).map(lambda count: count * step)
     if annotation is int:
         return st.integers(lowest, min(highest, 2**63 - 1) if highest is not None else 10**6)
     if annotation is float:

@@ -35,7 +35,8 @@ def known_rate(plan: Plan) -> Rate | None:
     doctor = plan.doctor_result
     if doctor and doctor.simulation and doctor.learning and doctor.simulator == plan.stage.simulator.kind:
         source = f"measured {doctor.age} on {doctor.node}, batch {doctor.learning.batch_size}"
-        return Rate(doctor.simulation.steps_per_s, doctor.learning.steps_per_s, source)
+        exploring, updates = doctor.simulation.steps_per_s, plan.stage.training.updates_per_step
+        return Rate(exploring, min(exploring, doctor.learning.steps_per_s / updates), source)  # measured with one
     return None
 
 

@@ -34,7 +34,7 @@ def heal_signals(root: ET.Element, notes: Notes) -> None:
     _name_signals(root, notes)
     kinds = {signal.get("id"): signal for signal in root.iter("signal")}
     for road in root.findall("road"):
-        _drop_objects(road, notes)
+        _heal_objects(road, notes)
         length, signals = number(road, "length"), road.find("signals")
         if signals is None or length is None:
             continue
@@ -49,13 +49,25 @@ def heal_signals(root: ET.Element, notes: Notes) -> None:
     _drop_references(root, notes)
 
 
-def _drop_objects(road: ET.Element, notes: Notes) -> None:
+def _heal_objects(road: ET.Element, notes: Notes) -> None:
     """Of objects the client library reads crosswalks alone."""
     objects = road.find("objects")
     for item in objects.findall("object") if objects is not None else []:
+        place = f"road {road.get('id')} object {item.get('id')}"
         if objects is not None and None in (number(item, "s"), number(item, "t")):
             objects.remove(item)
-            notes.add("objects whose place is no number are left out", f"road {road.get('id')} object {item.get('id')}")
+            notes.add("objects whose place is no number are left out", place)
+        elif item.get("type") == "crosswalk" and unwrap_outline(item):
+            notes.add("crosswalks have the outline where OpenDRIVE 1.4 has it", place)
+
+
+def unwrap_outline(item: ET.Element) -> bool:
+    """Give an object its first outline as a child, where 1.4 and the client library have it; whether it had not."""
+    outlines = item.find("outlines")
+    if outlines is None or item.find("outline") is not None:
+        return False
+    item[list(item).index(outlines) : list(item).index(outlines) + 1] = outlines.findall("outline")[:1]
+    return True
 
 
 def _name_signals(root: ET.Element, notes: Notes) -> None:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from scenariogeneration import xodr
 
+from td3_hpc.roads.healing.signals import unwrap_outline
+
 LANE_WIDTH = 3.5
 RADIUS = 18.0
 """Of a junction: from its middle to the stop lines, metres."""
@@ -163,15 +165,16 @@ def _add_road(plan: TownPlan, nodes: list[Node]) -> None:
         sign = 1.0 if math.sin(turn) > 0 else -1.0
         line = xodr.Line(straight - BEND)
         geometry = [line, xodr.Arc(sign / BEND, angle=sign * math.pi / 2), xodr.Line(straight - BEND)]
-    dashes = xodr.RoadMark(xodr.RoadMarkType.broken, 0.15)
-    solid = xodr.RoadMark(xodr.RoadMarkType.solid, 0.15)
+    middle = xodr.RoadMark(  # without the last word, planners change over it into oncoming traffic
+        xodr.RoadMarkType.solid if wide else xodr.RoadMarkType.broken, 0.15, laneChange=xodr.LaneChange.none
+    )
     road = xodr.create_road(
         geometry,
         id=number,
         left_lanes=lanes,
         right_lanes=lanes,
         lane_width=LANE_WIDTH,
-        center_road_mark=solid if wide else dashes,
+        center_road_mark=middle,
     )
     road.add_type(xodr.RoadType.town, 0, "CH", grid.speeds_kmh[number % len(grid.speeds_kmh)], speed_unit="km/h")
     if grid.hill == (nodes[0], nodes[-1]):
@@ -245,7 +248,7 @@ def _connecting_road(
         shape = [xodr.Line(ahead - radius), *shape] if ahead - radius > 0.01 else shape
         shape = [*shape, xodr.Line(aside - radius)] if aside - radius > 0.01 else shape
     plan.connecting_roads += 1
-    unmarked = xodr.RoadMark(xodr.RoadMarkType.none)
+    unmarked = xodr.RoadMark(xodr.RoadMarkType.none, laneChange=xodr.LaneChange.none)
     road = xodr.create_road(
         shape,
         id=1000 + plan.connecting_roads,
@@ -289,6 +292,7 @@ def _add_signals(number: int, arms: list[Arm], one_by_one: bool) -> list[list[st
         phases: dict[int, list[str]] = {}
         for index, arm in enumerate(arms):
             _place(arm, LIGHT, f"{number}{index}")
+            _add_crosswalk(arm, f"{number}{index}")
             phases.setdefault(index if one_by_one else round(abs(math.sin(arm.angle))), []).append(f"{number}{index}")
         return [phases[key] for key in sorted(phases)]
     if len(arms) == 3:
@@ -315,6 +319,21 @@ def _place(arm: Arm, kind: str, signal_id: str) -> None:
     arm.road.add_signal(signal)
 
 
+def _add_crosswalk(arm: Arm, object_id: str) -> None:
+    """From kerb to kerb, in the junction, between 1 and 4 m past the stop line."""
+    near, far = (1.0, 4.0) if arm.at_end else (-1.0, -4.0)
+    half = arm.lanes * LANE_WIDTH
+    place = arm.road.planview.get_total_length() if arm.at_end else 0.0
+    crosswalk = xodr.Object(
+        place, 0.0, xodr.ObjectType.crosswalk, name=object_id, width=2 * half, length=abs(far - near)
+    )
+    outline = xodr.Outline()
+    for u, v in ((near, half), (near, -half), (far, -half), (far, half), (near, half)):  # the client wants a closed one
+        outline.add_corner(xodr.CornerLocal(u, v, 0.0, 0.0))
+    crosswalk.add_outline(outline)
+    arm.road.add_object(crosswalk)
+
+
 def _finish(drawing: xodr.OpenDrive, lights: dict[int, list[list[str]]]) -> str:
     """The text, with what scenariogeneration has no word for: controllers, sidewalks; and without today's date."""
     with tempfile.TemporaryDirectory() as directory:
@@ -324,8 +343,10 @@ def _finish(drawing: xodr.OpenDrive, lights: dict[int, list[list[str]]]) -> str:
     header = root.find("header")
     assert header is not None
     header.set("date", "2026-01-01")
-    for signal in root.iter("signal"):
-        signal.set("id", signal.attrib["name"])  # the library's own ids count up with every town that it has made
+    for item in (*root.iter("signal"), *root.iter("object")):
+        item.set("id", item.attrib["name"])  # the library's own ids count up with every town that it has made
+    for crosswalk in root.iter("object"):
+        unwrap_outline(crosswalk)
     for road in root.findall("road"):
         if road.get("junction", "-1") == "-1":
             _add_sidewalks(road)

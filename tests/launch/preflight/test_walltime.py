@@ -51,6 +51,12 @@ def test_the_doctors_rate_is_used_for_its_kind_of_simulator_only(tmp_path: Path)
     assert "td3-hpc doctor --cluster here" in caught.value.change
 
 
+@pytest.mark.parametrize(("updates", "rate"), [("4", "1.0"), ("0.5", "8.0"), ("0.125", "32.0")])
+def test_the_doctors_rate_follows_the_updates_per_step(tmp_path: Path, updates: str, rate: str) -> None:
+    found = check_walltime(plan(tmp_path / "run", f"training.updates_per_step={updates}", result=doctor()))
+    assert f" {rate}/s (measured" in found
+
+
 def test_a_run_that_has_begun_counts_what_is_left_at_its_own_rate(tmp_path: Path) -> None:
     run = tmp_path / "run"
     record(run, interval(10, 9.0), interval(20, 5.0))

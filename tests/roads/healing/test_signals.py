@@ -108,3 +108,16 @@ def test_objects_whose_place_is_no_number_are_left_out():
     healed = heal_opendrive(town(road(1, 100.25).replace("<signals>", objects + "<signals>")), "x")
     assert [item.get("id") for item in healed.root.iter("object")] == ["2"]
     assert "objects whose place is no number are left out (road 1 object 1)" in healed.healed
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_crosswalks_are_found_in_outlines_and_without(wrapped: bool):
+    corners = "".join(f'<cornerLocal u="{u}" v="{v}" z="0" height="0"/>' for u, v in ((1, 3), (1, -3), (4, -3), (4, 3)))
+    outline = f"<outline>{corners}</outline>"
+    outline = f"<outlines>{outline}</outlines>" if wrapped else outline
+    objects = f'<objects><object id="1" type="crosswalk" s="50" t="0" zOffset="0" hdg="0">{outline}</object></objects>'
+    text = town(road(1, 100.25).replace("</road>", f"{objects}</road>"))
+    opendrive = heal_opendrive(text, "x")
+    assert len(carla.Map("m", opendrive.text).get_crosswalks()) >= 4
+    said = "crosswalks have the outline where OpenDRIVE 1.4 has it (road 1 object 1)"
+    assert (said in opendrive.healed) == wrapped

@@ -87,3 +87,28 @@ def test_lanes_in_a_junction_come_from_and_lead_to_all_other_arms(town: Town):
         arms[junction].add(road)
     for (junction, road), targets in ways.items():
         assert targets == arms[junction] - {road}, (junction, road)
+
+
+def test_no_lane_changes_into_oncoming_traffic(town: Town):
+    """What CARLA's GlobalRoutePlanner asks before it plans a lane change."""
+    for place in town.map.generate_waypoints(5.0):
+        for side, beside in (
+            (carla.LaneChange.Left, place.get_left_lane()),
+            (carla.LaneChange.Right, place.get_right_lane()),
+        ):
+            marking = place.left_lane_marking if side == carla.LaneChange.Left else place.right_lane_marking
+            driving = beside is not None and beside.lane_type == carla.LaneType.Driving
+            if driving and marking.lane_change & side:
+                assert beside.lane_id * place.lane_id > 0, (place, beside)
+
+
+def test_every_arm_with_a_light_has_a_crosswalk_past_its_stop_line(town: Town):
+    corners = town.map.get_crosswalks()
+    rings = [corners[first : first + 5] for first in range(0, len(corners), 5)]
+    assert all(ring[0].distance(ring[4]) < 0.01 for ring in rings)
+    assert len(rings) == len(town.traffic_lights)
+    for ring in rings:
+        middle = carla.Location(*(sum(getattr(corner, axis) for corner in ring[:4]) / 4 for axis in "xyz"))
+        place = town.map.get_waypoint(middle)
+        assert place.is_junction, middle
+        assert place.transform.location.distance(middle) < 8.0, middle
