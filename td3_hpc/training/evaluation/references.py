@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from td3_hpc.behaviour import BEHAVIOUR
-from td3_hpc.code import code_digest
+from td3_hpc.code import PACKAGE, code_digest
 from td3_hpc.config import StageConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.record import EpisodeSummary, ReferenceDrive
@@ -32,6 +32,8 @@ REFERENCES: tuple[Reference, ...] = ("constant", "random", "pure-pursuit")
 
 Episodes = dict[int, EpisodeSummary]
 """By their numbers."""
+DRIVEN_BY = ("driving", "roads", "simulator", "training/evaluation")
+"""Parts of this package that make an episode what it is; whoever works on another keeps the drives."""
 _EPISODES = TypeAdapter(Episodes)
 
 
@@ -116,7 +118,7 @@ def _depends_on(config: StageConfig, roads_sha256: str) -> dict[str, Any]:
         "roads": roads_sha256,
         "simulator": [config.simulator.kind, config.simulator.version],
         "behaviour": BEHAVIOUR,
-        "code": code_digest(),
+        "code": [code_digest(PACKAGE / part) for part in DRIVEN_BY],
     }
 
 
