@@ -78,7 +78,7 @@ class RewardConfig(ConfigSection):
     """Weight of not colliding, leaving the road or crossing a solid line."""
     progress: float = Field(0.5, ge=0)
     """Weight of advancing along the route."""
-    target_speed_kmh: float = Field(25.0, gt=0)
+    target_speed_kmh: float = Field(20.0, gt=0)
     """Speed at which efficiency and progress are full, in km/h."""
     scale: float = Field(1.0, gt=0)
     """Multiplies the sum of all components. Anything but 1 is for experiments on badly scaled rewards."""

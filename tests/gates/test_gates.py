@@ -199,7 +199,7 @@ def test_one_saturated_component_is_enough_and_the_last_quarter_counts(healthy_r
         "agent.exploration_noise": 0.2,
         "agent.encoder": "steady",
         "environment.reward.efficiency": 0.5,
-        "environment.reward.target_speed_kmh": 25.0,
+        "environment.reward.target_speed_kmh": 20.0,
     }
     with_intervals(healthy_run, lambda number: saturation(0.5, 0.4) if number == 4 else saturation(1.0, 1.0))
     assert results(healthy_run)["action_saturation"].status == "pass"
