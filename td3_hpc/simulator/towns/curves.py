@@ -5,6 +5,7 @@ traffic that only brakes in the curve leaves the road. Signs that CARLA's towns 
 """
 
 import math
+from collections.abc import Callable
 
 from td3_hpc.roads.client_map import ClientLanes
 from td3_hpc.roads.lanes import LaneKey
@@ -20,11 +21,11 @@ Places = list[tuple[float, float]]
 
 
 class CurveSpeeds:
-    """The speeds at which every lane's curves can be met, braking in time included. Junctions have no say: who turns
-    there slows down by itself."""
+    """The speeds that the curves allow for which the roads' limits are too high, braking in time included."""
 
-    def __init__(self, lanes: ClientLanes) -> None:
-        self._places = {key: _by_curvature(lanes, key) for key in lanes.starts}
+    def __init__(self, lanes: ClientLanes, limit_kmh: Callable[[LaneKey, float], float]) -> None:
+        """`limit_kmh`: of a lane's road at s metres; a curve that can be driven at its limit asks for nothing."""
+        self._places = {key: _by_curvature(lanes, key, limit_kmh) for key in lanes.starts}
         following, waiting = lanes.graph.following, set(self._places)
         leading: dict[LaneKey, list[LaneKey]] = {key: [] for key in following}
         for key, after in following.items():
@@ -55,16 +56,17 @@ def _rounded(speed: float) -> float:
     return math.floor(speed * 3.6 / _ROUND_KMH) * _ROUND_KMH
 
 
-def _by_curvature(lanes: ClientLanes, key: LaneKey) -> Places:
+def _by_curvature(lanes: ClientLanes, key: LaneKey, limit_kmh: Callable[[LaneKey, float], float]) -> Places:
     course = lanes.course(lanes.starts[key], _STEP)
     speeds = [_FASTEST] * len(course)
-    if not lanes.graph.lanes[key].in_junction:
-        for index in range(2, len(course)):  # over two steps, since the client's headings are not smooth
-            first, last = course[index - 2].transform, course[index].transform
-            turned = abs((last.rotation.yaw - first.rotation.yaw + 180.0) % 360.0 - 180.0)
-            ahead = first.location.distance(last.location)
-            if turned > 0.1 and ahead > _STEP:
-                speeds[index - 1] = min(_FASTEST, math.sqrt(_ACROSS * ahead / math.radians(turned)))
+    for index in range(2, len(course)):  # over two steps, since the client's headings are not smooth
+        first, last = course[index - 2].transform, course[index].transform
+        turned = abs((last.rotation.yaw - first.rotation.yaw + 180.0) % 360.0 - 180.0)
+        ahead = first.location.distance(last.location)
+        if turned > 0.1 and ahead > _STEP:
+            allowed = math.sqrt(_ACROSS * ahead / math.radians(turned))
+            if allowed * 3.6 < limit_kmh(key, course[index - 1].s):
+                speeds[index - 1] = allowed
     return [(place.s, speed) for place, speed in zip(course, speeds, strict=True)]
 
 

@@ -46,16 +46,20 @@ class SpeedLimits:
             return changes[0][1]
         return _at(changes, s)
 
+    def _road_limit(self, key: LaneKey, s: float) -> float:
+        limits = self._of_road.get(key.road)
+        return _at(limits, s) if limits else DEFAULT_KMH
+
     def _in_curves(self, lanes: ClientLanes) -> dict[tuple[int, int], list[tuple[float, float]]]:
         """(s, km/h) of every lane of a road whose limit is above what its curves allow, by road and lane."""
         if not any(self._of_road.values()):
             return {}
-        speeds = CurveSpeeds(lanes)
+        speeds = CurveSpeeds(lanes, self._road_limit)
         found: dict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
         slower: set[tuple[int, int]] = set()
         for key, span in sorted(lanes.graph.lanes.items()):
             limits = self._of_road.get(key.road)
-            if limits and not span.in_junction:
+            if limits:
                 low, high = sorted((span.start, span.end))
                 here = [(s, limit) for s, limit in _within(limits, low, high)]
                 pieces = speeds.below(key, max(limit for _, limit in here))
