@@ -129,7 +129,8 @@ stood = [vehicle.id for vehicle in alive if distance[vehicle.id] < 50.0 and not 
 lost = [number for number, place in removed.items() if place is None or not leads_nowhere(place, 120.0)]
 tell({
     "stood_without_reason": stood, "removed": len(removed), "removed_elsewhere": lost,
-    "still_s": longest_still * 0.05, "least_m": min((distance[vehicle.id] for vehicle in alive), default=0.0), "off_lane_m": off_lane,
+    "still_s": longest_still * 0.05, "off_lane_m": off_lane,
+    "least_m": min((distance[vehicle.id] for vehicle in alive), default=0.0),
     "deepest_overlap_m": deepest, "height_m": height, "stopped_at_red": len(red_seen), "ran_red": ran_red,
     "went_again": len(went_at_green), "mean_m": sum(distance.values()) / cars,
 })
