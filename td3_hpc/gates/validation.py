@@ -109,7 +109,9 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
         if any(entry.name in interval.ranges for interval in intervals)  # an older record may lack an entry
     }
     others = ", observation/*" if len(OBSERVATION) > 2 else ""
-    found = (evidence(Interval, f"image_min, image_max, vector_min, vector_max{others}", intervals),)
+    found: tuple[Evidence, ...] = (
+        evidence(Interval, f"image_min, image_max, vector_min, vector_max{others}", intervals),
+    )
     target = f"{' and '.join('pixels' if entry.stacked else entry.name for entry in OBSERVATION)} in [-1, 1], pictures "
     target += "with contrast, not all the same"
     if not intervals:
