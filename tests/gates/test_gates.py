@@ -250,6 +250,24 @@ def test_the_picture_reaches_the_heads_by_features_that_vary_and_stay(healthy_ru
         assert result.change == {"agent.encoder": "steady"}
 
 
+def test_pictures_that_are_always_the_same_are_called_though_each_has_contrast(healthy_run):
+    gate = "observations_normalised"
+    low, high = 2 * 0.006, 2 * 0.03  # the kept run's pictures use nearly the whole range of 2
+    assert "pictures" not in results(healthy_run)[gate].achieved, "an old record does not tell"
+    with (healthy_run / "record.jsonl").open("a") as record:
+        record.write(json.dumps({**features({"actor": 0.1}, {}), "picture_spread": high}) + "\n")
+    assert results(healthy_run)[gate].status == "pass"
+    assert results(healthy_run)[gate].achieved.endswith("a pixel's spread over pictures 0.06")
+    with (healthy_run / "record.jsonl").open("a") as record:
+        for _ in range(20):
+            record.write(json.dumps({**features({"actor": 0.1}, {}), "picture_spread": low}) + "\n")
+    result = results(healthy_run)[gate]
+    assert (result.status, result.severity) == ("fail", "blocking")
+    assert "all its pictures are nearly the same" in result.cause
+    assert "nearly the same picture in 21 sampled updates" in result.achieved
+    assert result.remedy, "the camera has its default already"
+
+
 def test_a_gate_that_is_off_is_not_judged(healthy_run):
     set_gates(healthy_run, total_steps=False)
     assert "total_steps" not in results(healthy_run)
