@@ -9,6 +9,7 @@ code.py              the package's files and their digest
 behaviour.py         the number of what a run computes, raised with every change of it
 checkpoint_names.py  the names of a checkpoint's files, known without HDF5
 submission_notes.py  what is noted in a run directory when its job is submitted
+user_cache.py        the folder where downloads and reference drives are kept between runs
 random_state.py      a generator's state as data
 spaces.py            the observation and the action, declared once
 config/              the configuration: one schema, YAML, overrides
