@@ -127,6 +127,14 @@ def test_limits_are_settings(healthy_run, name):
     assert judge(healthy_run).verdict == "NO-GO"
 
 
+def test_a_policy_that_hardly_drives_is_told_what_the_shipped_stages_learn_with(healthy_run):
+    set_gates(healthy_run, route_completion={"limit": 100.0})
+    result = must_miss(healthy_run, "route_completion", "ended by")
+    assert result.remedy == "the shipped stages learn to drive in 5,000 steps: train as long"
+    assert result.change["agent.saturation_penalty"] == 0.3
+    assert result.change["agent.encoder"] == "steady"
+
+
 #: Actor-CNN gradient norms of the validation run that started this project, at updates 100 to 500.
 EXPLOSION = (5_191, 130_486, 826_256, 2_860_755, 7_475_702)
 
