@@ -37,7 +37,7 @@ class RouteConfig(ConfigSection):
     """Shortest route, in metres along the road."""
     max_length_m: float = Field(400.0, gt=0)
     """Longest route, in metres along the road."""
-    evaluation_routes: int = Field(40, ge=1)
+    evaluation_routes: int = Field(10, ge=1)
     """Held-out routes; training never draws their starts or goals."""
     waypoint_spacing_m: float = Field(2.0, gt=0)
     """Distance between the route's waypoints; the observation shows the next 25 of them."""
