@@ -48,7 +48,7 @@ def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
 
 @gate("Exploration and learning both active", "checkpoint")
 def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
-    """Random actions, then the policy's with updates, at the steps that the configuration says."""
+    """Random actions, then the policy's with an update per step, at the steps that the configuration says."""
     training = history.config.training
     random = history.total(lambda interval: interval.random_actions)
     policy = history.total(lambda interval: interval.policy_actions)
@@ -120,7 +120,11 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
     outside = [name for name, (low, high) in ranges.items() if not (low >= -1 and high <= 1)]
     contrasts = [high - low for low, high in (interval.ranges[IMAGE.name] for interval in intervals)]
     blank = [contrast for contrast in contrasts if contrast < PICTURE_CONTRAST]
-    readings = [reading for reading in history.of(FeatureReading) if reading.picture_spread is not None]
+    readings = [
+        reading
+        for reading in history.of(FeatureReading)
+        if reading.picture_spread is not None and reading.vector_spread > 0  # in a batch of one row nothing varies
+    ]
     same = False
     if readings:
         found += (evidence(FeatureReading, "picture_spread", readings),)
