@@ -15,7 +15,7 @@ CHANGES: dict[int, str] = {
     "being stuck, deviations are scaled to be seen, the policy's penalty follows the critics' slope, the encoder is "
     "steady",
     4: "Brookfield and Hamlet have crosswalks, middle lines that nobody changes lanes over, and lower speed limits at "
-    "junctions; elsewhere limits of roads without signs are lower in curves",
+    "junctions; elsewhere limits are lower in curves that do not allow them",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 

@@ -1,7 +1,7 @@
-"""How fast the curves of a road can be driven, where a road names a limit and no sign does.
+"""How fast the curves of a road can be driven, where its limit is higher.
 
-OpenDRIVE's `<speed>` is often a country's general limit (CARLA's Town03 says 55 mph in front of its roundabout), and
-traffic that only brakes in the curve leaves the road. Signs that CARLA's towns have in their place stand in no file.
+OpenDRIVE's `<speed>` is often a country's general limit (CARLA's Town03 says 55 mph in front of its roundabout), a sign
+holds through junctions, and traffic that only brakes in the curve leaves the road.
 """
 
 import math

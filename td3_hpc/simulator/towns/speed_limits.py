@@ -21,7 +21,7 @@ class SpeedLimits:
     """Speed limits by road, lane and distance.
 
     As in CARLA a sign holds until the next sign, through junctions. A lane that no sign upstream speaks of has the
-    limit of its road, lower where it curves and as far ahead as braking takes; one whose road names none, the default.
+    limit of its road; one whose road names none, the default. Any limit is lower in curves that do not allow it.
 
     Args:
         signs: (road id, lane id, s in metres, limit in km/h) of every lane that a sign is for.
@@ -35,36 +35,28 @@ class SpeedLimits:
         signs: Iterable[tuple[int, int, float, float]],
     ) -> None:
         self._of_road = {int(road.attrib["id"]): _road_limits(road) for road in root.findall("road")}
-        self._of_lane = self._in_curves(lanes) | _spread(road_map, lanes, signs)
+        self._of_lane = _spread(road_map, lanes, signs)
+        self._of_lane |= self._in_curves(lanes)
 
     def at(self, road_id: int, lane_id: int, s: float) -> float:
         """The limit in km/h at a distance of s metres from the road's start."""
-        changes = self._of_lane.get((road_id, lane_id)) or self._of_road.get(road_id)
-        if not changes:
-            return DEFAULT_KMH
-        if len(changes) == 1:
-            return changes[0][1]
-        return _at(changes, s)
+        changes = self._changes(road_id, lane_id)
+        return _at(changes, s) if changes else DEFAULT_KMH
 
-    def _road_limit(self, key: LaneKey, s: float) -> float:
-        limits = self._of_road.get(key.road)
-        return _at(limits, s) if limits else DEFAULT_KMH
+    def _changes(self, road_id: int, lane_id: int) -> list[tuple[float, float]]:
+        return self._of_lane.get((road_id, lane_id)) or self._of_road.get(road_id, [])
 
     def _in_curves(self, lanes: ClientLanes) -> dict[tuple[int, int], list[tuple[float, float]]]:
-        """(s, km/h) of every lane of a road whose limit is above what its curves allow, by road and lane."""
-        if not any(self._of_road.values()):
-            return {}
-        speeds = CurveSpeeds(lanes, self._road_limit)
+        """(s, km/h) of every lane whose limit is above what its curves allow, by road and lane."""
+        speeds = CurveSpeeds(lanes, lambda key, s: self.at(key.road, key.lane, s))
         found: dict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
         slower: set[tuple[int, int]] = set()
         for key, span in sorted(lanes.graph.lanes.items()):
-            limits = self._of_road.get(key.road)
-            if limits:
-                low, high = sorted((span.start, span.end))
-                here = [(s, limit) for s, limit in _within(limits, low, high)]
-                pieces = speeds.below(key, max(limit for _, limit in here))
-                slower |= {(key.road, key.lane)} if pieces else set()
-                found[key.road, key.lane] += _lowest(here, pieces)
+            low, high = sorted((span.start, span.end))
+            here = _within(self._changes(key.road, key.lane) or [(low, DEFAULT_KMH)], low, high)
+            pieces = speeds.below(key, max(limit for _, limit in here))
+            slower |= {(key.road, key.lane)} if pieces else set()
+            found[key.road, key.lane] += _lowest(here, pieces)
         return {lane: sorted(found[lane]) for lane in slower}
 
 
