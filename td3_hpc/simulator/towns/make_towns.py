@@ -21,13 +21,11 @@ from scenariogeneration import xodr
 from td3_hpc.roads.healing.signals import unwrap_outline
 
 LANE_WIDTH = 3.5
-RADIUS = 18.0
-"""Of a junction: from its middle to the stop lines, metres."""
+RADIUS = 18.0  # Of a junction: from its middle to the stop lines, metres.
 SHORT = 150.0
 """Where junctions are less far apart, m, vehicles that turn left before others that come towards them would fill the
 road back to the last junction: there one arm after the other has green."""
-BEND = 40.0
-"""Radius of a bend, metres."""
+BEND = 40.0  # Radius of a bend, metres.
 TURNING_KMH, APPROACH = 40.0, 30.0
 """Limit at a junction, and how far from one it holds, metres."""
 FIRST_JUNCTION = 500
