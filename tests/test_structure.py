@@ -37,6 +37,7 @@ OTHER_TESTS = {
     "td3/test_gpu.py": "the agent on a GPU",
     "test_benchmarks.py": "benchmarks/",
     "test_documents.py": "docs/",
+    "test_examples.py": "examples/",
     "test_package.py": "the package's own __init__",
     "test_structure.py": "the package's structure",
     "training/test_checkpoint_contents.py": "whole runs: what their checkpoints hold",

@@ -1,4 +1,4 @@
-"""A real run's policy, exported once for all tests of the room."""
+"""A real run's policy, exported once for all tests."""
 
 import subprocess
 import sys
