@@ -1,6 +1,8 @@
 """The world: its actors, and what one step does to them."""
 
 import math
+import threading
+from concurrent.futures import Future
 from typing import Any
 
 from td3_hpc.simulator import wire
@@ -43,7 +45,7 @@ class World:
         self.frame = self.episode_id = 0
         self.population = Population()
         self.town = town
-        self._renderer: Renderer | None = None
+        self._renderer: Future[Renderer] | None = None
         self._cameras_due: list[Sensor] = []
         self.load(town)
 
@@ -102,14 +104,18 @@ class World:
         if isinstance(actor, Sensor):
             self.streams.destroy(actor.stream_id)
 
+    def prepare_pictures(self) -> None:
+        """Begin to build the town's scene, beside the answers to clients: the first picture need not wait for it."""
+        if self._renderer is None:
+            self._renderer = Future()
+            threading.Thread(target=_build, args=(self.town, self._renderer), daemon=True).start()
+
     @property
     def renderer(self) -> Renderer:
-        """Draws the town; built when the first camera is listened to."""
-        if self._renderer is None:
-            town = self.town
-            scene = build_scene(town.map, town.opendrive, town.traffic_lights, town.signs, town.edge_objects)
-            self._renderer = Renderer(scene)
-        return self._renderer
+        """Draws the town."""
+        self.prepare_pictures()
+        assert self._renderer is not None
+        return self._renderer.result()
 
     # ---- time -----------------------------------------------------------------------------------------------------
     def step(self) -> int:
@@ -197,3 +203,11 @@ class World:
 
 def _box_of(actor: Actor) -> OrientedBox:
     return OrientedBox(actor.pose.ahead(*actor.centre), actor.extent)
+
+
+def _build(town: Town, into: Future[Renderer]) -> None:
+    try:
+        scene = build_scene(town.map, town.opendrive, town.traffic_lights, town.signs, town.edge_objects)
+        into.set_result(Renderer(scene))
+    except Exception as error:  # told to whoever asks for a picture
+        into.set_exception(error)

@@ -78,6 +78,7 @@ class SessionCalls:
         if reset_settings:
             world.apply_settings(world.settings.reset())
         world.load(town)
+        world.prepare_pictures()
 
     def load_map_layer(self, layers: int) -> None:
         pass
