@@ -258,6 +258,19 @@ def test_the_picture_reaches_the_heads_by_features_that_vary_and_stay(healthy_ru
         assert result.change == {"agent.encoder": "steady"}
 
 
+@pytest.mark.parametrize("camera", [{}, {"pitch_deg": -8.0}])
+def test_pictures_that_tell_nothing_are_cured_by_the_default_camera(healthy_run, camera):
+    config = healthy_run / "config.yaml"
+    values = yaml.safe_load(config.read_text())
+    values["environment"]["camera"] |= {"pitch_deg": 90.0} if camera else {}
+    config.write_text(yaml.safe_dump(values))
+    with (healthy_run / "record.jsonl").open("a") as record:
+        record.write(json.dumps(features({"actor": 0.0, "critic": 0.1}, {})) + "\n")
+    change = must_miss(healthy_run, "pixels_reach_heads", "features vary 0 times").change
+    restored = {f"environment.camera.{key}": value for key, value in camera.items()}
+    assert change == {**restored, "agent.encoder": "steady"}
+
+
 def test_pictures_that_are_always_the_same_are_called_though_each_has_contrast(healthy_run):
     gate = "observations_normalised"
     low, high = 2 * 0.006, 2 * 0.03  # the kept run's pictures use nearly the whole range of 2
