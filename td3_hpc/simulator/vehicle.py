@@ -8,6 +8,8 @@ and clients bring about, are rubbed off by the tyres.
 
 import itertools
 import math
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from td3_hpc.simulator.actors import AT_REST, Vehicle, VehicleControl
 from td3_hpc.simulator.blueprints import VehicleModel
@@ -42,25 +44,51 @@ _ON_GROUND = 0.05  # Above the surface, m, and still in touch with it.
 _DROP = 0.3  # Steps in the ground that a wheel follows within one step, m.
 
 
-def step_vehicle(vehicle: Vehicle, town: Town, dt: float) -> None:
-    """Advance one vehicle by `dt` seconds on the town's ground."""
-    vehicle.velocity_before = vehicle.velocity
-    if vehicle.simulates_physics:
-        _drive(vehicle, town, dt)
-    elif vehicle.ground is None:
-        _look_around(vehicle, town, vehicle.pose)
+class _Move(NamedTuple):
+    """Where a vehicle gets to in one step, before the ground there is known."""
+
+    vehicle: Vehicle
+    x: float
+    y: float
+    z: float
+    """Before the step."""
+    cos: float
+    sin: float
+    """Of its yaw."""
+    vx: float
+    vy: float
+    spin: float
+    grounded: bool
+    """Before the step."""
 
 
-def _drive(vehicle: Vehicle, town: Town, dt: float) -> None:
-    pose = vehicle.pose
-    ground = vehicle.ground or town.ground(pose.x, pose.y, pose.z)
-    yaw = math.radians(pose.yaw)
+def step_vehicles(vehicles: Iterable[Vehicle], town: Town, dt: float) -> None:
+    """Advance vehicles by `dt` seconds on the town's ground."""
+    moves = []
+    for vehicle in vehicles:
+        vehicle.velocity_before = vehicle.velocity
+        if vehicle.simulates_physics:
+            move = _drive(vehicle, town, dt)
+            if move is not None:
+                moves.append(move)
+        elif vehicle.ground is None:
+            pose = vehicle.pose
+            _stand(vehicle, town, pose, town.ground(pose.x, pose.y, pose.z))
+    for move, ground in zip(moves, town.grounds([move[1:4] for move in moves])):
+        _arrive(move, ground, town, dt)
+
+
+def _drive(vehicle: Vehicle, town: Town, dt: float) -> _Move | None:
+    """None where it stands and stays."""
+    x, y, z, _, degrees, _ = vehicle.pose
+    ground = vehicle.ground or town.ground(x, y, z)
+    yaw = math.radians(degrees)
     cos, sin = math.cos(yaw), math.sin(yaw)
-    vx, vy, vz = vehicle.velocity
+    vx, vy, _ = vehicle.velocity
     arm = 0.5 * WHEELBASE_SHARE * vehicle.model.length  # from the rear axle to the middle
     spin = vehicle.yaw_rate
     forward, slip = vx * cos + vy * sin, vy * cos - vx * sin - spin * arm
-    grounded = pose.z <= ground.z + _ON_GROUND
+    grounded = z <= ground.z + _ON_GROUND
     if vehicle.constant_velocity is not None:
         forward, slip, _ = vehicle.constant_velocity
         spin = steady_yaw_rate(vehicle, forward)
@@ -70,30 +98,33 @@ def _drive(vehicle: Vehicle, town: Town, dt: float) -> None:
         slip = _towards_zero(slip, GRIP * GRAVITY * dt)
         turn = steady_yaw_rate(vehicle, forward) - spin
         spin += max(-YAW_ACCELERATION * dt, min(YAW_ACCELERATION * dt, turn))
-        if forward == slip == spin == 0.0 and ground is vehicle.ground and pose.z == ground.z:
+        if forward == slip == spin == 0.0 and ground is vehicle.ground and z == ground.z:
             # It stands, and what was found out about its place holds.
             vehicle.velocity, vehicle.yaw_rate = AT_REST, 0.0
-            return
+            return None
 
     middle, after = yaw + 0.5 * spin * dt, yaw + spin * dt
     ahead, right = forward * dt, slip * dt
-    x = pose.x - arm * cos + ahead * math.cos(middle) - right * math.sin(middle)
-    y = pose.y - arm * sin + ahead * math.sin(middle) + right * math.cos(middle)
+    along, across = math.cos(middle), math.sin(middle)
+    x = x - arm * cos + ahead * along - right * across
+    y = y - arm * sin + ahead * across + right * along
     cos, sin = math.cos(after), math.sin(after)
     x, y, sideways = x + arm * cos, y + arm * sin, slip + spin * arm
     vx, vy = forward * cos - sideways * sin, forward * sin + sideways * cos
+    return _Move(vehicle, x, y, z, cos, sin, vx, vy, spin, grounded)
 
-    ground = town.ground(x, y, pose.z)
-    z, vz, grounded = _height(vehicle, ground, (vx, vy, vz), grounded, dt)
+
+def _arrive(move: _Move, ground: Ground, town: Town, dt: float) -> None:
+    vehicle, x, y, _, cos, sin, vx, vy, spin, grounded = move
+    z, vz, grounded = _height(vehicle, ground, (vx, vy, vehicle.velocity[2]), grounded, dt)
     degrees = math.degrees(math.atan2(sin, cos))
-    pitch, roll = ground.tilt(degrees) if grounded else (pose.pitch, pose.roll)
+    pitch, roll = ground.tilt(degrees) if grounded else (vehicle.pose.pitch, vehicle.pose.roll)
     vehicle.velocity = (vx, vy, vz)
     vehicle.yaw_rate = spin
-    _look_around(vehicle, town, Pose(x, y, z, pitch, degrees, roll), ground)
+    _stand(vehicle, town, Pose(x, y, z, pitch, degrees, roll), ground)
 
 
-def _look_around(vehicle: Vehicle, town: Town, pose: Pose, ground: Ground | None = None) -> None:
-    ground = ground or town.ground(pose.x, pose.y, pose.z)
+def _stand(vehicle: Vehicle, town: Town, pose: Pose, ground: Ground) -> None:
     vehicle.pose, vehicle.ground = pose, ground
     vehicle.speed_limit_kmh = town.speed_limit_kmh(ground.road_id, ground.lane_id, ground.s)
 
