@@ -77,7 +77,10 @@ def resolve_collisions(solid: Sequence[Actor], town: Town) -> list[Contact]:
         contacts += _resolve_pair(first, second)
     for actor in solid:
         if isinstance(actor, Vehicle) and actor.collides and actor.simulates_physics:
-            contacts += _resolve_scenery(actor, town)
+            reach = math.hypot(actor.extent[0], actor.extent[1])
+            near = town.edge_objects_near(actor.pose.x, actor.pose.y, reach)
+            if near:
+                contacts += _resolve_scenery(actor, near)
     return contacts
 
 
@@ -93,8 +96,7 @@ def _near_pairs(solid: Sequence[Actor]) -> Iterator[tuple[Actor, Actor]]:
     spans = sorted([(actor.pose.x - reach, actor.id, reach, actor) for actor, reach in reaches])
     for index, (_, _, reach, first) in enumerate(spans, 1):
         end = first.pose.x + reach
-        for number in range(index, len(spans)):
-            start, _, other_reach, second = spans[number]
+        for start, _, other_reach, second in spans[index:]:
             if start > end:
                 break
             if abs(first.pose.y - second.pose.y) <= reach + other_reach:  # a pair before may have moved them
@@ -103,6 +105,8 @@ def _near_pairs(solid: Sequence[Actor]) -> Iterator[tuple[Actor, Actor]]:
 
 def _resolve_pair(first: Actor, second: Actor) -> list[Contact]:
     if not (isinstance(first, Vehicle) or isinstance(second, Vehicle)):
+        return []
+    if _clearly_apart(first, second):
         return []
     if any(isinstance(actor, Vehicle) and not actor.collides for actor in (first, second)):
         return []
@@ -124,10 +128,16 @@ def _resolve_pair(first: Actor, second: Actor) -> list[Contact]:
     return contacts
 
 
-def _resolve_scenery(vehicle: Vehicle, town: Town) -> list[Contact]:
+def _clearly_apart(first: Actor, second: Actor) -> bool:
+    """Whether the circles around two boxes, far from rounding, do not touch."""
+    (x, y, *_), (u, v, *_) = first.pose, second.pose
+    reach = sum(math.hypot(*actor.extent[:2]) + math.hypot(*actor.centre[:2]) for actor in (first, second))
+    return (x - u) * (x - u) + (y - v) * (y - v) > reach * reach + 1e-3
+
+
+def _resolve_scenery(vehicle: Vehicle, near: Sequence[EdgeObject]) -> list[Contact]:
     contacts = []
-    reach = math.hypot(vehicle.extent[0], vehicle.extent[1])
-    for thing in town.edge_objects_near(vehicle.pose.x, vehicle.pose.y, reach):
+    for thing in near:
         a, b = _of_actor(vehicle), _of_box(thing.box)
         found = _overlap(a, b)
         if found is None:

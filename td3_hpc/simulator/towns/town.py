@@ -127,7 +127,7 @@ class Town:
         self.give_way = facts.give_way
         self.edge_objects = facts.edge_objects
         self._speed_limits = facts.speed_limits
-        self._edges = _index(facts.edge_objects)
+        self._edges, self._edges_of_cars = (_index(facts.edge_objects, margin) for margin in (_MARGIN, _CAR))
         self._roads = opendrive.root
         self._lanes: LaneSearch | None = None
 
@@ -158,7 +158,10 @@ class Town:
 
     def edge_objects_near(self, x: float, y: float, radius: float) -> list[EdgeObject]:
         """The edge objects that a circle around a point may touch, metres; `radius` at most 6."""
-        here = self._edges.get((math.floor(x / _CELL), math.floor(y / _CELL)), ())
+        index = self._edges if radius > _CAR else self._edges_of_cars
+        here = index.get((math.floor(x / _CELL), math.floor(y / _CELL)))
+        if here is None:
+            return []
         return [thing for thing, place, reach in here if math.dist((x, y), place) <= radius + reach]
 
 
@@ -187,18 +190,19 @@ class Facts(NamedTuple):
 
 _CELL = 4.0  # m
 _MARGIN = 6.0  # How far from a cell's border an object may be and still be found from within it, m.
+_CAR = 3.0  # The same in an index of what cars may touch: most of its cells are empty.
 
 
 _Met = tuple[EdgeObject, tuple[float, float], float]
 
 
-def _index(objects: tuple[EdgeObject, ...]) -> dict[tuple[int, int], list[_Met]]:
+def _index(objects: tuple[EdgeObject, ...], margin: float) -> dict[tuple[int, int], list[_Met]]:
     """Which objects may be met in each cell, with the place and the radius of each."""
     cells: dict[tuple[int, int], list[_Met]] = {}
     for thing in objects:
         reach = math.hypot(thing.box.extent[0], thing.box.extent[1])
-        x, y, margin = thing.box.centre.x, thing.box.centre.y, reach + _MARGIN
-        for column in range(math.floor((x - margin) / _CELL), math.floor((x + margin) / _CELL) + 1):
-            for row in range(math.floor((y - margin) / _CELL), math.floor((y + margin) / _CELL) + 1):
+        x, y, away = thing.box.centre.x, thing.box.centre.y, reach + margin
+        for column in range(math.floor((x - away) / _CELL), math.floor((x + away) / _CELL) + 1):
+            for row in range(math.floor((y - away) / _CELL), math.floor((y + away) / _CELL) + 1):
                 cells.setdefault((column, row), []).append((thing, (x, y), reach))
     return cells
