@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from td3_hpc.simulator.actors import Actor, Vehicle, Walker
 from td3_hpc.simulator.geometry import OrientedBox
-from td3_hpc.simulator.towns.town import EdgeObject, Town
+from td3_hpc.simulator.towns.town import CLEAR, EdgeObject, Town
 
 RESTITUTION = 0.1
 FRICTION = 0.3
@@ -77,10 +77,10 @@ def resolve_collisions(solid: Sequence[Actor], town: Town) -> list[Contact]:
         contacts += _resolve_pair(first, second)
     for actor in solid:
         if isinstance(actor, Vehicle) and actor.collides and actor.simulates_physics:
+            x, y, _, _, _, _ = actor.pose
             reach = math.hypot(actor.extent[0], actor.extent[1])
-            near = town.edge_objects_near(actor.pose.x, actor.pose.y, reach)
-            if near:
-                contacts += _resolve_scenery(actor, near)
+            if reach > CLEAR or not town.is_clear(x, y):
+                contacts += _resolve_scenery(actor, town.edge_objects_near(x, y, reach))
     return contacts
 
 

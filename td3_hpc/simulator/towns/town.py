@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import carla
+import numpy as np
 
 from td3_hpc.roads.healing import OpenDrive
 from td3_hpc.simulator.geometry import OrientedBox, Pose
@@ -127,7 +128,8 @@ class Town:
         self.give_way = facts.give_way
         self.edge_objects = facts.edge_objects
         self._speed_limits = facts.speed_limits
-        self._edges, self._edges_of_cars = (_index(facts.edge_objects, margin) for margin in (_MARGIN, _CAR))
+        self._edges = _index(facts.edge_objects)
+        self._beside = _beside(facts.edge_objects)
         self._roads = opendrive.root
         self._lanes: LaneSearch | None = None
 
@@ -158,11 +160,12 @@ class Town:
 
     def edge_objects_near(self, x: float, y: float, radius: float) -> list[EdgeObject]:
         """The edge objects that a circle around a point may touch, metres; `radius` at most 6."""
-        index = self._edges if radius > _CAR else self._edges_of_cars
-        here = index.get((math.floor(x / _CELL), math.floor(y / _CELL)))
-        if here is None:
-            return []
+        here = self._edges.get((math.floor(x / _CELL), math.floor(y / _CELL)), ())
         return [thing for thing, place, reach in here if math.dist((x, y), place) <= radius + reach]
+
+    def is_clear(self, x: float, y: float) -> bool:
+        """Whether no edge object is within `CLEAR` of a point; False also where that is nearly so."""
+        return (math.floor(x / _FINE_CELL), math.floor(y / _FINE_CELL)) not in self._beside
 
 
 def _ground(waypoint: carla.Waypoint, x: float, y: float) -> Ground:
@@ -172,7 +175,8 @@ def _ground(waypoint: carla.Waypoint, x: float, y: float) -> Ground:
     yaw, rise = math.radians(rotation.yaw), math.tan(math.radians(rotation.pitch))
     slope_x, slope_y = rise * math.cos(yaw), rise * math.sin(yaw)
     z = place.z + slope_x * (x - place.x) + slope_y * (y - place.y)
-    return Ground(z, slope_x, slope_y, waypoint.road_id, waypoint.lane_id, waypoint.s)
+    # Not Ground(...), which takes three times as long: this is asked for every vehicle at every step.
+    return tuple.__new__(Ground, (z, slope_x, slope_y, waypoint.road_id, waypoint.lane_id, waypoint.s))
 
 
 class Facts(NamedTuple):
@@ -190,18 +194,40 @@ class Facts(NamedTuple):
 
 _CELL = 4.0  # m
 _MARGIN = 6.0  # How far from a cell's border an object may be and still be found from within it, m.
-_CAR = 3.0  # The same in an index of what cars may touch: most of its cells are empty.
+CLEAR = 3.0
+"""No car reaches farther from its middle, m."""
+_FINE_CELL = 2.0  # m
 
 
 _Met = tuple[EdgeObject, tuple[float, float], float]
 
 
-def _index(objects: tuple[EdgeObject, ...], margin: float) -> dict[tuple[int, int], list[_Met]]:
+def _beside(objects: tuple[EdgeObject, ...]) -> set[tuple[int, int]]:
+    """The fine cells within `CLEAR` of any object, and some more."""
+    cells: set[tuple[int, int]] = set()
+    for thing in objects:
+        (x, y, _, _, yaw, _), (length, width, _) = thing.box.centre, thing.box.extent
+        away = math.hypot(length, width) + CLEAR + _FINE_CELL
+        columns, rows = (
+            np.arange(math.floor((place - away) / _FINE_CELL), math.floor((place + away) / _FINE_CELL) + 1)
+            for place in (x, y)
+        )
+        column, row = (axis.ravel() for axis in np.meshgrid(columns, rows))
+        dx, dy = (column + 0.5) * _FINE_CELL - x, (row + 0.5) * _FINE_CELL - y
+        cos, sin = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
+        ahead = np.maximum(np.abs(dx * cos + dy * sin) - length, 0.0)
+        right = np.maximum(np.abs(dy * cos - dx * sin) - width, 0.0)
+        near = np.hypot(ahead, right) <= CLEAR + _FINE_CELL
+        cells.update(zip(column[near].tolist(), row[near].tolist()))
+    return cells
+
+
+def _index(objects: tuple[EdgeObject, ...]) -> dict[tuple[int, int], list[_Met]]:
     """Which objects may be met in each cell, with the place and the radius of each."""
     cells: dict[tuple[int, int], list[_Met]] = {}
     for thing in objects:
         reach = math.hypot(thing.box.extent[0], thing.box.extent[1])
-        x, y, away = thing.box.centre.x, thing.box.centre.y, reach + margin
+        x, y, away = thing.box.centre.x, thing.box.centre.y, reach + _MARGIN
         for column in range(math.floor((x - away) / _CELL), math.floor((x + away) / _CELL) + 1):
             for row in range(math.floor((y - away) / _CELL), math.floor((y + away) / _CELL) + 1):
                 cells.setdefault((column, row), []).append((thing, (x, y), reach))
