@@ -144,14 +144,21 @@ def _clip_near(corners: Floats) -> tuple[Floats, NDArray[np.intp] | None]:
     touched = np.flatnonzero((ahead <= 0.0).any(axis=1))
     if not len(touched):
         return corners, None
-    nearest, farthest = ahead[touched].min(axis=1), ahead[touched].max(axis=1)
-    kept = np.delete(np.arange(len(corners)), touched[farthest <= 0.0])
-    crossing = touched[(nearest < 0.0) & (farthest > 0.0)]
-    whole = corners[kept]
+    some = ahead.take(touched, axis=0)
+    before = (some > 0.0).any(axis=1)
+    behind = touched[~before]
+    crossing = touched[before & (some < 0.0).any(axis=1)]
+    left = np.ones(len(corners), bool)
+    left[behind] = False
+    kept = left.nonzero()[0]
     if not len(crossing):
-        return whole, kept
-    result = np.concatenate([whole, whole[:, 3:]], axis=1)
-    result[np.searchsorted(kept, crossing)] = clip(corners[crossing], ahead[crossing])
+        return corners.take(kept, axis=0), kept
+    result = np.empty((len(kept), 5, 3), corners.dtype)
+    corners.take(kept, axis=0, out=result[:, :4])
+    result[:, 4] = result[:, 3]
+    # Those that are behind have gone before these.
+    places = crossing - behind.searchsorted(crossing)
+    result[places] = clip(corners.take(crossing, axis=0), ahead.take(crossing, axis=0))
     np.maximum(result[:, :, 0], np.float32(NEAR), out=result[:, :, 0])
     return result, kept
 

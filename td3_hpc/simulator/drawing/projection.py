@@ -87,13 +87,18 @@ def clip(corners: Floats, distance: Floats) -> Floats:
         (n, k + 1, 3), repeating the last corner where fewer are left.
     """
     count = distance.shape[1]
-    inside = distance >= 0.0
-    start, end = _chosen(count)[:, np.dot(inside, _powers(count))]
-    rows = np.arange(len(distance))[:, None]
-    corner, before, after = corners[rows, start], distance[rows, start], distance[rows, end]
-    share = np.zeros_like(before)
-    np.divide(before, before - after, out=share, where=start != end)
-    return np.asarray(corner + share[..., None] * (corners[rows, end] - corner))
+    between = _chosen(count).take(np.dot(distance >= 0.0, _powers(count)), axis=0)
+    between += _numbers(len(distance)) * count
+    corner, after = corners.reshape(-1, 3).take(between.transpose(1, 0, 2), axis=0)
+    near, far = distance.take(between.transpose(1, 0, 2))
+    share = np.zeros_like(near)
+    np.divide(near, near - far, out=share, where=between[:, 0] != between[:, 1])
+    return np.asarray(corner + share[..., None] * (after - corner))
+
+
+@lru_cache(maxsize=64)
+def _numbers(count: int) -> NDArray[np.intp]:
+    return np.arange(count)[:, None, None]
 
 
 def clip_one(corners: Sequence[Point], distance: Sequence[float]) -> list[Point]:
@@ -117,11 +122,11 @@ def _powers(count: int) -> NDArray[np.intp]:
 
 @lru_cache(maxsize=16)
 def _chosen(count: int) -> NDArray[np.intp]:
-    """(2, 2 ** count, count + 1): between which two corners each corner of a cut polygon lies.
+    """(2 ** count, 2, count + 1): between which two corners each corner of a cut polygon lies.
 
     By which corners are inside, as bits; a corner that stays lies between itself and itself.
     """
-    patterns = np.empty((2, 1 << count, count + 1), np.intp)
+    patterns = np.empty((1 << count, 2, count + 1), np.intp)
     for pattern in range(1 << count):
         found = [(0, 0)] if pattern == 0 else []
         for here in range(count):
@@ -131,5 +136,5 @@ def _chosen(count: int) -> NDArray[np.intp]:
             if (pattern >> here & 1) != (pattern >> after & 1):
                 found.append((here, after))
         found = [*found, *found[-1:] * (count + 1)][: count + 1]
-        patterns[:, pattern] = np.transpose(found)
+        patterns[pattern] = np.transpose(found)
     return patterns
