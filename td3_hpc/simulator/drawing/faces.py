@@ -223,11 +223,13 @@ def _body_key(
 
 def _rotations(angles: NDArray[np.float64]) -> Floats:
     """(n, 3, 3) rotation matrices of (n, 3) pitch, yaw, roll in degrees; columns are forward, right, up."""
-    radians = np.radians(angles).T
-    (sp, sy, sr), (cp, cy, cr) = np.sin(radians), np.cos(radians)
-    rows = [
-        [cp * cy, cy * sp * sr - sy * cr, -cy * sp * cr - sy * sr],
-        [cp * sy, sy * sp * sr + cy * cr, -sy * sp * cr + cy * sr],
-        [sp, -cp * sr, cp * cr],
+    radians = np.radians(angles)
+    matrices = [
+        [
+            [cp * cy, cy * sp * sr - sy * cr, -cy * sp * cr - sy * sr],
+            [cp * sy, sy * sp * sr + cy * cr, -sy * sp * cr + cy * sr],
+            [sp, -cp * sr, cp * cr],
+        ]
+        for (sp, sy, sr), (cp, cy, cr) in zip(np.sin(radians).tolist(), np.cos(radians).tolist())
     ]
-    return np.asarray(np.array(rows, np.float32).transpose(2, 0, 1))
+    return np.array(matrices, np.float32)

@@ -31,7 +31,8 @@ _TURN_ROUNDING = 1e-5  # The library computes turns in single precision.
 _CELL, _REACH = 2.0, 3.0  # A cell knows all segments that are within this of any place in it, m.
 _SURE = 5e-3  # By how much the nearest segment must be nearer than any other: far more than single precision errs, m.
 _LARGEST = 1e4  # Coordinates up to which that holds, m.
-_ROW = 1 << 32  # Cells are numbered column * _ROW + row.
+_ROW = 1 << 32
+_NUMBERING = np.array([_ROW, 1.0])  # Cells are numbered column * _ROW + row.
 
 
 class _Unclear(Exception):
@@ -64,9 +65,14 @@ class LaneSearch:
         places = np.array([[_place(start), _place(end)] for start, end in pairs], np.float32).reshape(-1, 2, 3)
         if len(pairs) and float(np.abs(places).max()) > _LARGEST:
             places = places[:0]
-        self._from, self._to = places[:, 0], places[:, 1]
-        self._origin = self._from.astype(np.float64)
-        self._way = self._to.astype(np.float64) - self._origin
+        self._sign = np.where(self._start_s <= self._end_s, 1.0, -1.0)
+        self._begin, self._flat = (
+            np.ascontiguousarray(each[:, :2].T) for each in (places[:, 0], places[:, 1] - places[:, 0])
+        )
+        self._squares = self._flat[0] * self._flat[0] + self._flat[1] * self._flat[1]
+        self._length = np.sqrt(self._squares)
+        self._origin = places[:, 0].astype(np.float64)
+        self._way = places[:, 1].astype(np.float64) - self._origin
         squares = np.einsum("ij,ij->i", self._way, self._way)
         self._inverse = 1.0 / np.maximum(squares, 1e-30)
         self._cells, self._first, self._count, self._members = self._index()
@@ -81,13 +87,13 @@ class LaneSearch:
         points = np.array(places, np.float32)
         owners, segments = self._clear(points)
         # In single precision, as the library computes how far along the segment a place lies.
-        start, end, point = self._from[segments], self._to[segments], points[owners]
-        (wx, wy, _), (px, py, _) = (end - start).T, (point - start).T
-        squares = wx * wx + wy * wy
-        share = np.clip((px * wx + py * wy) / squares, np.float32(0.0), np.float32(1.0))
-        along = (share * np.sqrt(squares)).astype(np.float64)
-        start_s, end_s = self._start_s[segments], self._end_s[segments]
-        over = np.where(start_s <= end_s, start_s + along >= end_s, start_s - along <= end_s)
+        (wx, wy), length = self._flat.take(segments, axis=1), self._length.take(segments)
+        (px, py) = points[owners, :2].T - self._begin.take(segments, axis=1)
+        share = (px * wx + py * wy) / self._squares.take(segments)
+        along = (np.minimum(np.maximum(share, 0.0), 1.0) * length).astype(np.float64)
+        # Along the road or against it: what is passed is passed in both, for one sign.
+        sign = self._sign.take(segments)
+        over = (self._start_s.take(segments) + sign * along) * sign >= self._end_s.take(segments) * sign
         for owner, segment, distance, is_over in zip(owners.tolist(), segments.tolist(), along.tolist(), over.tolist()):
             if is_over:
                 found[owner] = self._ends[segment]
@@ -108,30 +114,32 @@ class LaneSearch:
 
     def _clear(self, points: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Which points are clearly nearest to one segment, and to which."""
-        column, row = np.floor(points[:, :2].astype(np.float64) / _CELL).T
-        keys = column * _ROW + row
-        at = np.minimum(np.searchsorted(self._cells, keys), len(self._cells) - 1)
-        known = np.flatnonzero(self._cells[at] == keys)
-        at = at[known]
-        count = self._count[at]
-        begin = np.cumsum(count) - count
-        which = np.repeat(np.arange(len(known)), count)
-        candidates = self._members[np.arange(len(which)) + (self._first[at] - begin)[which]]
-        away = self._distances(points[known[which]].astype(np.float64), candidates)
+        exact = points.astype(np.float64)
+        keys = np.floor(exact[:, :2] / _CELL) @ _NUMBERING
+        at = self._cells.searchsorted(keys)
+        known = np.flatnonzero(self._cells.take(at, mode="clip") == keys)
         if not len(known):
             return known, known
+        at = at[known]
+        count = self._count.take(at)
+        ends = count.cumsum()
+        which = np.arange(len(known)).repeat(count)
+        candidates = self._members.take(np.arange(len(which)) + (self._first.take(at) - ends + count).take(which))
+        away = self._distances(exact.take(known.take(which), axis=0), candidates)
+        begin = ends - count
         nearest = np.minimum.reduceat(away, begin)
-        near = away < nearest[which] + _SURE
-        clear = (np.add.reduceat(near.astype(np.intp), begin) == 1) & (nearest < _REACH - _SURE)
-        chosen = near & clear[which]
-        return known[which[chosen]], candidates[chosen]
+        near = away < (nearest + _SURE).take(which)
+        clear = (np.add.reduceat(near, begin, dtype=np.intp) == 1) & (nearest < _REACH - _SURE)
+        chosen = np.flatnonzero(near & clear.take(which))
+        return known.take(which.take(chosen)), candidates.take(chosen)
 
     def _distances(self, points: NDArray[np.float64], segments: NDArray[np.intp]) -> NDArray[np.float64]:
         """From each point to a segment, metres."""
-        way = self._way[segments]
-        relative = points - self._origin[segments]
-        share = np.einsum("ij,ij->i", relative, way) * self._inverse[segments]
-        relative -= np.minimum(np.maximum(share, 0.0), 1.0)[:, None] * way
+        way = self._way.take(segments, axis=0)
+        relative = points - self._origin.take(segments, axis=0)
+        share = np.einsum("ij,ij->i", relative, way) * self._inverse.take(segments)
+        way *= np.minimum(np.maximum(share, 0.0), 1.0)[:, None]
+        relative -= way
         return np.asarray(np.sqrt(np.einsum("ij,ij->i", relative, relative)))
 
     def _across(self, points: NDArray[np.float64], segments: NDArray[np.intp]) -> NDArray[np.float64]:

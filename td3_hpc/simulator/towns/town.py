@@ -1,6 +1,7 @@
 """A town: what the rest of the simulator asks about the roads of one OpenDRIVE file."""
 
 import math
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -127,10 +128,11 @@ class Town:
         self.signs = facts.signs
         self.give_way = facts.give_way
         self.edge_objects = facts.edge_objects
-        self._speed_limits = facts.speed_limits
+        self.speed_limit_kmh = facts.speed_limits
+        """Of road id, lane id and s: the speed limit at a place on a lane, km/h."""
         self._edges = _index(facts.edge_objects)
         self._beside = _beside(facts.edge_objects)
-        self._roads = opendrive.root
+        self._roads: ET.Element | None = opendrive.root  # until the search is made
         self._lanes: LaneSearch | None = None
 
     @property
@@ -144,8 +146,9 @@ class Town:
 
     def grounds(self, places: Sequence[tuple[float, float, float]]) -> list[Ground]:
         """The same for many places (x, y, z) at once, in less time."""
-        if self._lanes is None:
-            self._lanes = LaneSearch(self.map, self._roads)
+        if self._roads is not None:
+            self._lanes, self._roads = LaneSearch(self.map, self._roads), None
+        assert self._lanes is not None
         return [
             _ground(waypoint or self._nearest(x, y, z), x, y)
             for waypoint, (x, y, z) in zip(self._lanes.find(places), places)
@@ -153,10 +156,6 @@ class Town:
 
     def _nearest(self, x: float, y: float, z: float) -> carla.Waypoint:
         return self.map.get_waypoint(carla.Location(x, y, z), True, carla.LaneType.Any)
-
-    def speed_limit_kmh(self, road_id: int, lane_id: int, s: float) -> float:
-        """Speed limit at a place on a lane, km/h."""
-        return self._speed_limits(road_id, lane_id, s)
 
     def edge_objects_near(self, x: float, y: float, radius: float) -> list[EdgeObject]:
         """The edge objects that a circle around a point may touch, metres; `radius` at most 6."""
