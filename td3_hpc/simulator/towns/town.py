@@ -164,7 +164,7 @@ class Town:
 
     def is_clear(self, x: float, y: float) -> bool:
         """Whether no edge object is within `CLEAR` of a point; False also where that is nearly so."""
-        return (math.floor(x / _FINE_CELL), math.floor(y / _FINE_CELL)) not in self._beside
+        return (x // _FINE_CELL, y // _FINE_CELL) not in self._beside
 
 
 def _ground(waypoint: carla.Waypoint, x: float, y: float) -> Ground:
