@@ -9,7 +9,7 @@ from td3_hpc.simulator.geometry import OrientedBox, angle_between
 from td3_hpc.simulator.towns.town import ALL_RED_S, GREEN_S, YELLOW_S, SignalGroup, Town
 
 RED, YELLOW = 0, 1
-_CELL_M = 20.0
+_CELL_M = 4.0
 _REACTION_S, _BRAKING = 0.5, 4.0
 """How a vehicle stops that is told to let others in: after this time, with this deceleration, m/s²."""
 _ROUNDING_S = 1e-6  # A sum of steps misses a whole number of seconds by this at most.
