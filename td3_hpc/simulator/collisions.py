@@ -91,15 +91,17 @@ def overlaps(box: OrientedBox, solid: Sequence[Actor]) -> bool:
 
 
 def _near_pairs(solid: Sequence[Actor]) -> Iterator[tuple[Actor, Actor]]:
-    """Pairs whose surrounding circles touch, swept along x."""
-    reaches = [(actor, actor.extent[0] + actor.extent[1]) for actor in solid]
-    spans = sorted([(actor.pose.x - reach, actor.id, reach, actor) for actor, reach in reaches])
-    for index, (_, _, reach, first) in enumerate(spans, 1):
-        end = first.pose.x + reach
-        for start, _, other_reach, second in spans[index:]:
+    """Pairs of actors, which come in the order of their ids, whose surrounding circles touch, swept along x."""
+    reaches = [actor.extent[0] + actor.extent[1] for actor in solid]
+    starts = [actor.pose[0] - reach for actor, reach in zip(solid, reaches)]
+    order = sorted(range(len(solid)), key=starts.__getitem__)
+    spans = [(starts[k], reaches[k], solid[k]) for k in order]
+    for index, (_, reach, first) in enumerate(spans, 1):
+        end = first.pose[0] + reach
+        for start, other_reach, second in spans[index:]:
             if start > end:
                 break
-            if abs(first.pose.y - second.pose.y) <= reach + other_reach:  # a pair before may have moved them
+            if abs(first.pose[1] - second.pose[1]) <= reach + other_reach:  # a pair before may have moved them
                 yield (first, second) if first.id < second.id else (second, first)
 
 
