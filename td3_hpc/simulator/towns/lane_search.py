@@ -29,8 +29,9 @@ _NEAR_START = 1e-3  # m
 _TURN_ROUNDING = 1e-5  # The library computes turns in single precision.
 
 _CELL, _REACH = 2.0, 3.0  # A cell knows all segments that are within this of any place in it, m.
-_SURE = 5e-3  # By how much the nearest segment must be nearer than any other: far more than single precision errs, m.
-_LARGEST = 1e4  # Coordinates up to which that holds, m.
+# By how much the nearest segment must be nearer than any other, m, and as a share of the largest coordinate: more than
+# single precision errs.
+_SURE, _SURE_SHARE = 1e-3, 2e-6
 _ROW = 1 << 32
 _NUMBERING = np.array([_ROW, 1.0])  # Cells are numbered column * _ROW + row.
 
@@ -63,8 +64,7 @@ class LaneSearch:
         self._starts, self._ends = [start for start, _ in pairs], [end for _, end in pairs]
         self._start_s, self._end_s = (np.array([each.s for each in ends]) for ends in (self._starts, self._ends))
         places = np.array([[_place(start), _place(end)] for start, end in pairs], np.float32).reshape(-1, 2, 3)
-        if len(pairs) and float(np.abs(places).max()) > _LARGEST:
-            places = places[:0]
+        self._sure = max(_SURE, _SURE_SHARE * float(np.abs(places).max(initial=0.0)))
         self._sign = np.where(self._start_s <= self._end_s, 1.0, -1.0)
         self._begin, self._flat = (
             np.ascontiguousarray(each[:, :2].T) for each in (places[:, 0], places[:, 1] - places[:, 0])
@@ -128,8 +128,8 @@ class LaneSearch:
         away = self._distances(exact.take(known.take(which), axis=0), candidates)
         begin = ends - count
         nearest = np.minimum.reduceat(away, begin)
-        near = away < (nearest + _SURE).take(which)
-        clear = (np.add.reduceat(near, begin, dtype=np.intp) == 1) & (nearest < _REACH - _SURE)
+        near = away < (nearest + self._sure).take(which)
+        clear = (np.add.reduceat(near, begin, dtype=np.intp) == 1) & (nearest < _REACH - self._sure)
         chosen = np.flatnonzero(near & clear.take(which))
         return known.take(which.take(chosen)), candidates.take(chosen)
 
@@ -173,7 +173,7 @@ class LaneSearch:
         keys, members = keys[fresh], members[fresh]
         middle = np.stack([np.floor(keys / _ROW + 0.5), np.zeros(len(keys))], axis=1)
         middle[:, 1] = keys - middle[:, 0] * _ROW
-        within = self._across((middle + 0.5) * _CELL, members) <= _REACH + _CELL / math.sqrt(2.0) + _SURE
+        within = self._across((middle + 0.5) * _CELL, members) <= _REACH + _CELL / math.sqrt(2.0) + self._sure
         keys, members = keys[within], members[within]
         found, first, count = np.unique(keys, return_index=True, return_counts=True)
         return found, first, count, members
