@@ -71,6 +71,7 @@ class LaneSearch:
         )
         self._squares = self._flat[0] * self._flat[0] + self._flat[1] * self._flat[1]
         self._length = np.sqrt(self._squares)
+        self._squares[self._squares == 0.0] = 1.0  # a segment without length: every place lies at its start
         self._origin = places[:, 0].astype(np.float64)
         self._way = places[:, 1].astype(np.float64) - self._origin
         squares = np.einsum("ij,ij->i", self._way, self._way)
@@ -190,6 +191,8 @@ def _lanes(road_map: carla.Map, root: ET.Element) -> Iterator[_Lane]:
         bounds = [limit for limit in limits if limit is not None]
         for count, section in enumerate(sections):
             start, end = bounds[count], bounds[count + 1]
+            if not start < end:
+                raise _Unclear
             straight = _is_straight(road, start, end)
             for found in sorted({lane_id(lane) or 0 for lane in lanes_of(section)} - {0}):
                 inside = road_map.get_waypoint_xodr(int(road.attrib["id"]), found, (start + end) / 2.0)
