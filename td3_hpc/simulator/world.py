@@ -21,7 +21,7 @@ from td3_hpc.simulator.spawning import CLIENT_SIDE, make_actor, make_light, make
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.traffic_lights import LightGroup, StopBoxes
-from td3_hpc.simulator.vehicle import step_vehicle
+from td3_hpc.simulator.vehicle import step_vehicles
 from td3_hpc.simulator.wire import Refused
 
 _SPECTATOR = Pose(0.0, 0.0, 50.0, -90.0, 0.0, 0.0)
@@ -131,7 +131,7 @@ class World:
         for vehicle in people.vehicles:
             if vehicle.ackermann is not None:
                 vehicle.control = follow(vehicle, vehicle.ackermann, dt)
-            step_vehicle(vehicle, self.town, dt)
+        step_vehicles(people.vehicles, self.town, dt)
         for walker in people.walkers:
             self._walk(walker, dt)
         contacts = resolve_collisions(people.solid, self.town)
