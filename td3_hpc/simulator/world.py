@@ -26,7 +26,7 @@ _SPECTATOR = Pose(0.0, 0.0, 50.0, -90.0, 0.0, 0.0)
 
 
 class World:
-    """One world. Time is counted in steps since the episode's start; no message holds a wall-clock time.
+    """One world. Time is counted in steps of the present length; no message holds a wall-clock time.
 
     Attributes:
         frame: number of the last step; never goes back.
@@ -56,7 +56,8 @@ class World:
             self.streams.destroy(sensor.stream_id)
         self.town = town
         self.episode_id += 1
-        self.ticks = 0
+        self.ticks = self._ticks_before = 0
+        self._seconds_before = 0.0
         self.population = Population()
         self.spectator = Actor(0, "spectator", _SPECTATOR)
         self.population.add(self.spectator)
@@ -72,13 +73,18 @@ class World:
 
     def apply_settings(self, settings: EpisodeSettings) -> None:
         """Settings for the steps to come."""
+        if settings.step_seconds != self.settings.step_seconds:
+            self._seconds_before, self._ticks_before = self.elapsed_s, self.ticks
         self.settings = settings
         self.streams.lossless = settings.synchronous_mode
 
     @property
     def elapsed_s(self) -> float:
-        """Simulated seconds since the episode's start: no running sum, which would differ from run to run."""
-        return self.ticks * self.settings.step_seconds
+        """Simulated seconds since the episode's start.
+
+        A sum over the lengths that a step has had, not over the steps: their rounding errors would add up.
+        """
+        return self._seconds_before + (self.ticks - self._ticks_before) * self.settings.step_seconds
 
     # ---- actors ---------------------------------------------------------------------------------------------------
     def spawn(self, description: list[Any], pose: Pose, parent: Actor | None = None) -> Actor:

@@ -1,5 +1,6 @@
 """Sensors through the real client library."""
 
+import itertools
 import math
 
 import pytest
@@ -181,6 +182,35 @@ made.stop()
     count, gaps = told
     assert count in (10, 11)
     assert gaps == [2] * (count - 1)
+
+
+def test_a_shorter_step_starves_no_sensor_tick(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+made, got = sensor("sensor.other.gnss", car, sensor_tick=0.1)
+times = []
+settings = world.get_settings()
+for step, ticks in ((0.05, 40), (0.01, 50), (0.05, 40)):
+    settings.fixed_delta_seconds = step
+    world.apply_settings(settings)
+    for _ in range(ticks):
+        world.tick()
+        times.append(world.get_snapshot().timestamp.elapsed_seconds)
+time.sleep(0.2)
+seen = [got.get_nowait().timestamp for _ in range(got.qsize())]
+settings.fixed_delta_seconds = 0.05
+world.apply_settings(settings)
+tell([times, seen])
+made.stop()
+""",
+        hamlet_server.port,
+    )
+    times, seen = told
+    assert times == sorted(times)
+    gaps = [later - time for time, later in itertools.pairwise(seen)]
+    assert gaps == pytest.approx([0.1] * len(gaps), abs=0.05)  # to the step
+    assert len(seen) == pytest.approx((times[-1] - times[0]) / 0.1, abs=2)
 
 
 def test_without_rendering_cameras_are_silent_and_others_not(hamlet_server: SimulatorServer):

@@ -1,5 +1,6 @@
 """Exact repetition: the same commands give the same bytes, in a fresh server and after any reload."""
 
+import itertools
 import struct
 
 import pytest
@@ -71,6 +72,20 @@ def test_no_sum_of_steps_accumulates_an_error():
     for _ in range(1000):
         world.step()
     assert world.elapsed_s == 100.0
+
+
+def test_time_goes_on_from_where_it_was_when_the_step_changes():
+    world = flat_world()
+    times = [world.elapsed_s]
+    for step_s in (0.05, 0.01, 0.1, 0.05):
+        world.apply_settings(EpisodeSettings(fixed_delta_seconds=step_s))
+        assert world.elapsed_s == times[-1]
+        for _ in range(20):
+            world.step()
+            times.append(world.elapsed_s)
+        assert [later - time for time, later in itertools.pairwise(times[-21:])] == pytest.approx([step_s] * 20)
+    world.load(world.town)
+    assert world.elapsed_s == 0.0
 
 
 def test_acceleration_is_the_change_of_velocity():
