@@ -12,6 +12,7 @@ from td3_hpc.simulator.towns.town import Ground
 Vector = tuple[float, float, float]
 AT_REST: Vector = (0.0, 0.0, 0.0)
 GREEN = 2
+FORWARD_GEARS = 1
 
 
 @dataclass(eq=False, slots=True)
@@ -78,6 +79,14 @@ class VehicleControl:
     reverse: bool = False
     manual_gear_shift: bool = False
     gear: int = 0
+    """The one asked for; it counts with `manual_gear_shift`, and then more than `reverse`."""
+
+    @property
+    def engaged(self) -> int:
+        """The gear that is engaged: -1 reverse, 0 neutral, 1 and up forward."""
+        if self.manual_gear_shift:
+            return max(-1, min(FORWARD_GEARS, self.gear))
+        return -1 if self.reverse else 1
 
 
 @dataclass(slots=True)
@@ -134,9 +143,10 @@ class Vehicle(Actor):
 
     def state(self) -> bytes:
         held = self.control
+        gear = held.engaged
         return wire.VEHICLE.pack(
-            *self._motion(), held.throttle, held.steer, held.brake, held.hand_brake, held.reverse,
-            held.manual_gear_shift, held.gear, self.speed_limit_kmh, self.light_state, self.light_id != 0,
+            *self._motion(), held.throttle, held.steer, held.brake, held.hand_brake, gear < 0,
+            held.manual_gear_shift, gear, self.speed_limit_kmh, self.light_state, self.light_id != 0,
             self.light_id, 0,
         )  # fmt: skip
 

@@ -115,7 +115,10 @@ def traction(vehicle: Vehicle, control: VehicleControl, v: float) -> float:
     model = vehicle.model
     power = 1000.0 * DRIVE_EFFICIENCY * model.power_kw / vehicle.mass
     drive = control.throttle * min(PEAK_ACCELERATION[model.base_type], power / max(abs(v), 0.5))
-    return -REVERSE_SHARE * drive if control.reverse else drive
+    gear = control.engaged
+    if gear == 0:
+        return 0.0
+    return -REVERSE_SHARE * drive if gear < 0 else drive
 
 
 def drag(vehicle: Vehicle, v: float) -> float:

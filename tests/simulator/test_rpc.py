@@ -56,6 +56,18 @@ def test_pedals_out_of_range_are_clipped(client: RawClient, car: int):
         assert struct.unpack("<3f", stream.actors()[car][65:77]) == (1.0, -1.0, 0.0)
 
 
+def test_a_control_shows_the_gear_that_is_engaged(client: RawClient, car: int):
+    asked = {1: [False, False, 0], -1: [True, False, 0], 0: [False, True, 0]}
+    with client.world_stream() as stream:
+        stream.receive()
+        client.call("tick_cue")
+        assert struct.unpack("<i", stream.actors()[car][80:84]) == (1,)  # before the first control too
+        for gear, (reverse, manual, given) in asked.items():
+            client.call("apply_control_to_vehicle", car, [0.0, 0.0, 1.0, False, reverse, manual, given])
+            client.call("tick_cue")
+            assert struct.unpack("<2Bi", stream.actors()[car][78:84]) == (gear < 0, manual, gear)
+
+
 @pytest.mark.parametrize(
     ("type_id", "attributes", "why"),
     [

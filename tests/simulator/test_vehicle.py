@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from td3_hpc.simulator.actors import FORWARD_GEARS
 from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.vehicle import GRAVITY, GRIP, PEAK_BRAKING, drag, wheel_angle, wheelbase
 from tests.simulator.worlds import DT, car_at, flat_world, run, slope_world
@@ -79,6 +80,26 @@ def test_reverse_drives_backwards_slower():
     car = car_at(world, 500.0, throttle=0.5, reverse=True)
     run(world, 4.0)
     assert -15.0 < car.velocity[0] < -3.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "engaged"),
+    [
+        ({}, 1),
+        ({"gear": -1}, 1),  # without manual_gear_shift the automatic box decides
+        ({"reverse": True}, -1),
+        ({"manual_gear_shift": True, "gear": -1}, -1),
+        ({"manual_gear_shift": True, "gear": 0}, 0),
+        ({"manual_gear_shift": True, "gear": 1}, 1),
+        ({"manual_gear_shift": True, "gear": 9}, FORWARD_GEARS),
+    ],
+)
+def test_the_gear_decides_where_it_goes(asked: dict[str, object], engaged: int):
+    world = flat_world()
+    car = car_at(world, 500.0, throttle=0.5, **asked)
+    run(world, 2.0)
+    assert car.control.engaged == engaged
+    assert math.copysign(1.0, car.velocity[0]) == math.copysign(1.0, engaged) if engaged else car.velocity[0] == 0.0
 
 
 def test_steering_in_reverse_turns_the_other_way():

@@ -75,8 +75,7 @@ class VehicleCalls:
         """Speed, steer, throttle, brake, engine speed (not modelled), gear, drag, wheels (not modelled)."""
         vehicle = self._service.find(actor_id, Vehicle)
         held = vehicle.control
-        gear = -1 if held.reverse else 1
-        return [vehicle.speed, held.steer, held.throttle, held.brake, 0.0, gear, vehicle.drag_coefficient, []]
+        return [vehicle.speed, held.steer, held.throttle, held.brake, 0.0, held.engaged, vehicle.drag_coefficient, []]
 
     def show_vehicle_debug_telemetry(self, actor_id: int, enabled: bool) -> None:
         self._service.find(actor_id, Vehicle)
