@@ -13,6 +13,8 @@ Vector = tuple[float, float, float]
 AT_REST: Vector = (0.0, 0.0, 0.0)
 GREEN = 2
 FORWARD_GEARS = 1
+_TAKES_OFF = 0.1
+"""m/s by which a vehicle leaves the ground: less is the ground's own slope."""
 
 
 @dataclass(eq=False, slots=True)
@@ -44,6 +46,10 @@ class Actor:
     """m/s²; gravity is not in it."""
     yaw_rate: float = 0.0
     """Radians a second, clockwise from above."""
+    simulates_physics: bool = False
+    """Whether velocities, impulses and gravity move it."""
+    gravity: bool = True
+    collides: bool = True
 
     @property
     def speed(self) -> float:
@@ -120,8 +126,6 @@ class Vehicle(Actor):
     ackermann_gains: tuple[float, ...] = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)
     """Speed kp ki kd, acceleration kp ki kd."""
     simulates_physics: bool = True
-    collides: bool = True
-    gravity: bool = True
     constant_velocity: Vector | None = None
     """Vehicle frame, m/s."""
     lights: int = 0
@@ -138,8 +142,8 @@ class Vehicle(Actor):
     """The surface below it after its last step; None after a teleport."""
     velocity_before: Vector = AT_REST
     """A step ago."""
-    touching: frozenset[int] = frozenset()
-    """Ids that it touched in the last step; 0 stands for scenery."""
+    airborne: bool = False
+    """Thrown up, and not come down yet."""
 
     def state(self) -> bytes:
         held = self.control
@@ -153,6 +157,12 @@ class Vehicle(Actor):
     def teleport(self, pose: Pose) -> None:
         """Move it at once, onto ground not known yet; it keeps its velocity."""
         self.pose, self.ground = pose, None
+
+    def take_off(self) -> None:
+        """Leave the ground, where its velocity points away from it."""
+        (vx, vy, vz), ground = self.velocity, self.ground
+        along_ground = ground.slope_x * vx + ground.slope_y * vy if ground is not None else 0.0
+        self.airborne = self.airborne or vz > max(along_ground, 0.0) + _TAKES_OFF
 
 
 @dataclass(eq=False, slots=True)

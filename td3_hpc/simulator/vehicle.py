@@ -60,7 +60,10 @@ def _drive(vehicle: Vehicle, town: Town, dt: float) -> None:
     arm = 0.5 * WHEELBASE_SHARE * vehicle.model.length  # from the rear axle to the middle
     spin = vehicle.yaw_rate
     forward, slip = vx * cos + vy * sin, vy * cos - vx * sin - spin * arm
-    grounded = pose.z <= ground.z + _ON_GROUND
+    if vehicle.constant_velocity is not None and vehicle.constant_velocity[2] > 0.0:
+        # What gravity takes within this step is given before it.
+        vz, vehicle.airborne = vehicle.constant_velocity[2] + (GRAVITY * dt if vehicle.gravity else 0.0), True
+    grounded = pose.z <= ground.z + _ON_GROUND and not vehicle.airborne
     if vehicle.constant_velocity is not None:
         forward, slip, _ = vehicle.constant_velocity
         spin = steady_yaw_rate(vehicle, forward)
@@ -159,13 +162,15 @@ def _height(
     """Height, vertical speed and whether it stands: on the ground it follows it, above it falls."""
     vx, vy, vz = velocity
     z = vehicle.pose.z
-    if not vehicle.gravity and not grounded:
-        return z, 0.0, False
     if grounded and ground.z > z - _DROP:
         return ground.z, ground.slope_x * vx + ground.slope_y * vy, True
-    vz -= GRAVITY * dt
+    if vehicle.gravity or grounded:
+        vz -= GRAVITY * dt
     z += vz * dt
-    return (ground.z, 0.0, True) if z <= ground.z else (z, vz, False)
+    if z > ground.z:
+        return z, vz, False
+    vehicle.airborne = False
+    return ground.z, 0.0, True
 
 
 def _towards_zero(value: float, amount: float) -> float:

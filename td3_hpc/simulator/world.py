@@ -5,12 +5,13 @@ from typing import Any
 
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.ackermann import follow
-from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Walker
+from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle, Walker
 from td3_hpc.simulator.collisions import Contact, overlaps, resolve_collisions
 from td3_hpc.simulator.drawing.camera import Renderer
 from td3_hpc.simulator.drawing.town_scene import build_scene
 from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.geometry import OrientedBox, Pose
+from td3_hpc.simulator.loose_bodies import step_body
 from td3_hpc.simulator.mounting import mounted
 from td3_hpc.simulator.population import Population
 from td3_hpc.simulator.sensors import send_measurements, send_pictures
@@ -33,6 +34,7 @@ class World:
         episode_id: grows with every `load`.
         ticks: steps since the episode's start.
         lights: the town's traffic lights by signal id.
+        contacts: of the last step.
     """
 
     def __init__(self, town: Town, streams: Streams) -> None:
@@ -45,6 +47,7 @@ class World:
         self.town = town
         self._renderer: Renderer | None = None
         self._cameras_due: list[Sensor] = []
+        self.contacts: list[Contact] = []
         self.load(town)
 
     # ---- episodes -------------------------------------------------------------------------------------------------
@@ -93,12 +96,18 @@ class World:
         if parent is not None:
             actor.parent, actor.mount = parent, pose
             actor.pose = mounted(parent.pose, pose)
-        elif not isinstance(actor, Sensor) and overlaps(_box_of(actor), self.population.solid):
+        elif not isinstance(actor, Sensor) and self._is_taken(actor):
             raise Refused("Spawn failed because of collision at spawn position")
         if isinstance(actor, Sensor) and actor.type_id != CLIENT_SIDE:
             actor.stream_id = self.streams.create()
         self.population.add(actor)
         return actor
+
+    def _is_taken(self, actor: Actor) -> bool:
+        """Whether something solid is where the actor would be."""
+        box = OrientedBox(actor.pose.ahead(*actor.centre), actor.extent)
+        near = self.town.edge_objects_near(box.centre.x, box.centre.y, math.hypot(*actor.extent[:2]))
+        return overlaps(box, self.population.solid, near)
 
     def destroy(self, actor: Actor) -> None:
         """Remove an actor and, first, what is attached to it."""
@@ -133,8 +142,12 @@ class World:
                 vehicle.control = follow(vehicle, vehicle.ackermann, dt)
             step_vehicle(vehicle, self.town, dt)
         for walker in people.walkers:
-            self._walk(walker, dt)
-        contacts = resolve_collisions(people.solid, self.town)
+            if not walker.simulates_physics:
+                self._walk(walker, dt)
+        for body in people.solid:
+            if body.simulates_physics and not isinstance(body, Vehicle):
+                step_body(body, self.town, dt)
+        self.contacts = resolve_collisions(people.solid, self.town)
         for vehicle in people.vehicles:
             (vx, vy, vz), (ux, uy, uz) = vehicle.velocity, vehicle.velocity_before
             vehicle.acceleration = ((vx - ux) / dt, (vy - uy) / dt, (vz - uz) / dt)
@@ -147,7 +160,7 @@ class World:
                 actor.velocity, actor.acceleration = actor.parent.velocity, actor.parent.acceleration
                 actor.yaw_rate = actor.parent.yaw_rate
         self.publish()
-        self._cameras_due = send_measurements(self, self._new_contacts(contacts))
+        self._cameras_due = send_measurements(self, self.contacts)
         return self.frame
 
     def draw(self) -> None:
@@ -169,20 +182,6 @@ class World:
         walker.velocity = (vx, vy, 0.0)
         walker.pose = Pose(x, y, z, 0.0, math.degrees(math.atan2(dy, dx)), 0.0)
 
-    def _new_contacts(self, contacts: list[Contact]) -> list[Contact]:
-        """Those that were not there a step ago: a collision is one event, however long the two stay in touch."""
-        if not contacts and not any(vehicle.touching for vehicle in self.population.vehicles):
-            return []
-        touching: dict[int, set[int]] = {}
-        new = []
-        for contact in contacts:
-            if contact.other_id not in contact.vehicle.touching:
-                new.append(contact)
-            touching.setdefault(contact.vehicle.id, set()).add(contact.other_id)
-        for vehicle in self.population.vehicles:
-            vehicle.touching = frozenset(touching.get(vehicle.id, ()))
-        return new
-
     # ---- what clients see -----------------------------------------------------------------------------------------
     def publish(self) -> None:
         """Send the world's state to every client, and keep it for those that come before the next step."""
@@ -199,7 +198,3 @@ class World:
         parent = actor.parent.id if actor.parent else 0
         description = [actor.uid, actor.type_id, actor.attributes_sent]
         return [actor.id, parent, description, actor.bounding_box(), actor.tags, token]
-
-
-def _box_of(actor: Actor) -> OrientedBox:
-    return OrientedBox(actor.pose.ahead(*actor.centre), actor.extent)
