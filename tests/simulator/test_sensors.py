@@ -97,26 +97,43 @@ made.stop()
     assert told == pytest.approx([0.0, 0.0, 0.0], abs=1e-4)
 
 
-def test_the_obstacle_sensor_sees_the_car_ahead(hamlet_server: SimulatorServer):
+def test_the_obstacle_sensor_sees_what_is_ahead(hamlet_server: SimulatorServer):
     told = run_client(
         START
         + """
-ahead = points[0].location + 14 * points[0].get_forward_vector()
-other = world.spawn_actor(library.find("vehicle.audi.tt"), carla.Transform(ahead, points[0].rotation))
-made, got = sensor("sensor.other.obstacle", car, carla.Transform(carla.Location(x=2.4, z=0.7)), distance=30)
+def ahead(metres):
+    place = points[0].location + metres * points[0].get_forward_vector()
+    return carla.Transform(place, points[0].rotation)
+eye = carla.Transform(carla.Location(x=2.4, z=0.7))
+prop = world.spawn_actor(library.find("static.prop.box01"), ahead(9))
+other = world.spawn_actor(library.find("vehicle.audi.tt"), ahead(14))
+made = [sensor("sensor.other.obstacle", car, eye, distance=30, only_dynamics=flag) for flag in ("False", "True")]
 world.tick(); world.tick()
-event = got.get(timeout=10)
+seen = [got.get(timeout=10) for _, got in made]
 backwards = carla.Transform(carla.Location(x=-2.5, z=0.7), carla.Rotation(yaw=180))
 behind, silent = sensor("sensor.other.obstacle", car, backwards, distance=5)
 world.tick(); world.tick()
-tell([event.other_actor.id == other.id, event.distance, silent.qsize()])
-made.stop(); behind.stop()
+thing = min(world.get_environment_objects(), key=lambda thing: thing.transform.location.distance(points[0].location))
+middle = thing.bounding_box.location
+towards = middle - carla.Location(points[0].location.x, points[0].location.y, middle.z)
+far, size = towards.length(), thing.bounding_box.extent
+car.set_transform(carla.Transform(middle - (math.hypot(size.x, size.y) + 6) / far * towards,
+                                  carla.Rotation(yaw=math.degrees(math.atan2(towards.y, towards.x)))))
+car.set_simulate_physics(False)
+wall, walls = sensor("sensor.other.obstacle", car, eye, distance=30)
+world.tick(); world.tick()
+told = [[event.other_actor.type_id, event.distance] for event in (*seen, walls.get(timeout=10))]
+tell([told, silent.qsize()])
+for each in (*(one for one, _ in made), behind, wall):
+    each.stop()
 """,
         hamlet_server.port,
     )
-    seen, distance, behind = told
-    assert seen is True
-    assert distance == pytest.approx(14 - 2.4 - 4.18 / 2, abs=0.6)
+    (box, car, scenery), behind = told
+    assert box == ["static.prop.box01", pytest.approx(9 - 2.4 - 0.3 - 0.5, abs=0.3)]
+    assert car == ["vehicle.audi.tt", pytest.approx(14 - 2.4 - 4.18 / 2 - 0.5, abs=0.3)]
+    assert scenery[0].startswith("static.")
+    assert 1.0 < scenery[1] < 20.0
     assert behind == 0
 
 
