@@ -136,8 +136,13 @@ class Vehicle(Actor):
     gave_way_at: int | None = None
     """Which junction it has come to at a stop or yield sign, until it is across."""
     speed_limit_kmh: float = 30.0
-    physics: list[Any] | None = None
-    """VehiclePhysicsControl that a client set."""
+    sweeps_wheels: bool = False
+    is_sticky: bool = True
+    """Whether a control lasts until the next one; else it lasts one step."""
+    is_commanded: bool = False
+    """Whether a control has come since the last step."""
+    wheel_angles: dict[tuple[str, int], float] = field(default_factory=dict)
+    """Degrees about an axis ('steer', 'pitch') that a client gave a wheel, by its number, while physics was off."""
     ground: Ground | None = None
     """The surface below it after its last step; None after a teleport."""
     velocity_before: Vector = AT_REST
@@ -157,6 +162,10 @@ class Vehicle(Actor):
     def teleport(self, pose: Pose) -> None:
         """Move it at once, onto ground not known yet; it keeps its velocity."""
         self.pose, self.ground = pose, None
+
+    def command(self, control: VehicleControl | None, ackermann: AckermannTarget | None = None) -> None:
+        """Obey from the next step on."""
+        self.control, self.ackermann, self.is_commanded = control or self.control, ackermann, True
 
     def take_off(self) -> None:
         """Leave the ground, where its velocity points away from it."""

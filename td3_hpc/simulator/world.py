@@ -5,7 +5,7 @@ from typing import Any
 
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.ackermann import follow
-from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle, Walker
+from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle, VehicleControl, Walker
 from td3_hpc.simulator.collisions import Contact, overlaps, resolve_collisions
 from td3_hpc.simulator.drawing.camera import Renderer
 from td3_hpc.simulator.drawing.town_scene import build_scene
@@ -138,6 +138,9 @@ class World:
         self.ticks += 1
         people = self.population
         for vehicle in people.vehicles:
+            if not (vehicle.is_sticky or vehicle.is_commanded):
+                vehicle.command(VehicleControl())
+            vehicle.is_commanded = False
             if vehicle.ackermann is not None:
                 vehicle.control = follow(vehicle, vehicle.ackermann, dt)
             step_vehicle(vehicle, self.town, dt)

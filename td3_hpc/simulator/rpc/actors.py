@@ -82,7 +82,9 @@ class ActorCalls:
             return
         actor = self._solid(actor_id, "set_simulate_physics")
         actor.simulates_physics = bool(enabled)
-        if not (enabled or isinstance(actor, Vehicle)):
+        if isinstance(actor, Vehicle):
+            actor.wheel_angles = {}
+        elif not enabled:
             actor.velocity, actor.acceleration, actor.yaw_rate = AT_REST, AT_REST, 0.0
 
     def set_actor_collisions(self, actor_id: int, enabled: bool) -> None:
