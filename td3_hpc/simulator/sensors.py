@@ -24,7 +24,6 @@ from td3_hpc.simulator.rays import body_hits, ray_along, scenery_hits
 from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns.town import Town
-from td3_hpc.simulator.vehicle import GRAVITY
 
 _CAMERAS: dict[str, tuple[wire.SensorType, CameraKind]] = {
     "sensor.camera.rgb": (wire.SensorType.RGB, "rgb"),
@@ -47,6 +46,7 @@ class Surroundings(Protocol):
     weather: Weather
     frame: int
     ticks: int
+    imu_gravity: float
 
     @property
     def elapsed_s(self) -> float:
@@ -175,7 +175,7 @@ def _imu(world: Surroundings, sensor: Sensor) -> bytes:
     attributes = sensor.attributes
     accelerometer = [
         value + noise(float(attributes[f"noise_accel_stddev_{axis}"]))
-        for axis, value in zip("xyz", seen_from(sensor.pose, (ax, ay, az + GRAVITY)))
+        for axis, value in zip("xyz", seen_from(sensor.pose, (ax, ay, az + world.imu_gravity)))
     ]
     gyroscope = [
         value + float(attributes[f"noise_gyro_bias_{axis}"]) + noise(float(attributes[f"noise_gyro_stddev_{axis}"]))

@@ -1,6 +1,7 @@
 """The world: its actors, and what one step does to them."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from td3_hpc.simulator import wire
@@ -20,7 +21,7 @@ from td3_hpc.simulator.spawning import CLIENT_SIDE, make_actor, make_light, make
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.traffic_lights import LightGroup, StopBoxes
-from td3_hpc.simulator.vehicle import step_vehicle
+from td3_hpc.simulator.vehicle import GRAVITY, step_vehicle
 from td3_hpc.simulator.wire import Refused
 
 _SPECTATOR = Pose(0.0, 0.0, 50.0, -90.0, 0.0, 0.0)
@@ -35,6 +36,7 @@ class World:
         ticks: steps since the episode's start.
         lights: the town's traffic lights by signal id.
         contacts: of the last step.
+        imu_gravity: m/s², as accelerometers take it.
     """
 
     def __init__(self, town: Town, streams: Streams) -> None:
@@ -53,11 +55,10 @@ class World:
     # ---- episodes -------------------------------------------------------------------------------------------------
     def load(self, town: Town) -> None:
         """Start a new episode in a town: no actors but its own; ids, clock and lights from the start."""
-        if town is not self.town:
-            self._renderer = None
+        self._set_town(town)
         for sensor in self.population.sensors:
             self.streams.destroy(sensor.stream_id)
-        self.town = town
+        self.imu_gravity = GRAVITY
         self.episode_id += 1
         self.ticks = self._ticks_before = 0
         self._seconds_before = 0.0
@@ -73,6 +74,22 @@ class World:
         self.light_groups = [LightGroup(group, self.lights) for group in town.signal_groups]
         self._stop_boxes = StopBoxes(town, self.lights)
         self.publish()
+
+    def _set_town(self, town: Town) -> None:
+        if town is not self.town:
+            self._renderer = None
+        self.town = town
+
+    def show_scenery(self, numbers: Iterable[int], shown: bool) -> None:
+        """Put pieces of scenery away, or back; they are numbered from 1 as the town's file has them.
+
+        Raises Refused for one that there is not.
+        """
+        town, changed = self.town, set(numbers)
+        unknown = changed - set(range(1, len(town.whole.edge_objects) + 1))
+        if unknown:
+            raise Refused(f"enable_environment_objects: there is no environment object {min(unknown)}")
+        self._set_town(town.without(town.hidden - changed if shown else town.hidden | changed))
 
     def apply_settings(self, settings: EpisodeSettings) -> None:
         """Settings for the steps to come."""
@@ -122,7 +139,8 @@ class World:
         """Draws the town; built when the first camera is listened to."""
         if self._renderer is None:
             town = self.town
-            scene = build_scene(town.map, town.opendrive, town.traffic_lights, town.signs, town.edge_objects)
+            away = [thing for number, thing in enumerate(town.whole.edge_objects, 1) if number in town.hidden]
+            scene = build_scene(town.map, town.opendrive, town.traffic_lights, town.signs, town.edge_objects, away)
             self._renderer = Renderer(scene)
         return self._renderer
 

@@ -267,7 +267,7 @@ def test_what_is_refused_without_an_answer_is_in_the_servers_log(hamlet_server: 
     car = client.spawn("vehicle.audi.tt", client.spawn_points()[4])[0]
     for call in ("open_vehicle_door", "close_vehicle_door"):
         assert "doors" in client.refusal(call, car, 0)
-        assert f"refused {call}: {call}: this simulator has no vehicles with doors" in hamlet_server.log.read_text()
+        assert f"refused {call}: this simulator has no vehicles with doors" in hamlet_server.log.read_text()
 
 
 @pytest.mark.parametrize("step", [-0.1, math.nan, math.inf, 1e6])
@@ -288,3 +288,33 @@ def test_what_there_is_not_is_said(client: RawClient):
     assert "no recorder" in client.refusal("start_recorder", "a.log", False)
     assert "no recorder" in client.refusal("stop_recorder")
     assert "G-buffers" in client.refusal("get_gbuffer_token", 1, 2)
+
+
+def scenery(client: RawClient, label: int = 255) -> int:
+    """How many pieces of it are seen."""
+    return len(client.call("get_all_level_BBs", label))
+
+
+def test_layers_that_are_scenery_come_and_go_and_others_are_refused(client: RawClient):
+    building, pole, wall, fence, rail = 3, 6, 4, 5, 28
+    before = {label: scenery(client, label) for label in (building, pole, wall, fence, rail)}
+    assert all(before.values())
+    client.call("unload_map_layer", 0x1 | 0x100)
+    assert {label: scenery(client, label) for label in before} == {**dict.fromkeys(before, 0), pole: before[pole]}
+    client.call("load_map_layer", 0x1)
+    assert [scenery(client, label) for label in (building, wall)] == [before[building], 0]
+    for call in ("load_map_layer", "unload_map_layer"):
+        text = client.refusal(call, 0x1 | 0x4 | 0x40)
+        assert text.startswith(f"{call}: this simulator's towns have no layer Foliage, Props")
+    assert scenery(client, building) == before[building]
+    client.call("load_new_episode", "", False, 0xFFFF & ~0x1)
+    assert {label: scenery(client, label) for label in before} == {**before, building: 0}
+    client.fresh()
+    assert {label: scenery(client, label) for label in before} == before
+
+
+def test_an_environment_object_that_there_is_not_is_refused(client: RawClient):
+    count = len(client.call("get_environment_objects", 255))
+    text = client.refusal("enable_environment_objects", [1, count + 1], False)
+    assert text == f"enable_environment_objects: there is no environment object {count + 1}"
+    assert scenery(client) >= count

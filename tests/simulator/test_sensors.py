@@ -81,6 +81,29 @@ made.stop()
     assert gyroscope == pytest.approx([0.0], abs=1e-3)
 
 
+def test_a_client_sets_the_gravity_that_imus_measure(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+made, got = sensor("sensor.other.imu", car)
+found = []
+for gravity in (None, 1.62, 9.81):
+    if gravity is not None:
+        world.set_imui_sensor_gravity(gravity)
+    for _ in range(10):
+        world.tick()
+    found.append([world.get_imui_sensor_gravity(), [got.get(timeout=10) for _ in range(10)][-1].accelerometer.z])
+world.set_imui_sensor_gravity(3.0)
+tell([found, client.reload_world(False).get_imui_sensor_gravity()])
+""",
+        hamlet_server.port,
+    )
+    found, anew = told
+    assert [gravity for gravity, _ in found] == pytest.approx([9.81, 1.62, 9.81])
+    assert [measured for _, measured in found] == pytest.approx([9.81, 1.62, 9.81], abs=0.05)
+    assert anew == pytest.approx(9.81)
+
+
 def test_gnss_is_the_maps_geolocation(hamlet_server: SimulatorServer):
     told = run_client(
         START

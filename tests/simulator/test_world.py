@@ -7,7 +7,7 @@ import pytest
 
 from td3_hpc.simulator.settings import EpisodeSettings
 from tests.conftest import SimulatorServer, StartServer
-from tests.simulator.protocol import WORLD_HEADER, RawClient
+from tests.simulator.protocol import WORLD_HEADER, RawClient, run_client
 from tests.simulator.worlds import car_at, flat_world
 
 
@@ -95,6 +95,52 @@ def test_acceleration_is_the_change_of_velocity():
         before = car.velocity
         world.step()
         assert car.acceleration == pytest.approx([(v - u) / 0.05 for v, u in zip(car.velocity, before)])
+
+
+def test_scenery_that_is_put_away_is_neither_seen_nor_met(hamlet_server: SimulatorServer):
+    told = run_client(
+        """
+world = client.reload_world(False)
+library = world.get_blueprint_library()
+houses = world.get_environment_objects(carla.CityObjectLabel.Buildings)
+house = houses[0]
+box, points = house.bounding_box, world.get_map().get_spawn_points()
+road = world.get_map().get_waypoint(box.location).transform.location
+towards = carla.Location(box.location.x - road.x, box.location.y - road.y, 0.0)
+yaw = math.degrees(math.atan2(towards.y, towards.x))
+blueprint = library.find("sensor.camera.depth")
+for name, value in (("image_size_x", "21"), ("image_size_y", "21"), ("fov", "10")):
+    blueprint.set_attribute(name, value)
+eye = carla.Location(road.x, road.y, box.location.z)
+camera = world.spawn_actor(blueprint, carla.Transform(eye, carla.Rotation(yaw=yaw)))
+pictures = collect(camera)
+inside = carla.Transform(carla.Location(box.location.x, box.location.y, box.location.z - box.extent.z + 0.5))
+def look():
+    world.tick()
+    blue, green, red, _ = bytes(pictures.get(timeout=20).raw_data)[4 * (10 * 21 + 10):][:4]
+    car = world.try_spawn_actor(library.find("vehicle.mini.cooper_s"), inside)
+    met = world.project_point(eye, towards, 60.0)
+    seen = [1000.0 * (red + 256 * green + 65536 * blue) / (256 ** 3 - 1),
+            met.location.distance(eye) if met else None, car is not None, len(world.get_level_bbs(house.type))]
+    if car is not None:
+        car.destroy()
+    return seen
+def switch(enabled):
+    world.enable_environment_objects([house.id], enabled)
+    return look()
+tell([look(), switch(False), len(world.get_environment_objects(house.type)) - len(houses), switch(True)])
+camera.stop()
+""",
+        hamlet_server.port,
+    )
+    before, away, listed, back = told
+    assert before[0] == pytest.approx(before[1], abs=0.1)
+    assert before[2] is False
+    assert away[0] > before[0] + 2.0
+    assert away[1] is None or away[1] > before[1] + 2.0
+    assert away[2:] == [True, before[3] - 1]
+    assert listed == 0  # it can be put back by the number that it had
+    assert back == pytest.approx(before)
 
 
 def test_the_speed_limit_is_the_places(hamlet_server: SimulatorServer):

@@ -75,7 +75,7 @@ class CallTable:
 
     def _refuse_void(self, name: str, text: str) -> list[Any]:
         """The client does not wait for the answer to most of these calls, and never shows it: it is said here too."""
-        self._complain(name, f"refused {name}: {text}")
+        self._complain(name, f"refused {text if text.startswith(name) else f'{name}: {text}'}")
         return [[True, [text]]]
 
     def _complain(self, name: str, text: str) -> None:

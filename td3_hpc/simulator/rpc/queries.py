@@ -18,8 +18,8 @@ class QueryCalls:
 
     def get_all_level_BBs(self, label: int) -> list[Any]:
         """World boxes of everything of a label that stands or moves."""
-        boxes = [_box(thing.box, 0) for _, thing in self._scenery(label)]
         world = self._service.world
+        boxes = [_box(thing.box, 0) for thing in world.town.edge_objects if label in (_ANY, thing.label)]
         for actor in world.population.by_id.values():
             if label in (_ANY, *actor.tags):
                 boxes += [_box(box, actor.id) for box in boxes_of(actor, world.town)]
@@ -38,7 +38,8 @@ class QueryCalls:
         ]
 
     def enable_environment_objects(self, numbers: list[int], enabled: bool) -> None:
-        pass
+        """Put scenery away, or back: then nothing sees it or collides with it."""
+        self._service.world.show_scenery(numbers, bool(enabled))
 
     def get_names_of_all_objects(self) -> list[str]:
         return [_name(number) for number, _ in self._scenery(_ANY)]
@@ -68,7 +69,7 @@ class QueryCalls:
         pass
 
     def _scenery(self, label: int) -> list[tuple[int, EdgeObject]]:
-        things = enumerate(self._service.world.town.edge_objects, 1)
+        things = enumerate(self._service.world.town.whole.edge_objects, 1)
         return [(number, thing) for number, thing in things if label in (_ANY, thing.label)]
 
 
