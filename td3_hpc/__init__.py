@@ -9,6 +9,7 @@ code.py              the package's files and their digest
 behaviour.py         the number of what a run computes, raised with every change of it
 checkpoint_names.py  the names of a checkpoint's files, known without HDF5
 submission_notes.py  what is noted in a run directory when its job is submitted
+user_cache.py        the folder where downloads and reference drives are kept between runs
 random_state.py      a generator's state as data
 spaces.py            the observation and the action, declared once
 config/              the configuration: one schema, YAML, overrides
@@ -26,11 +27,15 @@ campaign/            stages in a row, each of which must earn the next one
 report/              writing for people
 launch/              Slurm jobs, preflight, doctor
 drills/              the known failures, caused from outside
+export/              taking a trained policy away
 
 Which of them may import which is said, and tested, by the table in CONTRIBUTING.md.
 """
 
+import importlib
 import os
+from pathlib import Path
+from typing import Any
 
 __version__ = "0.1.0"
 CARLA_VERSION = "0.9.16"
@@ -40,3 +45,12 @@ CARLA_VERSION = "0.9.16"
 # that is waited for, and updates become ten times slower. Spin for about as long as a thread takes to wake up.
 # It is read when PyTorch is loaded (libgomp's manual, GOMP_SPINCOUNT).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def load_policy(path: str | Path) -> Any:
+    """A `td3_hpc.export.policy.Policy` that `td3-hpc export` wrote: its folder, or its .onnx file.
+
+    Needs neither PyTorch nor CARLA, and runs no code of the file's. Raises BadInput, in one line, for a damaged,
+    foreign or newer file.
+    """
+    return importlib.import_module(f"{__name__}.export.policy").load(Path(path))  # only for whoever asks for it

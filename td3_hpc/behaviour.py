@@ -14,7 +14,8 @@ CHANGES: dict[int, str] = {
     3: "the car stands on the ground when an episode begins, exploration drives, the reward forgets, waiting is not "
     "being stuck, deviations are scaled to be seen, the policy's penalty follows the critics' slope, the encoder is "
     "steady",
-    4: "Brookfield and Hamlet have crosswalks, and middle lines that nobody changes lanes over",
+    4: "Brookfield and Hamlet have crosswalks, middle lines that nobody changes lanes over, and lower speed limits at "
+    "junctions; elsewhere limits are lower in curves that do not allow them",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 

@@ -218,6 +218,33 @@ def evaluate(
     print_drives(drives, json_file)
 
 
+@app.command()
+def export(
+    run: Annotated[
+        Path, typer.Argument(help="A run directory, or a state/checkpoint-*.json file.", show_default=False)
+    ],
+    best: Annotated[
+        bool, typer.Option("--best", help="The run's best checkpoint by evaluation return, not the newest one.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-O", help="The folder to write to.", show_default="RUN/export")
+    ] = None,
+) -> None:
+    """Write a run's policy as ONNX and as safetensors, with a model card, to be used without this package.
+
+    The file is tried on stored observations before it is written. `td3_hpc.load_policy(FOLDER)` loads it again, and
+    needs neither CARLA nor the configuration.
+
+    Example: td3-hpc export checkpoints/5k --best -O my-policy
+    """
+    from td3_hpc.checkpoint.retention import best_checkpoint
+    from td3_hpc.export.command import export
+
+    folder = output or (run if run.is_dir() else run.parent.parent) / "export"
+    for path in export(best_checkpoint(run) if best else run, folder):
+        typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+
+
 class _CheckpointCommands(TyperGroup):
     """Those of `checkpoint`, whose room loads HDF5: only when one of them is asked for."""
 

@@ -14,7 +14,7 @@ import pytest
 from td3_hpc.supervision.ports import PortBlock, reserve
 from tests.paths import ROOT
 
-pytest_plugins = ["tests.judged_runs"]
+pytest_plugins = ["tests.judged_runs", "tests.exported_policy"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -29,6 +29,7 @@ OTHER_TESTS = {
     "launch/preflight/test_check.py": "the room's own function, in its __init__",
     "launch/test_smoke_campaign.py": "the shipped smoke campaign, whole",
     "roads/test_made_roads.py": "the room on roads that chance makes",
+    "simulator/test_carla_agents.py": "CARLA's own agents on the simulator",
     "simulator/test_documented_use.py": "CARLA's documented use, by the client",
     "simulator/test_traffic.py": "the client's Traffic Manager on the simulator",
     "slurm/": "the room launch on a real Slurm",
@@ -36,6 +37,7 @@ OTHER_TESTS = {
     "td3/test_gpu.py": "the agent on a GPU",
     "test_benchmarks.py": "benchmarks/",
     "test_documents.py": "docs/",
+    "test_examples.py": "examples/",
     "test_package.py": "the package's own __init__",
     "test_structure.py": "the package's structure",
     "training/test_checkpoint_contents.py": "whole runs: what their checkpoints hold",
@@ -45,6 +47,7 @@ OTHER_TESTS = {
     "training/test_resume.py": "whole runs, continued",
     "training/test_secrets.py": "whole runs: where secrets must not be",
     "training/test_several_simulators.py": "whole runs with several simulators",
+    "training/test_updates_per_step.py": "whole runs with more and fewer updates than steps",
 }
 
 

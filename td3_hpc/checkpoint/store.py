@@ -76,6 +76,12 @@ class Checkpoint:
             count = segment.next_row - segment.first_row
             yield read_table(self.run_dir / segment.path, segment.first_row, count)
 
+    def newest_rows(self) -> dict[str, np.ndarray]:
+        """The last block of `rows()`; empty where there is none."""
+        for segment in self.manifest.segments[-1:]:
+            return read_table(self.run_dir / segment.path, segment.first_row, segment.next_row - segment.first_row)
+        return {}
+
 
 class CheckpointStore:
     """The checkpoints of one run directory."""

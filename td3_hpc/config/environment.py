@@ -37,7 +37,7 @@ class RouteConfig(ConfigSection):
     """Shortest route, in metres along the road."""
     max_length_m: float = Field(400.0, gt=0)
     """Longest route, in metres along the road."""
-    evaluation_routes: int = Field(40, ge=1)
+    evaluation_routes: int = Field(10, ge=1)
     """Held-out routes; training never draws their starts or goals."""
     waypoint_spacing_m: float = Field(2.0, gt=0)
     """Distance between the route's waypoints; the observation shows the next 25 of them."""
@@ -78,7 +78,7 @@ class RewardConfig(ConfigSection):
     """Weight of not colliding, leaving the road or crossing a solid line."""
     progress: float = Field(0.5, ge=0)
     """Weight of advancing along the route."""
-    target_speed_kmh: float = Field(25.0, gt=0)
+    target_speed_kmh: float = Field(20.0, gt=0)
     """Speed at which efficiency and progress are full, in km/h."""
     scale: float = Field(1.0, gt=0)
     """Multiplies the sum of all components. Anything but 1 is for experiments on badly scaled rewards."""

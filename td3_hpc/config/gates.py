@@ -62,7 +62,7 @@ class GatesConfig(ConfigSection):
     evaluation_and_resume: Gate | Off = _gate("blocking")
     """Each evaluation cycle completes and training goes on after it."""
     observations_normalised: Gate | Off = _gate("blocking")
-    """Pixels and vector lie in [-1, 1], are finite and show something."""
+    """Pixels and vector lie in [-1, 1] and are finite; the pictures show something, and not always the same."""
     reward_components: Gate | Off = _gate("blocking")
     """All five components are recorded, work, and add up to the reward."""
     buffer_operations: Gate | Off = _gate("blocking")

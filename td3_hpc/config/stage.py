@@ -59,6 +59,12 @@ class StageConfig(ConfigSection):
                 f"evaluation.final_episodes ({self.evaluation.final_episodes}) is below evaluation.episodes "
                 f"({self.evaluation.episodes}): the last cycle must show more, not less; raise final_episodes"
             )
+        routes, final = self.environment.route.evaluation_routes, self.evaluation.final_episodes
+        if final is not None and final > routes:
+            problems.append(
+                f"evaluation.final_episodes ({final}) is above environment.route.evaluation_routes ({routes}): the "
+                "last cycle would drive routes twice; raise evaluation_routes, or lower final_episodes"
+            )
         if self.replay.capacity < self.agent.batch_size + 8:
             problems.append(
                 f"replay.capacity ({self.replay.capacity}) cannot hold one batch of {self.agent.batch_size}: "

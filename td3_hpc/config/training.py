@@ -42,7 +42,8 @@ class EvaluationConfig(ConfigSection):
     episodes: int = Field(3, ge=1)
     """Whole episodes per cycle, the held-out routes in turn."""
     final_episodes: int | None = Field(None, ge=1)
-    """The same for the last cycle, by which the stage is judged: gates on driving need 20. `null`: as `episodes`."""
+    """The same for the last cycle, by which the stage is judged: gates on driving need 20, and as many held-out routes
+    (`environment.route.evaluation_routes`). `null`: as `episodes`."""
     simulators: int = Field(1, ge=1, le=64)
     """Simulators that drive different episodes side by side; the figures are the same for any number."""
 

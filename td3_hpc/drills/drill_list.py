@@ -7,6 +7,7 @@ _MODULES = (
     "td3_hpc.drills.networks",
     "td3_hpc.drills.explosion",
     "td3_hpc.drills.learning",
+    "td3_hpc.drills.pictures",
     "td3_hpc.drills.checkpoints",
     "td3_hpc.drills.simulators",
     "td3_hpc.drills.preemption",

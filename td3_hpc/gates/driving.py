@@ -23,8 +23,9 @@ FEWEST_PAIRS = 20
 FEWEST_ROUTES = 10
 #: A mean return nearer to zero is no unit to measure values in.
 SMALLEST_RETURN = 1.0
-#: Before this step an untrained policy is no surprise.
-YOUNG = 100_000
+#: The shipped configuration learns to drive in so many steps (docs/learning.md): before, a policy that does not drive
+#: is no surprise.
+LEARNT = 5_000
 
 
 @gate("Route completion", "driving")
@@ -59,8 +60,8 @@ def _driving(history: RunHistory, settings: LimitGate, measure: str, unit: str, 
         return finding
     ends = ", ".join(sorted({episode.end_reason.replace("_", " ") for episode in episodes}))
     cause = f"the episodes ended by {ends}, after {sum(episode.distance_m for episode in episodes):,.0f} m in all"
-    remedy = "a policy this young is expected to; longer training decides" if history.step < YOUNG else ""
-    return replace(finding, cause=cause, remedy=remedy)
+    remedy = f"the shipped stages learn to drive in {LEARNT:,} steps: train as long" if history.step < LEARNT else ""
+    return replace(finding, cause=cause, remedy=remedy, change=remedies.learns(history.config))
 
 
 def _confidence(figure: Estimate, limit: float, episodes: int) -> Confidence:

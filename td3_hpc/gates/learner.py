@@ -67,7 +67,8 @@ def pixels_reach_heads(history: RunHistory, settings: LimitGate) -> Finding:
     if not faults:
         return finding
     cause = f"{'; '.join(faults)}: the heads cannot learn from it"
-    return replace(finding, cause=cause, change=remedies.steady(history.config))
+    change = {**remedies.camera(history.config), **remedies.steady(history.config)}
+    return replace(finding, cause=cause, change=change)
 
 
 @dataclass(frozen=True)

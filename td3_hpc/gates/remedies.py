@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from td3_hpc.config import AgentConfig, ClipNorms, LearningRates, RewardConfig, StageConfig
+from td3_hpc.config import AgentConfig, CameraConfig, ClipNorms, LearningRates, RewardConfig, StageConfig
 
 
 def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
@@ -62,6 +62,16 @@ def steady(config: StageConfig) -> dict[str, Any]:
     if config.agent.encoder != shipped.encoder:
         return {"agent.encoder": shipped.encoder}
     return default_rates(config, "actor_cnn", "critic_cnn")
+
+
+def camera(config: StageConfig) -> dict[str, Any]:
+    """Against pictures that tell nothing: the default of each key of the camera that has another value."""
+    own, default = config.environment.camera, CameraConfig()
+    return {
+        f"environment.camera.{name}": getattr(default, name)
+        for name in CameraConfig.model_fields
+        if getattr(own, name) != getattr(default, name)
+    }
 
 
 def restored(config: StageConfig, component: str) -> dict[str, Any]:

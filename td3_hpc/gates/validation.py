@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from statistics import mean
 
-from td3_hpc.config import CameraConfig
 from td3_hpc.config.gates import Gate
 from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.formatting import number, plural
@@ -11,11 +11,14 @@ from td3_hpc.gates import remedies
 from td3_hpc.gates.findings import Confidence, Finding, certain, coverage, not_judged, zero_failures
 from td3_hpc.gates.history import Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
-from td3_hpc.record import EvaluationCycle, Interval, RunFinished, WorkerReplaced
+from td3_hpc.record import EvaluationCycle, FeatureReading, Interval, RunFinished, WorkerReplaced
 from td3_hpc.spaces import IMAGE, OBSERVATION
 
 #: A picture whose brightest and darkest pixel differ by less than this, in units of [-1, 1], shows nothing.
 PICTURE_CONTRAST = 0.05
+#: Pictures whose pixels vary from one to the next by less than this share of the range of brightness are all the same.
+#: Seen: 0.03 to 0.1, by day, by night and from inside the car; of the sky 0.004 in Hamlet, 0.03 in Brookfield.
+PICTURE_VARIETY = 0.01
 
 
 @gate("No dimension errors", "checkpoint")
@@ -44,7 +47,7 @@ def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
 
 @gate("Exploration and learning both active", "checkpoint")
 def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
-    """Random actions, then the policy's with updates, at the steps that the configuration says."""
+    """Random actions, then the policy's with an update per step, at the steps that the configuration says."""
     training = history.config.training
     random = history.total(lambda interval: interval.random_actions)
     policy = history.total(lambda interval: interval.policy_actions)
@@ -105,36 +108,49 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
         if any(entry.name in interval.ranges for interval in intervals)  # an older record may lack an entry
     }
     others = ", observation/*" if len(OBSERVATION) > 2 else ""
-    found = (evidence(Interval, f"image_min, image_max, vector_min, vector_max{others}", intervals),)
+    found: tuple[Evidence, ...] = (
+        evidence(Interval, f"image_min, image_max, vector_min, vector_max{others}", intervals),
+    )
     target = f"{' and '.join('pixels' if entry.stacked else entry.name for entry in OBSERVATION)} in [-1, 1], pictures "
-    target += "with contrast"
+    target += "with contrast, not all the same"
     if not intervals:
         return not_judged(target, "no interval is complete: no observation is in the record yet", *found)
     achieved = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in ranges.items())
     outside = [name for name, (low, high) in ranges.items() if not (low >= -1 and high <= 1)]
     contrasts = [high - low for low, high in (interval.ranges[IMAGE.name] for interval in intervals)]
     blank = [contrast for contrast in contrasts if contrast < PICTURE_CONTRAST]
+    readings = [
+        reading
+        for reading in history.of(FeatureReading)
+        if reading.picture_spread is not None and reading.vector_spread > 0  # in a batch of one row nothing varies
+    ]
+    same = False
+    if readings:
+        found += (evidence(FeatureReading, "picture_spread", readings),)
+        spread, (low, high) = mean(reading.picture_spread or 0.0 for reading in readings), ranges["pixels"]
+        same = spread < PICTURE_VARIETY * (high - low)
+        achieved += f", a pixel's spread over pictures {spread:.2g}"
     covered, _ = history.steps_covered()
-    if not outside and not blank:
+    if not outside and not blank and not same:
         return Finding(True, target, achieved, zero_failures(covered, "observations", history), found)
     if outside:
         cause = f"values of {' and '.join(outside)} are outside [-1, 1], or NaN"
         remedy = "normalise them where the observation is made (td3_hpc/driving/observation/)"
         return Finding(False, target, achieved, certain(achieved), found, cause, remedy)
-    shown = f"in {len(blank)} of {len(intervals)} intervals"
-    camera, default = history.config.environment.camera, CameraConfig()
-    change = {
-        f"environment.camera.{name}": getattr(default, name)
-        for name in CameraConfig.model_fields
-        if getattr(camera, name) != getattr(default, name)
-    }
+    if blank:
+        shown = f"pictures of one brightness in {len(blank)} of {len(intervals)} intervals"
+        cause = "the camera shows nothing: every pixel of a picture has nearly the same brightness"
+    else:
+        shown = f"nearly the same picture in {plural(len(readings), 'sampled update')}"
+        cause = "the camera shows nothing: all its pictures are nearly the same, wherever the car is"
+    change = remedies.camera(history.config)
     return Finding(
         False,
         target,
-        f"{achieved}; pictures of one brightness {shown}",
-        certain(f"pictures of one brightness {shown}"),
+        f"{achieved}; {shown}",
+        certain(shown),
         found,
-        cause="the camera shows nothing: every pixel of a picture has nearly the same brightness",
+        cause=cause,
         remedy="" if change else "look at a frame of the evaluation film; check the simulator's renderer and weather",
         change=change,
     )

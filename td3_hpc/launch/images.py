@@ -14,6 +14,7 @@ from typing import Literal
 from td3_hpc.code import PACKAGE
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch.jobs.freeze import NOT_CODE, FrozenImage, freeze_image
+from td3_hpc.user_cache import user_cache
 
 Kind = Literal["embedded", "carla"]
 CHECKOUT = PACKAGE.parent
@@ -57,7 +58,7 @@ def debian_image(cache: Path | None = None) -> Path:
 
 
 def _cache(cache: Path | None) -> Path:
-    cache = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "td3-hpc"
+    cache = cache or user_cache()
     cache.mkdir(parents=True, exist_ok=True)
     return cache
 

@@ -232,6 +232,8 @@ class FeatureReading(Event, kind="features"):
 
     update: int
     """Number of the update (updates)."""
+    picture_spread: float | None = None
+    """Standard deviation over the batch of a pixel of the newest picture, in [-1, 1], mean over the pixels (1)."""
     feature_spread: dict[str, float]
     """Standard deviation over the batch of a feature of `actor` and `critic`, mean over their features (1)."""
     vector_spread: float

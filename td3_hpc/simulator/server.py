@@ -46,6 +46,7 @@ async def _serve(host: str, port: int, town: str, maps: Path | None) -> None:
     print(
         f"td3-hpc simulator ready: CARLA {CARLA_VERSION} protocol on {host}:{port}, town {world.town.name}", flush=True
     )
+    world.prepare_pictures()
     await stop.wait()
     rpc.close()
     streams.close()

@@ -1,7 +1,9 @@
 """The world: its actors, and what one step does to them."""
 
 import math
+import threading
 from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import Any
 
 from td3_hpc.simulator import wire
@@ -47,7 +49,7 @@ class World:
         self.frame = self.episode_id = 0
         self.population = Population()
         self.town = town
-        self._renderer: Renderer | None = None
+        self._renderer: Future[Renderer] | None = None
         self._cameras_due: list[Sensor] = []
         self.contacts: list[Contact] = []
         self.load(town)
@@ -134,15 +136,18 @@ class World:
         if isinstance(actor, Sensor):
             self.streams.destroy(actor.stream_id)
 
+    def prepare_pictures(self) -> None:
+        """Begin to build the town's scene, beside the answers to clients: the first picture need not wait for it."""
+        if self._renderer is None:
+            self._renderer = Future()
+            threading.Thread(target=_build, args=(self.town, self._renderer), daemon=True).start()
+
     @property
     def renderer(self) -> Renderer:
-        """Draws the town; built when the first camera is listened to."""
-        if self._renderer is None:
-            town = self.town
-            away = [thing for number, thing in enumerate(town.whole.edge_objects, 1) if number in town.hidden]
-            scene = build_scene(town.map, town.opendrive, town.traffic_lights, town.signs, town.edge_objects, away)
-            self._renderer = Renderer(scene)
-        return self._renderer
+        """Draws the town."""
+        self.prepare_pictures()
+        assert self._renderer is not None
+        return self._renderer.result()
 
     # ---- time -----------------------------------------------------------------------------------------------------
     def step(self) -> int:
@@ -219,3 +224,12 @@ class World:
         parent = actor.parent.id if actor.parent else 0
         description = [actor.uid, actor.type_id, actor.attributes_sent]
         return [actor.id, parent, description, actor.bounding_box(), actor.tags, token]
+
+
+def _build(town: Town, into: Future[Renderer]) -> None:
+    try:
+        away = [thing for number, thing in enumerate(town.whole.edge_objects, 1) if number in town.hidden]
+        scene = build_scene(town.map, town.opendrive, town.traffic_lights, town.signs, town.edge_objects, away)
+        into.set_result(Renderer(scene))
+    except Exception as error:  # told to whoever asks for a picture
+        into.set_exception(error)

@@ -1,4 +1,4 @@
-"""Whether the picture reaches the heads: do the CNNs' features vary with it, and do they stay what they were?
+"""Whether the picture reaches the heads: does it vary, do the CNNs' features vary with it and stay as they were?
 
 A head cannot read what hardly differs between two pictures, beside a vector that differs much, nor what changes under
 it faster than it learns.
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from td3_hpc.replay import Batch
+from td3_hpc.spaces import IMAGE
 from td3_hpc.td3.agent import TD3Agent
 from td3_hpc.td3.networks import JOINED
 
@@ -20,6 +21,8 @@ class FeatureCheck:
     """The features of one update's batch; by network, `actor` and `critic`."""
 
     update: int
+    picture_spread: float
+    """Standard deviation of a pixel over the batch's newest pictures, mean over the pixels, which lie in [-1, 1]."""
     feature_spread: dict[str, float]
     """Standard deviation of a feature over the batch, mean over the features."""
     vector_spread: float
@@ -49,6 +52,7 @@ class FeatureProbe:
         beside = np.concatenate([self._batch.values[entry.name] for entry in JOINED], axis=1)
         return FeatureCheck(
             update=agent.updates,
+            picture_spread=float(self._batch.frames[IMAGE.name][:, -1].std(0).mean()) * 2 / IMAGE.high,
             feature_spread=spread,
             vector_spread=_spread(torch.from_numpy(beside)),
             feature_drift={name: moved[name] * pace[name] / max(spread[name], 1e-12) for name in pace},

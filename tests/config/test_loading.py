@@ -240,6 +240,7 @@ def test_what_is_missing_is_told(write):
         ({"simulator.kind": "external", "simulator.port": 2000}, "needs port and evaluation_port"),
         ({"simulator.port": 2000, "simulator.evaluation_port": 2002}, "set them 3 or more apart"),
         ({"environment.traffic.evaluation_port": 8000}, "port and evaluation_port must differ"),
+        ({"evaluation.final_episodes": 11}, "is above environment.route.evaluation_routes (10)"),
         ({"environment.route.min_length_m": 500}, "max_length_m (400.0) is below min_length_m (500.0)"),
     ],
 )

@@ -21,6 +21,7 @@ KNOWN_FAILURES = {
     "evaluation-never-returns",
     "gradient-explosion",
     "learns-nothing",
+    "sees-nothing",
     "nan-in-training",
     "nan-in-checkpoint",
     "checkpoint-cut",

@@ -185,7 +185,7 @@ def test_the_change_is_what_was_tried_and_nothing_where_it_is_in_force(record, h
         "agent.exploration_noise": 0.2,
         "agent.encoder": "steady",
         "environment.reward.efficiency": 0.5,
-        "environment.reward.target_speed_kmh": 25.0,
+        "environment.reward.target_speed_kmh": 20.0,
     }
     config = load_stage(healthy_run / "config.yaml", [f"{key}={value}" for key, value in change.items()])
     assert config.agent.saturation_penalty == 0.3

@@ -127,6 +127,14 @@ def test_limits_are_settings(healthy_run, name):
     assert judge(healthy_run).verdict == "NO-GO"
 
 
+def test_a_policy_that_hardly_drives_is_told_what_the_shipped_stages_learn_with(healthy_run):
+    set_gates(healthy_run, route_completion={"limit": 100.0})
+    result = must_miss(healthy_run, "route_completion", "ended by")
+    assert result.remedy == "the shipped stages learn to drive in 5,000 steps: train as long"
+    assert result.change["agent.saturation_penalty"] == 0.3
+    assert result.change["agent.encoder"] == "steady"
+
+
 #: Actor-CNN gradient norms of the validation run that started this project, at updates 100 to 500.
 EXPLOSION = (5_191, 130_486, 826_256, 2_860_755, 7_475_702)
 
@@ -199,7 +207,7 @@ def test_one_saturated_component_is_enough_and_the_last_quarter_counts(healthy_r
         "agent.exploration_noise": 0.2,
         "agent.encoder": "steady",
         "environment.reward.efficiency": 0.5,
-        "environment.reward.target_speed_kmh": 25.0,
+        "environment.reward.target_speed_kmh": 20.0,
     }
     with_intervals(healthy_run, lambda number: saturation(0.5, 0.4) if number == 4 else saturation(1.0, 1.0))
     assert results(healthy_run)["action_saturation"].status == "pass"
@@ -248,6 +256,37 @@ def test_the_picture_reaches_the_heads_by_features_that_vary_and_stay(healthy_ru
         result = must_miss(healthy_run, "pixels_reach_heads", cause)
         assert (result.status, result.severity) == ("fail", "recommended")
         assert result.change == {"agent.encoder": "steady"}
+
+
+@pytest.mark.parametrize("camera", [{}, {"pitch_deg": -8.0}])
+def test_pictures_that_tell_nothing_are_cured_by_the_default_camera(healthy_run, camera):
+    config = healthy_run / "config.yaml"
+    values = yaml.safe_load(config.read_text())
+    values["environment"]["camera"] |= {"pitch_deg": 90.0} if camera else {}
+    config.write_text(yaml.safe_dump(values))
+    with (healthy_run / "record.jsonl").open("a") as record:
+        record.write(json.dumps(features({"actor": 0.0, "critic": 0.1}, {})) + "\n")
+    change = must_miss(healthy_run, "pixels_reach_heads", "features vary 0 times").change
+    restored = {f"environment.camera.{key}": value for key, value in camera.items()}
+    assert change == {**restored, "agent.encoder": "steady"}
+
+
+def test_pictures_that_are_always_the_same_are_called_though_each_has_contrast(healthy_run):
+    gate = "observations_normalised"
+    low, high = 2 * 0.006, 2 * 0.03  # the kept run's pictures use nearly the whole range of 2
+    assert "pictures" not in results(healthy_run)[gate].achieved, "an old record does not tell"
+    with (healthy_run / "record.jsonl").open("a") as record:
+        record.write(json.dumps({**features({"actor": 0.1}, {}), "picture_spread": high}) + "\n")
+    assert results(healthy_run)[gate].status == "pass"
+    assert results(healthy_run)[gate].achieved.endswith("a pixel's spread over pictures 0.06")
+    with (healthy_run / "record.jsonl").open("a") as record:
+        for _ in range(20):
+            record.write(json.dumps({**features({"actor": 0.1}, {}), "picture_spread": low}) + "\n")
+    result = results(healthy_run)[gate]
+    assert (result.status, result.severity) == ("fail", "blocking")
+    assert "all its pictures are nearly the same" in result.cause
+    assert "nearly the same picture in 21 sampled updates" in result.achieved
+    assert result.remedy, "the camera has its default already"
 
 
 def test_a_gate_that_is_off_is_not_judged(healthy_run):

@@ -22,6 +22,8 @@ def test_the_spread_is_that_of_the_features_and_of_the_vector():
     check = checked(learner, batch)
     assert check.feature_spread == pytest.approx(expected, rel=1e-4)
     assert check.feature_spread["actor"] > 0.01
+    newest = batch.frames["image"][:, -1] / 127.5 - 1
+    assert check.picture_spread == pytest.approx(newest.std(0).mean(), rel=1e-5)
     assert check.vector_spread == pytest.approx(batch.values["vector"].std(0).mean(), rel=1e-5)
 
 
@@ -29,7 +31,9 @@ def test_the_spread_is_that_of_the_features_and_of_the_vector():
 def test_of_one_picture_alone_no_feature_varies(encoder):
     learner, batch = agent(encoder=encoder), random_batch(8, 1)
     same = dataclasses.replace(batch, frames={"image": np.repeat(batch.frames["image"][:1], 8, 0)})
-    assert checked(learner, same).feature_spread == pytest.approx({"actor": 0, "critic": 0}, abs=1e-6)
+    check = checked(learner, same)
+    assert check.picture_spread == 0
+    assert check.feature_spread == pytest.approx({"actor": 0, "critic": 0}, abs=1e-6)
 
 
 def test_the_drift_is_what_the_update_changed_and_of_the_actor_only_where_it_moved():

@@ -19,6 +19,7 @@ from td3_hpc.gates.verdict import read_verdict
 from td3_hpc.launch.doctor.result import read_result
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.campaign_files import (
+    Frozen,
     check_whole,
     clear_attempts,
     freeze,
@@ -64,12 +65,7 @@ def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
         require_ready(here)
         frozen = identify(here.profile, package)
         freeze(directory, here.campaign, frozen, without_verdict(here), package)
-        directory.note(
-            "submitted",
-            code_sha256=frozen.code_sha256,
-            image_sha256=frozen.image_sha256,
-            resume_tested=resume_tested(here),
-        )
+        note_origin(here, "submitted", frozen)
         return start(here, log)
     _refuse_changes(here)
     live = live_jobs(here)
@@ -97,6 +93,12 @@ def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
     check_whole(directory, unfinished(here))
     directory.note("submitted", resume_tested=resume_tested(here))
     return start(here, log)
+
+
+def note_origin(here: Place, event: str, frozen: Frozen) -> None:
+    """Put into the ledger what the jobs run from now on, and whether the doctor saw one start again."""
+    origin = {"code_sha256": frozen.code_sha256, "image_sha256": frozen.image_sha256}
+    here.directory.note(event, **origin, resume_tested=resume_tested(here))
 
 
 def resume_tested(here: Place) -> bool:

@@ -14,9 +14,9 @@ from td3_hpc.launch.campaigns.chain import (
     Log,
     Place,
     live_jobs,
+    note_origin,
     require_ready,
     require_slurm,
-    resume_tested,
     stage_differences,
     start,
     without_verdict,
@@ -162,9 +162,4 @@ def _apply(here: Place, review: Review, log: Log, package: Path) -> None:
         directory.note("accepted", **earned, now_image_sha256=frozen.image_sha256)
         log(f"stage {stage}, seed {seed}: its verdict is accepted for the present code and image")
     freeze(directory, here.campaign, frozen, without_verdict(here), package)
-    directory.note(
-        "resumed",
-        code_sha256=frozen.code_sha256,
-        image_sha256=frozen.image_sha256,
-        resume_tested=resume_tested(here),
-    )
+    note_origin(here, "resumed", frozen)

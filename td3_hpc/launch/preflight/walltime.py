@@ -14,6 +14,10 @@ START_S = 30.0
 """From a job's start to its first step, where it was not measured: container, PyTorch, simulators."""
 MARGIN_S = 15.0
 """From Slurm's signal to the beginning of the save, at most: the signal's way, and the step in flight."""
+REFERENCE_DRIVERS = 12
+"""Ten constant ones, a random one and pure pursuit drive the last cycle's episodes at a stage's end."""
+REFERENCE_DECISIONS = 2_000
+"""Of all of them together for one episode, as measured in Brookfield: most end long before `max_decisions`."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,18 @@ def recorded_rate(run_dir: Path) -> float | None:
 
 
 def seconds_left(plan: Plan, rate: Rate) -> float:
-    """What the rest of the run takes, with every evaluation episode at its longest."""
+    """What the rest of the run takes, with every evaluation episode of the policy at its longest, and no episode of the
+    reference drivers in the cache."""
     stage, done = plan.stage, newest_step(plan.run_dir)
     total, starts = stage.training.total_steps, stage.training.learning_starts
     exploring = max(0, starts - done)
     learning = max(0, total - max(done, starts))
     cycles = total // stage.evaluation.every_steps - done // stage.evaluation.every_steps
     more = stage.episodes_of_cycle(total) - stage.evaluation.episodes if cycles else 0
-    driven = (cycles * stage.evaluation.episodes + more) * stage.environment.max_decisions
+    driven: float = (cycles * stage.evaluation.episodes + more) * stage.environment.max_decisions
+    if done < total:
+        of_references = min(REFERENCE_DECISIONS, REFERENCE_DRIVERS * stage.environment.max_decisions)
+        driven += stage.episodes_of_cycle(total) * of_references / stage.evaluation.simulators
     return exploring / rate.exploring + learning / rate.learning + driven / rate.exploring
 
 

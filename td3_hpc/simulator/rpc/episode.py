@@ -86,6 +86,7 @@ class SessionCalls:
             world.apply_settings(world.settings.reset())
         world.load(town)
         world.show_scenery(_of_layers(town, ~layers), shown=False)
+        world.prepare_pictures()
 
     def load_map_layer(self, layers: int) -> None:
         """Put scenery back. Raises Refused for a layer that is no scenery of ours."""

@@ -5,6 +5,7 @@ trial.py           trying a town where a crash harms nobody;  __main__.py  the p
 town.py            what the rest of the simulator asks about the roads
 signals.py         traffic lights, signs and the junctions' cycles
 speed_limits.py    the limit on every lane
+curves.py          how fast curves can be driven
 spawn_points.py    where vehicles may appear
 edges.py           what stands beside the roads
 make_towns.py      our own towns, and one for every seed

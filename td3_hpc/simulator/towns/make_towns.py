@@ -21,13 +21,13 @@ from scenariogeneration import xodr
 from td3_hpc.roads.healing.signals import unwrap_outline
 
 LANE_WIDTH = 3.5
-RADIUS = 18.0
-"""Of a junction: from its middle to the stop lines, metres."""
+RADIUS = 18.0  # Of a junction: from its middle to the stop lines, metres.
 SHORT = 150.0
 """Where junctions are less far apart, m, vehicles that turn left before others that come towards them would fill the
 road back to the last junction: there one arm after the other has green."""
-BEND = 40.0
-"""Radius of a bend, metres."""
+BEND = 40.0  # Radius of a bend, metres.
+TURNING_KMH, APPROACH = 40.0, 30.0
+"""Limit at a junction, and how far from one it holds, metres."""
 FIRST_JUNCTION = 500
 """CARLA takes a link to a junction for one to a road where a road has that number; connecting roads begin at 1001."""
 LIGHT, STOP, YIELD = "1000001", "206", "205"
@@ -176,7 +176,7 @@ def _add_road(plan: TownPlan, nodes: list[Node]) -> None:
         lane_width=LANE_WIDTH,
         center_road_mark=middle,
     )
-    road.add_type(xodr.RoadType.town, 0, "CH", grid.speeds_kmh[number % len(grid.speeds_kmh)], speed_unit="km/h")
+    _limit_speed(road, grid.speeds_kmh[number % len(grid.speeds_kmh)])
     if grid.hill == (nodes[0], nodes[-1]):
         _raise_hill(road, straight - RADIUS, grid.hill_height)
     angle = _direction(nodes[0], nodes[1])
@@ -184,6 +184,13 @@ def _add_road(plan: TownPlan, nodes: list[Node]) -> None:
     plan.roads.append(road)
     plan.arms.setdefault(nodes[0], []).append(Arm(road, angle, False, lanes))
     plan.arms.setdefault(nodes[-1], []).append(Arm(road, _direction(nodes[-1], nodes[-2]), True, lanes))
+
+
+def _limit_speed(road: xodr.Road, limit_kmh: float) -> None:
+    """The road's limit, lower near its ends: CARLA's agents turn at a junction at the limit less 5 km/h."""
+    slow, last = min(limit_kmh, TURNING_KMH), road.planview.get_total_length() - APPROACH
+    for s, speed in ((0, slow), (APPROACH, limit_kmh), (last, slow)) if slow < limit_kmh else ((0, slow),):
+        road.add_type(xodr.RoadType.town, s, "CH", speed, speed_unit="km/h")
 
 
 def _direction(start: Node, end: Node) -> float:

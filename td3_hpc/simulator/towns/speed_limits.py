@@ -9,6 +9,7 @@ import carla
 
 from td3_hpc.roads.client_map import ClientLanes, key_of
 from td3_hpc.roads.lanes import LaneKey, LaneSpan
+from td3_hpc.simulator.towns.curves import CurveSpeeds
 
 DEFAULT_KMH = 30.0
 """CARLA's speed limit before the first sign."""
@@ -20,7 +21,7 @@ class SpeedLimits:
     """Speed limits by road, lane and distance.
 
     As in CARLA a sign holds until the next sign, through junctions. A lane that no sign upstream speaks of has the
-    limit of its road; one whose road names none, the default.
+    limit of its road; one whose road names none, the default. Any limit is lower in curves that do not allow it.
 
     Args:
         signs: (road id, lane id, s in metres, limit in km/h) of every lane that a sign is for.
@@ -35,15 +36,28 @@ class SpeedLimits:
     ) -> None:
         self._of_road = {int(road.attrib["id"]): _road_limits(road) for road in root.findall("road")}
         self._of_lane = _spread(road_map, lanes, signs)
+        self._of_lane |= self._in_curves(lanes)
 
     def at(self, road_id: int, lane_id: int, s: float) -> float:
         """The limit in km/h at a distance of s metres from the road's start."""
-        changes = self._of_lane.get((road_id, lane_id)) or self._of_road.get(road_id)
-        if not changes:
-            return DEFAULT_KMH
-        if len(changes) == 1:
-            return changes[0][1]
-        return changes[max(bisect.bisect_right(changes, (s, float("inf"))) - 1, 0)][1]
+        changes = self._changes(road_id, lane_id)
+        return _at(changes, s) if changes else DEFAULT_KMH
+
+    def _changes(self, road_id: int, lane_id: int) -> list[tuple[float, float]]:
+        return self._of_lane.get((road_id, lane_id)) or self._of_road.get(road_id, [])
+
+    def _in_curves(self, lanes: ClientLanes) -> dict[tuple[int, int], list[tuple[float, float]]]:
+        """(s, km/h) of every lane whose limit is above what its curves allow, by road and lane."""
+        speeds = CurveSpeeds(lanes, lambda key, s: self.at(key.road, key.lane, s))
+        found: dict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
+        slower: set[tuple[int, int]] = set()
+        for key, span in sorted(lanes.graph.lanes.items()):
+            low, high = sorted((span.start, span.end))
+            here = _within(self._changes(key.road, key.lane) or [(low, DEFAULT_KMH)], low, high)
+            pieces = speeds.below(key, max(limit for _, limit in here))
+            slower |= {(key.road, key.lane)} if pieces else set()
+            found[key.road, key.lane] += _lowest(here, pieces)
+        return {lane: sorted(found[lane]) for lane in slower}
 
 
 def _road_limits(road: ET.Element) -> list[tuple[float, float]]:
@@ -59,6 +73,27 @@ def _road_limits(road: ET.Element) -> list[tuple[float, float]]:
         if speed is not None and 0.0 < limit < 1000.0:
             found.append((start, limit * _KMH.get(speed.get("unit", "m/s"), 3.6)))
     return sorted(found)
+
+
+def _at(changes: list[tuple[float, float]], s: float) -> float:
+    """The limit at s of a list of (s, km/h) in the order of s; before the first it is the first one's."""
+    return changes[max(bisect.bisect_right(changes, (s, float("inf"))) - 1, 0)][1]
+
+
+def _within(limits: list[tuple[float, float]], low: float, high: float) -> list[tuple[float, float]]:
+    """The pieces of a road's limits from `low` to `high` metres."""
+    first = max(bisect.bisect_right(limits, (low, float("inf"))) - 1, 0)
+    return [(max(s, low), limit) for s, limit in limits[first:] if s < high] or [(low, limits[first][1])]
+
+
+def _lowest(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Two lists of (s, km/h), each in the order of s, as one: the lower of both everywhere."""
+    found: list[tuple[float, float]] = []
+    for s in sorted({s for s, _ in (*one, *other)}):
+        here = min(_at(changes, s) for changes in (one, other) if changes)
+        if not found or found[-1][1] != here:
+            found.append((s, here))
+    return found
 
 
 def _spread(

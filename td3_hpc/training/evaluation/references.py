@@ -7,7 +7,6 @@ campaign drive it once, and a drive that was interrupted goes on.
 import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from td3_hpc.training.evaluation.measures import mean_completion
 from td3_hpc.training.evaluation.policies import THROTTLES, constant, make_driver
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
+from td3_hpc.user_cache import user_cache
 
 Reference = Literal["constant", "random", "pure-pursuit"]
 REFERENCES: tuple[Reference, ...] = ("constant", "random", "pure-pursuit")
@@ -90,7 +90,7 @@ class EpisodeCache:
     def __init__(self, config: StageConfig, roads_sha256: str) -> None:
         """`roads_sha256`: digest of the town's OpenDRIVE text. Where no file can be written, nothing is kept."""
         content = json.dumps(_depends_on(config, roads_sha256), sort_keys=True)
-        self._folder = _cache_folder() / "references" / hashlib.sha256(content.encode()).hexdigest()
+        self._folder = user_cache() / "references" / hashlib.sha256(content.encode()).hexdigest()
 
     def read(self, name: str) -> Episodes:
         """What is kept of a driver; nothing where its file cannot be read."""
@@ -120,8 +120,3 @@ def _depends_on(config: StageConfig, roads_sha256: str) -> dict[str, Any]:
         "behaviour": BEHAVIOUR,
         "code": [code_digest(PACKAGE / part) for part in DRIVEN_BY],
     }
-
-
-def _cache_folder() -> Path:
-    """The user's, by the XDG base directory specification."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "td3-hpc"

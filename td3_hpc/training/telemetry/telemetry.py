@@ -286,6 +286,7 @@ class Telemetry:
         self._record.append(FeatureReading(**vars(check)))
         for network, spread in check.feature_spread.items():
             self._tensorboard.scalar(f"features/{network}_spread", spread, step)
+        self._tensorboard.scalar("features/picture_spread", check.picture_spread, step)
         self._tensorboard.scalar("features/vector_spread", check.vector_spread, step)
         for network, drift in check.feature_drift.items():
             self._tensorboard.scalar(f"features/{network}_drift", drift, step)

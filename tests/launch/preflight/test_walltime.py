@@ -8,12 +8,15 @@ import pytest
 from td3_hpc.checkpoint_names import newest_step
 from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.walltime import (
+    REFERENCE_DRIVERS,
     Rate,
     check_checkpoint_interval,
     check_signal_lead,
     check_walltime,
     seconds_left,
 )
+from td3_hpc.training.evaluation.policies import THROTTLES
+from td3_hpc.training.evaluation.references import REFERENCES
 from tests.launch.preflight.plans import doctor, plan
 
 MILLION = ("training.total_steps=1e6", "training.learning_starts=10_000", "evaluation.every_steps=10_000")
@@ -30,16 +33,34 @@ def interval(last_step: int, rate: float) -> dict:
 
 
 def test_attempts_are_counted_from_the_stated_rate(tmp_path: Path) -> None:
-    # 1e6 / 10 + 100 cycles of 3 episodes of 1000 decisions / 10 = 130,000 s, in attempts of 600 - 3 - 0.5 minutes.
+    # 1e6 / 10 + (100 cycles of 3 episodes of 1000 decisions + 3 reference drives of 2000) / 10 = 130,600 s, in attempts
+    # of 600 - 3 - 0.5 minutes.
     found = check_walltime(plan(tmp_path / "run", *MILLION, rate=10, walltime_minutes=600, scheduler="slurm"))
 
-    assert found.startswith("1000000 steps at 10.0/s (stated) and evaluation: about 36.1 h, 4 attempts of 600")
+    assert found.startswith("1000000 steps at 10.0/s (stated) and evaluation: about 36.3 h, 4 attempts of 600")
 
 
 def test_exploration_and_evaluation_go_at_the_simulators_rate(tmp_path: Path) -> None:
     whole = plan(tmp_path / "run", *MILLION)
 
-    assert seconds_left(whole, Rate(100.0, 10.0, "")) == 10_000 / 100 + 990_000 / 10 + 100 * 3 * 1000 / 100
+    references = 3 * 2000 / 100
+    expected = 10_000 / 100 + 990_000 / 10 + 100 * 3 * 1000 / 100 + references
+    assert seconds_left(whole, Rate(100.0, 10.0, "")) == expected
+
+
+def test_the_reference_drivers_are_counted_once_and_share_the_evaluations_simulators(tmp_path: Path) -> None:
+    assert len(THROTTLES) + len(REFERENCES) - 1 == REFERENCE_DRIVERS
+    rate = Rate(100.0, 10.0, "")
+    shared = ("evaluation.simulators=2", "evaluation.final_episodes=10")
+    without = 500 / 100 + 500 / 10 + (3 + 10) * 1000 / 100
+
+    assert seconds_left(plan(tmp_path / "run", *shared), rate) == without + 10 * 2000 / 2 / 100
+    short = seconds_left(plan(tmp_path / "run", "environment.max_decisions=100"), rate)
+    assert short == 500 / 100 + 500 / 10 + 2 * 3 * 100 / 100 + 3 * 12 * 100 / 100, "no episode is longer than it may be"
+
+    (tmp_path / "run" / "state").mkdir(parents=True)
+    (tmp_path / "run" / "state" / "checkpoint-e0001-s000001000-0003.json").touch()
+    assert seconds_left(plan(tmp_path / "run", *shared), rate) == 0
 
 
 def test_the_doctors_rate_is_used_for_its_kind_of_simulator_only(tmp_path: Path) -> None:

@@ -75,7 +75,11 @@ def test_against_the_roads_direction_a_sign_holds_towards_its_start():
 
 def test_own_towns_have_several_limits():
     found = {
-        name: {town.speed_limit_kmh(w.road_id, w.lane_id, w.s) for w, _ in town.map.get_topology() if not w.is_junction}
+        name: {
+            town.speed_limit_kmh(w.road_id, w.lane_id, w.s)
+            for w in town.map.generate_waypoints(20.0)
+            if not w.is_junction
+        }
         for name in ("Hamlet", "Brookfield")
         for town in [load_town(name, None)]
     }

@@ -75,7 +75,7 @@ def test_several_runs_are_figured_together_each_by_its_best_checkpoint(make_run,
     [
         (("--policy", "random", "--best"), "has no checkpoint"),
         (("--video", "drive.avi"), "a film is written as .gif or .mp4"),
-        (("--policy", "random", "--first-route", "40"), "there are 40 held-out routes"),
+        (("--policy", "random", "--first-route", "10"), "there are 10 held-out routes"),
         (("--policy", "random", "--without", "radar"), "the observation holds no radar; it holds image"),
         ((), "no checkpoint"),
     ],

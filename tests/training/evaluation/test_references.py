@@ -164,7 +164,7 @@ def test_what_is_written_is_read_back(own_cache, config):
         ({"environment.traffic.vehicles": 3}, "roads", False),
         ({"environment.route.evaluation_routes": 3}, "roads", False),
         ({"environment.vehicle": "vehicle.audi.tt"}, "roads", False),
-        ({"environment.reward.target_speed_kmh": 20}, "roads", False),
+        ({"environment.reward.target_speed_kmh": 25}, "roads", False),
     ],
 )
 def test_what_an_episode_depends_on_makes_another_one(own_cache, config, changes, roads, kept):

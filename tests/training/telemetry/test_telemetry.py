@@ -281,7 +281,7 @@ def test_the_features_are_read_where_gradients_are(watched):
     (event,) = run.events("features")
     assert event["update"] == 100
     assert event["feature_spread"].keys() == event["feature_drift"].keys() == {"actor", "critic"}
-    names = ("actor_spread", "critic_spread", "vector_spread", "actor_drift", "critic_drift")
+    names = ("actor_spread", "critic_spread", "picture_spread", "vector_spread", "actor_drift", "critic_drift")
     assert all(run.scalars(f"features/{name}")[0][0] == 100 for name in names)
 
 
