@@ -182,6 +182,12 @@ class Walker(Actor):
     walking_speed: float = 0.0
     """m/s"""
     jump: bool = False
+    stands: bool = False
+    """Found to be on the ground, in the last step."""
+
+    def teleport(self, pose: Pose) -> None:
+        """Move it at once, to where it may fall from."""
+        self.pose, self.stands = pose, False
 
     def state(self) -> bytes:
         return wire.WALKER.pack(*self._motion(), *self.direction, self.walking_speed, self.jump)

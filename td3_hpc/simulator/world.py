@@ -8,7 +8,7 @@ from typing import Any
 
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.ackermann import follow
-from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle, VehicleControl, Walker
+from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle, VehicleControl
 from td3_hpc.simulator.collisions import Contact, overlaps, resolve_collisions
 from td3_hpc.simulator.drawing.camera import Renderer
 from td3_hpc.simulator.drawing.town_scene import build_scene
@@ -24,6 +24,7 @@ from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.traffic_lights import LightGroup, StopBoxes
 from td3_hpc.simulator.vehicle import GRAVITY, step_vehicle
+from td3_hpc.simulator.walking import walk
 from td3_hpc.simulator.wire import Refused
 
 _SPECTATOR = Pose(0.0, 0.0, 50.0, -90.0, 0.0, 0.0)
@@ -169,7 +170,7 @@ class World:
             step_vehicle(vehicle, self.town, dt)
         for walker in people.walkers:
             if not walker.simulates_physics:
-                self._walk(walker, dt)
+                walk(walker, self.town, dt)
         for body in people.solid:
             if body.simulates_physics and not isinstance(body, Vehicle):
                 step_body(body, self.town, dt)
@@ -194,19 +195,6 @@ class World:
         due, self._cameras_due = self._cameras_due, []
         if due:
             send_pictures(self, due)
-
-    def _walk(self, walker: Walker, dt: float) -> None:
-        dx, dy, _ = walker.direction
-        length = math.hypot(dx, dy)
-        speed = walker.walking_speed if length > 0.0 else 0.0
-        if speed == 0.0:
-            walker.velocity = (0.0, 0.0, 0.0)
-            return
-        vx, vy = dx / length * speed, dy / length * speed
-        x, y = walker.pose.x + vx * dt, walker.pose.y + vy * dt
-        z = self.town.ground(x, y, walker.pose.z - walker.extent[2]).z + walker.extent[2]
-        walker.velocity = (vx, vy, 0.0)
-        walker.pose = Pose(x, y, z, 0.0, math.degrees(math.atan2(dy, dx)), 0.0)
 
     # ---- what clients see -----------------------------------------------------------------------------------------
     def publish(self) -> None:
