@@ -80,6 +80,15 @@ def test_every_piece_of_scenery_is_met_from_afar():
         assert met[id(thing)].label == thing.label
 
 
+def test_a_ray_without_end_takes_no_time_without_end():
+    world = World(load_town("Hamlet", None), Streams())
+    wall = max(world.town.edge_objects, key=lambda thing: thing.box.extent[2])
+    x, y, z = wall.box.centre[:3]
+    ray = ray_along((x - 0.5e6, y, z), (1.0, 0.0, 0.0), 1e6)
+    assert wall in [hit.thing for hit in hits(ray, [], world.town)]
+    assert hits(ray_along((x, y, z + 100.0), (1.0, 0.0, 1e-6), 1e6), [], world.town) == []
+
+
 def test_clients_cast_rays_and_ask_for_boxes(hamlet_server: SimulatorServer):
     told = run_client(
         """
