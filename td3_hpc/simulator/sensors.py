@@ -110,6 +110,9 @@ def _collisions(world: Surroundings, sensor: Sensor, contacts: Iterable[Contact]
             other = contact.other
             hit = world.describe(other) if isinstance(other, Actor) else _scenery(other.label)
             yield msgpack.packb([world.describe(contact.vehicle), hit, list(contact.impulse)])
+        elif contact.other is sensor.parent and not isinstance(contact.other, Vehicle):  # of which there is no contact
+            opposite = [-part for part in contact.impulse]
+            yield msgpack.packb([world.describe(sensor.parent), world.describe(contact.vehicle), opposite])
 
 
 def _scenery(label: int) -> list[object]:

@@ -56,6 +56,34 @@ made.stop()
     assert 1e3 < length < 1e5
 
 
+def test_a_walker_that_is_hit_has_the_opposite_event(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+ahead = points[0].location + 8 * points[0].get_forward_vector() + carla.Location(z=1)
+walker = world.spawn_actor(library.find("walker.pedestrian.0001"), carla.Transform(ahead))
+made = [sensor("sensor.other.collision", one) for one in (car, walker)]
+for _ in range(20):
+    world.tick()
+car.apply_control(carla.VehicleControl(throttle=1.0))
+for _ in range(60):
+    world.tick()
+first = [got.get(timeout=10) for _, got in made]
+tell([[event.actor.type_id, event.other_actor.type_id, event.frame,
+       [event.normal_impulse.x, event.normal_impulse.y, event.normal_impulse.z]] for event in first])
+for one, _ in made:
+    one.stop()
+""",
+        hamlet_server.port,
+    )
+    (car, hit, frame, push), (walker, by, at, pushed) = told
+    assert [car, hit] == ["vehicle.tesla.model3", "walker.pedestrian.0001"]
+    assert [walker, by] == [hit, car]
+    assert at == frame
+    assert pushed == pytest.approx([-part for part in push])
+    assert math.hypot(*push) > 1.0
+
+
 def test_imu_measures_gravity_acceleration_and_north(hamlet_server: SimulatorServer):
     told = run_client(
         START
