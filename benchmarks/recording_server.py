@@ -1,4 +1,4 @@
-"""The embedded simulator, with every message that it sends written down: what it says, and to which question.
+"""The embedded simulator, with every message that it sends written down, and every call that it answers.
 
 `python -m benchmarks.recording_server --port P --town T --to FILE` serves until SIGTERM, and then writes the file.
 """
@@ -33,17 +33,24 @@ class Record:
     sent: list[tuple[str, int, bytes]] = field(default_factory=list)
     """("answer", connection, message), ("stream", stream id, message), or ("kept", stream id, message) for one that a
     subscriber gets when it comes."""
+    asked: list[tuple[str, list[Any]]] = field(default_factory=list)
+    """Function and arguments of each call in the order in which they were answered; ("", [stream id]) where a client
+    subscribed."""
 
     def write(self, path: Path) -> None:
         """As msgpack."""
         names = [[*key, name] for key, name in self.names.items()]
-        path.write_bytes(msgpack.packb([names, self.sent]))
+        path.write_bytes(msgpack.packb([names, self.sent, self.asked]))
 
     @staticmethod
     def read(path: Path) -> "Record":
         """What `write` wrote."""
-        names, sent = msgpack.unpackb(path.read_bytes())
-        return Record({(a, b): name for a, b, name in names}, [(kind, key, data) for kind, key, data in sent])
+        names, sent, asked = msgpack.unpackb(path.read_bytes(), strict_map_key=False)
+        return Record(
+            {(a, b): name for a, b, name in names},
+            [(kind, key, data) for kind, key, data in sent],
+            [(name, arguments) for name, arguments in asked],
+        )
 
 
 class _Tap(asyncio.WriteTransport):
@@ -77,7 +84,8 @@ class _Rpc(RpcConnection):
     count = 0
 
     def __init__(self, record: Record, table: CallTable, world: World) -> None:
-        super().__init__(table.answer, world)
+        super().__init__(self._answered, world)
+        self._table = table
         self._record, self._number = record, _Rpc.count
         self._requests = msgpack.Unpacker(raw=False, strict_map_key=False)
         _Rpc.count += 1
@@ -92,6 +100,10 @@ class _Rpc(RpcConnection):
             if len(message) == 4:
                 self._record.names[self._number, message[1]] = message[2]
         super().data_received(data)
+
+    def _answered(self, name: str, arguments: list[Any]) -> Any:
+        self._record.asked.append((name, arguments))
+        return self._table.answer(name, arguments)
 
 
 class _Stream(StreamSession):
@@ -109,6 +121,7 @@ class _Stream(StreamSession):
         assert self._tap is not None
         if len(data) == 4 and self._tap.key == 0:
             (self._tap.key,) = struct.unpack("<I", data)
+            self._record.asked.append(("", [self._tap.key]))
         super().data_received(data)
         self._tap.kind = "stream"
 

@@ -74,6 +74,19 @@ class Actor:
         )  # fmt: skip
 
 
+@dataclass(eq=False, slots=True)
+class Fixture(Actor):
+    """What belongs to the town: it hardly ever moves, so the bytes of its motion are kept."""
+
+    _kept: tuple[tuple[float, ...], bytes] = ((), b"")
+
+    def _packed_motion(self) -> bytes:
+        motion = self._motion()
+        if motion != self._kept[0]:
+            self._kept = motion, wire.MOTION.pack(*motion)
+        return self._kept[1]
+
+
 @dataclass(slots=True)
 class VehicleControl:
     """What a driver does, in the order of the wire; pedals 0 to 1, steering -1 (left) to 1."""
@@ -154,7 +167,8 @@ class Vehicle(Actor):
         held = self.control
         gear = held.engaged
         return wire.VEHICLE.pack(
-            *self._motion(), held.throttle, held.steer, held.brake, held.hand_brake, gear < 0,
+            self.id, wire.ACTIVE, *self.pose, *self.velocity, 0.0, 0.0, math.degrees(self.yaw_rate), *self.acceleration,
+            held.throttle, held.steer, held.brake, held.hand_brake, gear < 0,
             held.manual_gear_shift, gear, self.speed_limit_kmh, self.light_state, self.light_id != 0,
             self.light_id, 0,
         )  # fmt: skip
@@ -204,7 +218,7 @@ class Sensor(Actor):
 
 
 @dataclass(eq=False, slots=True)
-class TrafficLight(Actor):
+class TrafficLight(Fixture):
     """A traffic light; its box is its trigger volume."""
 
     signal_id: str = ""
@@ -220,17 +234,17 @@ class TrafficLight(Actor):
     pole_index: int = 0
 
     def state(self) -> bytes:
-        return wire.TRAFFIC_LIGHT.pack(
-            *self._motion(), self.signal_id.encode()[:31], self.green_s, self.yellow_s, self.red_s, self.elapsed_s,
+        return self._packed_motion() + wire.TRAFFIC_LIGHT.pack(
+            self.signal_id.encode()[:31], self.green_s, self.yellow_s, self.red_s, self.elapsed_s,
             self.pole_index, self.frozen, self.colour,
         )  # fmt: skip
 
 
 @dataclass(eq=False, slots=True)
-class TrafficSign(Actor):
+class TrafficSign(Fixture):
     """A stop, yield or speed-limit sign; its box is its trigger volume."""
 
     signal_id: str = ""
 
     def state(self) -> bytes:
-        return wire.TRAFFIC_SIGN.pack(*self._motion(), self.signal_id.encode()[:31])
+        return self._packed_motion() + wire.TRAFFIC_SIGN.pack(self.signal_id.encode()[:31])

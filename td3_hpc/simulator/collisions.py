@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from td3_hpc.simulator.actors import Actor, Vehicle, Walker
 from td3_hpc.simulator.geometry import OrientedBox
-from td3_hpc.simulator.towns.town import EdgeObject, Town
+from td3_hpc.simulator.towns.town import CLEAR, EdgeObject, Town
 
 RESTITUTION = 0.1
 FRICTION = 0.3
@@ -72,7 +72,10 @@ def resolve_collisions(solid: Sequence[Actor], town: Town) -> list[Contact]:
         contacts += _resolve_pair(first, second)
     for actor in solid:
         if isinstance(actor, Vehicle) and actor.collides and actor.simulates_physics:
-            contacts += _resolve_scenery(actor, town)
+            x, y, _, _, _, _ = actor.pose
+            reach = math.hypot(actor.extent[0], actor.extent[1])
+            if reach > CLEAR or not town.is_clear(x, y):
+                contacts += _resolve_scenery(actor, town.edge_objects_near(x, y, reach))
     return contacts
 
 
@@ -91,21 +94,24 @@ def mass_of(actor: Actor) -> float:
 
 
 def _near_pairs(solid: Sequence[Actor]) -> Iterator[tuple[Actor, Actor]]:
-    """Pairs whose surrounding circles touch, swept along x."""
-    reaches = [(actor, actor.extent[0] + actor.extent[1]) for actor in solid]
-    spans = sorted([(actor.pose.x - reach, actor.id, reach, actor) for actor, reach in reaches])
-    for index, (_, _, reach, first) in enumerate(spans, 1):
-        end = first.pose.x + reach
-        for number in range(index, len(spans)):
-            start, _, other_reach, second = spans[number]
+    """Pairs of actors, which come in the order of their ids, whose surrounding circles touch, swept along x."""
+    reaches = [actor.extent[0] + actor.extent[1] for actor in solid]
+    starts = [actor.pose[0] - reach for actor, reach in zip(solid, reaches)]
+    order = sorted(range(len(solid)), key=starts.__getitem__)
+    spans = [(starts[k], reaches[k], solid[k]) for k in order]
+    for index, (_, reach, first) in enumerate(spans, 1):
+        end = first.pose[0] + reach
+        for start, other_reach, second in spans[index:]:
             if start > end:
                 break
-            if abs(first.pose.y - second.pose.y) <= reach + other_reach:  # a pair before may have moved them
+            if abs(first.pose[1] - second.pose[1]) <= reach + other_reach:  # a pair before may have moved them
                 yield (first, second) if first.id < second.id else (second, first)
 
 
 def _resolve_pair(first: Actor, second: Actor) -> list[Contact]:
     if not (isinstance(first, Vehicle) or isinstance(second, Vehicle)):
+        return []
+    if _clearly_apart(first, second):
         return []
     if not (first.collides and second.collides):
         return []
@@ -127,10 +133,16 @@ def _resolve_pair(first: Actor, second: Actor) -> list[Contact]:
     return contacts
 
 
-def _resolve_scenery(vehicle: Vehicle, town: Town) -> list[Contact]:
+def _clearly_apart(first: Actor, second: Actor) -> bool:
+    """Whether the circles around two boxes, far from rounding, do not touch."""
+    (x, y, *_), (u, v, *_) = first.pose, second.pose
+    reach = sum(math.hypot(*actor.extent[:2]) + math.hypot(*actor.centre[:2]) for actor in (first, second))
+    return (x - u) * (x - u) + (y - v) * (y - v) > reach * reach + 1e-3
+
+
+def _resolve_scenery(vehicle: Vehicle, near: Sequence[EdgeObject]) -> list[Contact]:
     contacts = []
-    reach = math.hypot(vehicle.extent[0], vehicle.extent[1])
-    for thing in town.edge_objects_near(vehicle.pose.x, vehicle.pose.y, reach):
+    for thing in near:
         a, b = _of_actor(vehicle), _of_box(thing.box)
         found = _overlap(a, b)
         if found is None:

@@ -33,6 +33,8 @@ _CAMERAS: dict[str, tuple[wire.SensorType, CameraKind]] = {
 }
 _BRAKE_LIGHT = 8  # VehicleLightState
 _ROUNDING_S = 1e-6
+_FAR_AWAY = (VIEW_DISTANCE_UPRIGHT + 50.0) ** 2
+"""No actor reaches into a picture from farther away, square metres."""
 
 
 class Surroundings(Protocol):
@@ -145,11 +147,15 @@ class _Pictures:
         """What may be in a picture taken here; most of a town's actors are behind the camera or far away."""
         found = []
         (fx, fy, fz), _, _ = axes_of(eye)
+        eye_x, eye_y, eye_z, _, _, _ = eye
         for actor in self._world.population.solid:
-            (x, y, z, _, _, _), (length, width, height) = actor.pose, actor.extent
-            dx, dy, dz = x - eye.x, y - eye.y, z - eye.z
-            reach = 2.0 * (length + width + height) + 1.0
-            if dx * fx + dy * fy + dz * fz > -reach and dx * dx + dy * dy < (VIEW_DISTANCE_UPRIGHT + reach) ** 2:
+            x, y, z, _, _, _ = actor.pose
+            dx, dy = x - eye_x, y - eye_y
+            if dx * dx + dy * dy > _FAR_AWAY:
+                continue
+            reach = 2.0 * sum(actor.extent) + 1.0
+            ahead = dx * fx + dy * fy + (z - eye_z) * fz
+            if ahead > -reach and dx * dx + dy * dy < (VIEW_DISTANCE_UPRIGHT + reach) ** 2:
                 box = self._boxes.get(actor.id)
                 if box is None:
                     box = self._boxes[actor.id] = _box(actor)

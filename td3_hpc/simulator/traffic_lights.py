@@ -9,7 +9,7 @@ from td3_hpc.simulator.geometry import OrientedBox, angle_between
 from td3_hpc.simulator.towns.town import ALL_RED_S, GREEN_S, YELLOW_S, SignalGroup, Town
 
 RED, YELLOW = 0, 1
-_CELL_M = 20.0
+_CELL_M = 4.0
 _REACTION_S, _BRAKING = 0.5, 4.0
 """How a vehicle stops that is told to let others in: after this time, with this deceleration, m/s²."""
 _ROUNDING_S = 1e-6  # A sum of steps misses a whole number of seconds by this at most.
@@ -96,6 +96,7 @@ class StopBoxes:
                 self._signed.add(box, number)
             for box in junction.unsigned:
                 self._unsigned.add(box, (number, box))
+        self._busy = self._lights.cells() | self._signed.cells() | self._unsigned.cells()
 
     def show_to(self, vehicles: Iterable[Vehicle]) -> None:
         """Tell each vehicle the light in whose stop box its front is; green where there is none.
@@ -106,8 +107,16 @@ class StopBoxes:
         taken: set[int] = set()
         coming: list[tuple[Vehicle, int]] = []
         for vehicle in vehicles:
-            pose = vehicle.pose
-            x, y, _, _, _, _ = pose.ahead(vehicle.extent[0])
+            pose, front = vehicle.pose, vehicle.extent[0]
+            yaw = math.radians(pose.yaw)
+            x, y = pose.x + front * math.cos(yaw), pose.y + front * math.sin(yaw)
+            if (
+                (math.floor(x / _CELL_M), math.floor(y / _CELL_M)) not in self._busy
+                and not vehicle.light_id
+                and vehicle.gave_way_at is None
+            ):
+                vehicle.light_state = GREEN  # as for most vehicles
+                continue
             light = self._lights.at(x, y, pose.z, pose.yaw)
             if light is None and vehicle.light_id and vehicle.light_state != GREEN:
                 held_by = self._lights.at(pose.x, pose.y, pose.z, pose.yaw)
@@ -153,6 +162,10 @@ class _Boxes(Generic[_Content]):
     def add(self, box: OrientedBox, content: _Content) -> None:
         for cell in _cells(box):
             self._cells.setdefault(cell, []).append((box, content))
+
+    def cells(self) -> set[tuple[int, int]]:
+        """Outside of these there is no box."""
+        return set(self._cells)
 
     def at(self, x: float, y: float, z: float, yaw: float) -> _Content | None:
         """The content of the first box at a place on the road that is for vehicles of that direction.

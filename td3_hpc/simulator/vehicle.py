@@ -8,6 +8,7 @@ and clients bring about, are rubbed off by the tyres.
 
 import itertools
 import math
+from collections.abc import Iterable
 
 from td3_hpc.simulator.actors import AT_REST, Vehicle, VehicleControl
 from td3_hpc.simulator.blueprints import VehicleModel
@@ -38,65 +39,85 @@ YAW_ACCELERATION = 8.0
 """How fast the tyres turn a vehicle in or stop its spin, rad/s²."""
 WHEELBASE_SHARE = 0.6
 """Of a vehicle's length; its axles lie symmetrically."""
+_ARM = 0.5 * WHEELBASE_SHARE
+_HOLD = GRIP * GRAVITY
 _ON_GROUND = 0.05  # Above the surface, m, and still in touch with it.
 _DROP = 0.3  # Steps in the ground that a wheel follows within one step, m.
 
 
-def step_vehicle(vehicle: Vehicle, town: Town, dt: float) -> None:
-    """Advance one vehicle by `dt` seconds on the town's ground."""
-    vehicle.velocity_before = vehicle.velocity
-    if vehicle.simulates_physics:
-        _drive(vehicle, town, dt)
-    elif vehicle.ground is None:
-        _look_around(vehicle, town, vehicle.pose)
+_Move = tuple[Vehicle, tuple[float, float, float], float, float, float, float, float, bool]
+"""Where a vehicle gets to in one step, before the ground there is known: the vehicle; its new x, y and old z; cosine
+and sine of its new yaw; its velocity along x and y; its spin; whether it stood on the ground."""
 
 
-def _drive(vehicle: Vehicle, town: Town, dt: float) -> None:
-    pose = vehicle.pose
-    ground = vehicle.ground or town.ground(pose.x, pose.y, pose.z)
-    yaw = math.radians(pose.yaw)
+def step_vehicles(vehicles: Iterable[Vehicle], town: Town, dt: float) -> None:
+    """Advance vehicles by `dt` seconds on the town's ground."""
+    moves = []
+    for vehicle in vehicles:
+        vehicle.velocity_before = vehicle.velocity
+        if vehicle.simulates_physics:
+            move = _drive(vehicle, town, dt)
+            if move is not None:
+                moves.append(move)
+        elif vehicle.ground is None:
+            pose = vehicle.pose
+            _stand(vehicle, town, pose, town.ground(pose.x, pose.y, pose.z))
+    for move, ground in zip(moves, town.grounds([move[1] for move in moves])):
+        _arrive(move, ground, town, dt)
+
+
+def _drive(vehicle: Vehicle, town: Town, dt: float) -> _Move | None:
+    """None where it stands and stays."""
+    x, y, z, _, degrees, _ = vehicle.pose
+    ground = vehicle.ground or town.ground(x, y, z)
+    yaw = math.radians(degrees)
     cos, sin = math.cos(yaw), math.sin(yaw)
-    vx, vy, vz = vehicle.velocity
-    arm = 0.5 * WHEELBASE_SHARE * vehicle.model.length  # from the rear axle to the middle
+    vx, vy, _ = vehicle.velocity
+    arm = _ARM * vehicle.model.length  # from the rear axle to the middle
     spin = vehicle.yaw_rate
     forward, slip = vx * cos + vy * sin, vy * cos - vx * sin - spin * arm
     if vehicle.constant_velocity is not None and vehicle.constant_velocity[2] > 0.0:
-        # What gravity takes within this step is given before it.
-        vz, vehicle.airborne = vehicle.constant_velocity[2] + (GRAVITY * dt if vehicle.gravity else 0.0), True
-    grounded = pose.z <= ground.z + _ON_GROUND and not vehicle.airborne
+        vehicle.airborne = True
+    grounded = z <= ground.z + _ON_GROUND and not vehicle.airborne
     if vehicle.constant_velocity is not None:
         forward, slip, _ = vehicle.constant_velocity
         spin = steady_yaw_rate(vehicle, forward)
     elif grounded:
         slope = math.atan(ground.slope_x * cos + ground.slope_y * sin)
         forward = _speed_after(vehicle, forward, slope, dt)
-        slip = _towards_zero(slip, GRIP * GRAVITY * dt)
-        turn = steady_yaw_rate(vehicle, forward) - spin
-        spin += max(-YAW_ACCELERATION * dt, min(YAW_ACCELERATION * dt, turn))
-        if forward == slip == spin == 0.0 and ground is vehicle.ground and pose.z == ground.z:
+        slip = _towards_zero(slip, _HOLD * dt)
+        spin += _within(steady_yaw_rate(vehicle, forward) - spin, YAW_ACCELERATION * dt)
+        if forward == slip == spin == 0.0 and ground is vehicle.ground and z == ground.z:
             # It stands, and what was found out about its place holds.
             vehicle.velocity, vehicle.yaw_rate = AT_REST, 0.0
-            return
+            return None
 
     middle, after = yaw + 0.5 * spin * dt, yaw + spin * dt
     ahead, right = forward * dt, slip * dt
-    x = pose.x - arm * cos + ahead * math.cos(middle) - right * math.sin(middle)
-    y = pose.y - arm * sin + ahead * math.sin(middle) + right * math.cos(middle)
+    along, across = math.cos(middle), math.sin(middle)
+    x = x - arm * cos + ahead * along - right * across
+    y = y - arm * sin + ahead * across + right * along
     cos, sin = math.cos(after), math.sin(after)
     x, y, sideways = x + arm * cos, y + arm * sin, slip + spin * arm
     vx, vy = forward * cos - sideways * sin, forward * sin + sideways * cos
+    return vehicle, (x, y, z), cos, sin, vx, vy, spin, grounded
 
-    ground = town.ground(x, y, pose.z)
-    z, vz, grounded = _height(vehicle, ground, (vx, vy, vz), grounded, dt)
+
+def _arrive(move: _Move, ground: Ground, town: Town, dt: float) -> None:
+    vehicle, (x, y, z), cos, sin, vx, vy, spin, grounded = move
+    if grounded and ground.z > z - _DROP:
+        z, vz = ground.z, ground.slope_x * vx + ground.slope_y * vy
+    else:
+        z, vz, grounded = _fall(vehicle, ground, grounded, dt)
     degrees = math.degrees(math.atan2(sin, cos))
-    pitch, roll = ground.tilt(degrees) if grounded else (pose.pitch, pose.roll)
+    pitch, roll = ground.tilt(degrees) if grounded else (vehicle.pose.pitch, vehicle.pose.roll)
     vehicle.velocity = (vx, vy, vz)
     vehicle.yaw_rate = spin
-    _look_around(vehicle, town, Pose(x, y, z, pitch, degrees, roll), ground)
+    # Not Pose(...), which takes three times as long.
+    _stand(vehicle, town, tuple.__new__(Pose, (x, y, z, pitch, degrees, roll)), ground)
 
 
-def _look_around(vehicle: Vehicle, town: Town, pose: Pose, ground: Ground | None = None) -> None:
-    ground = ground or town.ground(pose.x, pose.y, pose.z)
+def _stand(vehicle: Vehicle, town: Town, pose: Pose, ground: Ground) -> None:
     vehicle.pose, vehicle.ground = pose, ground
     vehicle.speed_limit_kmh = town.speed_limit_kmh(ground.road_id, ground.lane_id, ground.s)
 
@@ -106,7 +127,7 @@ def _speed_after(vehicle: Vehicle, v: float, slope: float, dt: float) -> float:
     control = vehicle.control
     pull = traction(vehicle, control, v) - drag(vehicle, v) - GRAVITY * math.sin(slope)
     resistance = PEAK_BRAKING * control.brake + (HAND_BRAKING if control.hand_brake else 0.0)
-    resistance = min(resistance, GRIP * GRAVITY) + ROLLING_RESISTANCE
+    resistance = (resistance if resistance < _HOLD else _HOLD) + ROLLING_RESISTANCE
     if control.throttle == 0.0:
         resistance += ENGINE_BRAKING * min(1.0, abs(v) / 3.0)
     # Brakes slow a vehicle down and hold it on a slope; they never push it.
@@ -115,9 +136,9 @@ def _speed_after(vehicle: Vehicle, v: float, slope: float, dt: float) -> float:
 
 def traction(vehicle: Vehicle, control: VehicleControl, v: float) -> float:
     """Acceleration by the engine at a speed in m/s, m/s², negative in reverse."""
-    model = vehicle.model
+    model, speed = vehicle.model, abs(v)
     power = 1000.0 * DRIVE_EFFICIENCY * model.power_kw / vehicle.mass
-    drive = control.throttle * min(PEAK_ACCELERATION[model.base_type], power / max(abs(v), 0.5))
+    drive = control.throttle * min(PEAK_ACCELERATION[model.base_type], power / (speed if speed > 0.5 else 0.5))
     gear = control.engaged
     if gear == 0:
         return 0.0
@@ -138,9 +159,8 @@ def wheel_angle(vehicle: Vehicle, v: float) -> float:
 
 def steady_yaw_rate(vehicle: Vehicle, v: float) -> float:
     """The yaw rate that steering and tyres lead to at a speed in m/s, rad/s."""
-    rate = v * math.tan(wheel_angle(vehicle, v)) / wheelbase(vehicle.model)
-    limit = GRIP * GRAVITY / max(abs(v), 0.1)
-    return max(-limit, min(limit, rate))
+    rate, speed = v * math.tan(wheel_angle(vehicle, v)) / (WHEELBASE_SHARE * vehicle.model.length), abs(v)
+    return _within(rate, _HOLD / (speed if speed > 0.1 else 0.1))
 
 
 def wheelbase(model: VehicleModel) -> float:
@@ -156,15 +176,13 @@ def _steering_left(curve: tuple[tuple[float, float], ...], speed_kmh: float) -> 
     return curve[-1][1] if curve else 1.0
 
 
-def _height(
-    vehicle: Vehicle, ground: Ground, velocity: tuple[float, float, float], grounded: bool, dt: float
-) -> tuple[float, float, bool]:
-    """Height, vertical speed and whether it stands: on the ground it follows it, above it falls."""
-    vx, vy, vz = velocity
+def _fall(vehicle: Vehicle, ground: Ground, grounded: bool, dt: float) -> tuple[float, float, bool]:
+    """Height, vertical speed and whether it stands, of a vehicle above the ground."""
     z = vehicle.pose.z
-    if grounded and ground.z > z - _DROP:
-        return ground.z, ground.slope_x * vx + ground.slope_y * vy, True
-    if vehicle.gravity or grounded:
+    vz = vehicle.velocity[2]
+    if vehicle.constant_velocity is not None and vehicle.constant_velocity[2] > 0.0:
+        vz = vehicle.constant_velocity[2]
+    elif vehicle.gravity or grounded:
         vz -= GRAVITY * dt
     z += vz * dt
     if z > ground.z:
@@ -174,4 +192,10 @@ def _height(
 
 
 def _towards_zero(value: float, amount: float) -> float:
-    return max(0.0, value - amount) if value > 0 else min(0.0, value + amount)
+    # Comparisons, for Python's min and max take longer than the arithmetic, and this is asked often.
+    after = value - amount if value > 0.0 else value + amount
+    return after if (after > 0.0) == (value > 0.0) else 0.0
+
+
+def _within(value: float, limit: float) -> float:
+    return limit if value > limit else -limit if value < -limit else value

@@ -33,15 +33,16 @@ IMAGE = struct.Struct("<IIf")
 """Width, height, field of view in degrees; then the pixels."""
 
 _ACTOR = "<IB6f3f3f3f"  # id, state, transform, velocity, angular velocity, acceleration; then 54 bytes by kind
+MOTION = struct.Struct(_ACTOR)
 ACTOR = struct.Struct(_ACTOR + "54x")
 VEHICLE = struct.Struct(_ACTOR + "3f3BifBBIB24x")
 """... throttle, steer, brake, hand brake, reverse, manual, gear, speed limit; light: state, any, id; failure."""
 WALKER = struct.Struct(_ACTOR + "4fB37x")
 """... direction, speed, jump."""
-TRAFFIC_LIGHT = struct.Struct(_ACTOR + "32s4fI2B")
-"""... sign id, green, yellow, red and elapsed seconds, pole index, frozen, state."""
-TRAFFIC_SIGN = struct.Struct(_ACTOR + "32s22x")
-"""... sign id."""
+TRAFFIC_LIGHT = struct.Struct("<32s4fI2B")
+"""After `MOTION`: sign id, green, yellow, red and elapsed seconds, pole index, frozen, state."""
+TRAFFIC_SIGN = struct.Struct("<32s22x")
+"""After `MOTION`: sign id."""
 ACTIVE = 1
 """The state of an actor that lives."""
 

@@ -23,7 +23,7 @@ from td3_hpc.simulator.spawning import CLIENT_SIDE, make_actor, make_light, make
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.traffic_lights import LightGroup, StopBoxes
-from td3_hpc.simulator.vehicle import GRAVITY, step_vehicle
+from td3_hpc.simulator.vehicle import GRAVITY, step_vehicles
 from td3_hpc.simulator.walking import walk
 from td3_hpc.simulator.wire import Refused
 
@@ -167,7 +167,7 @@ class World:
             vehicle.is_commanded = False
             if vehicle.ackermann is not None:
                 vehicle.control = follow(vehicle, vehicle.ackermann, dt)
-            step_vehicle(vehicle, self.town, dt)
+        step_vehicles(people.vehicles, self.town, dt)
         for walker in people.walkers:
             if not walker.simulates_physics:
                 walk(walker, self.town, dt)

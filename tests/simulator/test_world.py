@@ -5,7 +5,11 @@ import struct
 
 import pytest
 
+from td3_hpc.simulator.actors import TrafficSign
 from td3_hpc.simulator.settings import EpisodeSettings
+from td3_hpc.simulator.streams import Streams
+from td3_hpc.simulator.towns import load_town
+from td3_hpc.simulator.world import World
 from tests.conftest import SimulatorServer, StartServer
 from tests.simulator.protocol import WORLD_HEADER, RawClient, run_client
 from tests.simulator.worlds import car_at, flat_world
@@ -141,6 +145,15 @@ camera.stop()
     assert away[2:] == [True, before[3] - 1]
     assert listed == 0  # it can be put back by the number that it had
     assert back == pytest.approx(before)
+
+
+def test_a_sign_that_a_client_moves_is_seen_where_it_is():
+    world = World(load_town("Brookfield", None), Streams())
+    sign = next(actor for actor in world.population.by_id.values() if isinstance(actor, TrafficSign))
+    assert struct.unpack_from("<3f", sign.state(), 5) == pytest.approx(sign.pose[:3])
+    assert sign.state() == sign.state()
+    sign.teleport(sign.pose._replace(x=12.0, z=3.0))
+    assert struct.unpack_from("<3f", sign.state(), 5) == pytest.approx((12.0, sign.pose.y, 3.0))
 
 
 def test_the_speed_limit_is_the_places(hamlet_server: SimulatorServer):

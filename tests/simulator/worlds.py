@@ -23,7 +23,7 @@ def slope_world(rise: float, length: float = 1000.0) -> World:
 def road_world(road: Road) -> World:
     """A road with nothing beside it."""
     town = parse_town("Road", opendrive_text([road]))
-    town.edge_objects, town._edges = (), {}
+    town.edge_objects, town._edges, town._beside = (), {}, set()
     return World(town, Streams())
 
 

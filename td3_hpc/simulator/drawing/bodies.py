@@ -52,15 +52,13 @@ class Body:
     """(q, 4, 3)"""
     normal: Floats
     """(q, 3)"""
-    colour: Floats
-    """(q, 3) BGR, 0-255."""
+    paint: Floats
+    """(q, 4) BGR, 0-255, and 1 where the face shines by itself."""
     label: NDArray[np.uint8]
     size: Floats
     """(q,) smallest dimension, m."""
     part: NDArray[np.int8]
     """(q,) drawing order within the body: 0 shadow, 1 body and 2 what is on it, 3 what stands on it and 4 the same."""
-    glow: NDArray[np.bool_]
-    """(q,) whether the face shines by itself."""
     owner: NDArray[np.intp]
     """(q,) which of the bodies."""
 
@@ -232,11 +230,10 @@ def body_of(key: BodyKey) -> Body:
     return Body(
         corners=corners.astype(np.float32),
         normal=np.array(normals, np.float32),
-        colour=np.array(colours, np.float32),
+        paint=np.column_stack([np.array(colours, np.float32), np.array(glows, np.float32)]),
         label=np.array(labels, np.uint8),
         size=np.sort(edges, axis=1)[:, 1].astype(np.float32),
         part=np.array(parts, np.int8),
-        glow=np.array(glows, bool),
         owner=np.zeros(len(points), np.intp),
     )
 
@@ -252,5 +249,10 @@ def bodies_of(keys: tuple[BodyKey, ...]) -> Body:
 
 def key_of(box: DynamicBox) -> BodyKey:
     """The key of a box's body; extents are rounded to the centimetre and kept above it."""
-    halves = [max(round(half, 2), 0.01) for half in (box.half_x, box.half_y, box.half_z)]
-    return BodyKey(halves[0], halves[1], halves[2], box.colour, int(box.label), box.brake_light)
+    return _key_of(box.half_x, box.half_y, box.half_z, box.colour, box.label, box.brake_light)
+
+
+@lru_cache(maxsize=1024)
+def _key_of(half_x: float, half_y: float, half_z: float, colour: Colour, label: int, brake_light: bool) -> BodyKey:
+    halves = [max(round(half, 2), 0.01) for half in (half_x, half_y, half_z)]
+    return BodyKey(halves[0], halves[1], halves[2], colour, int(label), brake_light)

@@ -4,8 +4,11 @@ Every face that may be seen is projected and drawn from back to front into a pic
 semantic tag of a pixel all follow from its face, so the kinds of camera agree in every pixel.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count, repeat
 from typing import Any, Literal
 
 import cv2
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 
 from td3_hpc.simulator.drawing.bodies import DynamicBox
 from td3_hpc.simulator.drawing.faces import Eye, Faces, dynamic_faces, static_faces
-from td3_hpc.simulator.drawing.projection import NEAR, Lens, clip, lens_of, rotation_matrix
+from td3_hpc.simulator.drawing.projection import NEAR, Lens, clip, clip_one, lens_of, rotation_matrix
 from td3_hpc.simulator.drawing.scene import Scene
 from td3_hpc.simulator.drawing.weather import Look, Weather, look_of
 from td3_hpc.simulator.geometry import Pose
@@ -33,6 +36,7 @@ _FAR = 1000.0  # The range of CARLA's depth encoding, m.
 _OPAQUE = np.uint32(0xFF000000)
 _SHIFT = 4  # cv2 takes sub-pixel positions as integers, in 1/16 of a pixel.
 _FAR_OFF = 1_000_000.0  # Positions beyond this would overflow there, pixels.
+_NOWHERE = np.full((3, 2), -64 << _SHIFT, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,8 @@ class _Drawn:
     """(h, w)"""
     faces: Faces
     """m faces; face k has the number _FIRST_FACE + k."""
-    inverse_range: Floats
-    """(2, m) least and greatest 1 / depth of each face's corners, 1/m."""
+    depth: Floats
+    """(m, k) of each face's corners, m."""
 
 
 class Renderer:
@@ -112,15 +116,14 @@ class Renderer:
         moving = dynamic_faces(self._scene, eye, boxes, shadows)
         if moving is not None:
             faces = faces.joined(moving)
-        order = np.argsort(faces.key, kind="stable")
-        relative = (faces.corners[order] - eye.position).reshape(-1, 3) @ eye.axes
+        faces = faces.in_order()
+        relative = (faces.corners - eye.position).reshape(-1, 3) @ eye.axes
         corners, kept = _clip_near(relative.reshape(-1, 4, 3))
-        faces = faces.taken(order if kept is None else order[kept])
+        if kept is not None:
+            faces = faces.taken(kept)
         numbers = _background(eye, self._scene.base_z)
-        depth = corners[:, :, 0]
         _fill(numbers, corners, eye.lens)
-        inverse = 1.0 / np.stack([depth.max(axis=1), depth.min(axis=1)]) if len(depth) else np.zeros((2, 0), np.float32)
-        return _Drawn(numbers, faces, inverse)
+        return _Drawn(numbers, faces, corners[:, :, 0])
 
     def _lit(self, lights: Mapping[str, int]) -> NDArray[np.bool_]:
         """Which lamps shine: (3 * lights + 1,), the last one, for faces that are no lamp, never."""
@@ -138,16 +141,24 @@ def _clip_near(corners: Floats) -> tuple[Floats, NDArray[np.intp] | None]:
     Faces come back with five corners where any was cut.
     """
     ahead = corners[:, :, 0] - np.float32(NEAR)
-    nearest, farthest = ahead.min(axis=1), ahead.max(axis=1)
-    if not len(corners) or nearest.min() >= 0.0:
+    touched = np.flatnonzero((ahead <= 0.0).any(axis=1))
+    if not len(touched):
         return corners, None
-    kept = np.flatnonzero(farthest > 0.0)
-    crossing = np.flatnonzero(nearest[kept] < 0.0)
-    whole = corners[kept]
+    some = ahead.take(touched, axis=0)
+    before = (some > 0.0).any(axis=1)
+    behind = touched[~before]
+    crossing = touched[before & (some < 0.0).any(axis=1)]
+    left = np.ones(len(corners), bool)
+    left[behind] = False
+    kept = left.nonzero()[0]
     if not len(crossing):
-        return whole, kept
-    result = np.concatenate([whole, whole[:, 3:]], axis=1)
-    result[crossing] = clip(whole[crossing], ahead[kept[crossing]])
+        return corners.take(kept, axis=0), kept
+    result = np.empty((len(kept), 5, 3), corners.dtype)
+    corners.take(kept, axis=0, out=result[:, :4])
+    result[:, 4] = result[:, 3]
+    # Those that are behind have gone before these.
+    places = crossing - behind.searchsorted(crossing)
+    result[places] = clip(corners.take(crossing, axis=0), ahead.take(crossing, axis=0))
     np.maximum(result[:, :, 0], np.float32(NEAR), out=result[:, :, 0])
     return result, kept
 
@@ -157,22 +168,20 @@ def _fill(numbers: NDArray[np.uint16], corners: Floats, lens: Lens) -> None:
     if not len(corners):
         return
     pixels = _project(corners, lens)
-    above = pixels[:, :, 1].min(axis=1)
     # cv2 walks down from a face's uppermost row, however far above the picture it is.
-    reach = float(np.abs(pixels).max())
-    if reach > _FAR_OFF or float(above.min()) < -4.0 * lens.height:
-        wild = np.flatnonzero((above < -4.0 * lens.height) | (np.abs(pixels).max(axis=(1, 2)) > _FAR_OFF))
-        tamed = {int(k): _tame(corners[k], lens) for k in wild}
-    else:
-        tamed = {}
-    points = np.rint(np.clip(pixels, -_FAR_OFF, _FAR_OFF) * (1 << _SHIFT)).astype(np.int32)
-    fill = cv2.fillConvexPoly
-    for k, polygon in enumerate(points):
-        if tamed and k in tamed:
-            polygon = tamed[k]
-            if polygon is None:
-                continue
-        fill(numbers, polygon, k + _FIRST_FACE, cv2.LINE_8, _SHIFT)
+    reach, above = float(np.abs(pixels).max()), float(pixels[:, :, 1].min())
+    wild: list[int] = []
+    if reach > _FAR_OFF or above < -4.0 * lens.height:
+        too_high = pixels[:, :, 1].min(axis=1) < -4.0 * lens.height
+        wild = np.flatnonzero(too_high | (np.abs(pixels).max(axis=(1, 2)) > _FAR_OFF)).tolist()
+        np.clip(pixels, -_FAR_OFF, _FAR_OFF, out=pixels)
+    pixels *= np.float32(1 << _SHIFT)
+    polygons = list(np.rint(pixels, out=pixels).astype(np.int32))
+    for k in wild:
+        polygons[k] = _tame(corners[k], lens)
+    # Thousands of calls a second: a loop of Python's own would cost as much again as the drawing.
+    calls = map(cv2.fillConvexPoly, repeat(numbers), polygons, count(_FIRST_FACE), repeat(cv2.LINE_8), repeat(_SHIFT))
+    deque(calls, maxlen=0)
 
 
 def _project(corners: Floats, lens: Lens) -> Floats:
@@ -186,38 +195,43 @@ def _project(corners: Floats, lens: Lens) -> Floats:
     return pixels
 
 
-def _tame(face: Floats, lens: Lens) -> NDArray[np.int32] | None:
-    """One face (k, 3) cut to the picture and a margin, in cv2's units; None if nothing of it is left."""
-    polygon: Floats = face[None].astype(np.float64)
+def _tame(face: Floats, lens: Lens) -> NDArray[np.int32]:
+    """One face (k, 3) cut to the picture and a margin, in cv2's units; outside of it if nothing of it is left."""
+    polygon: list[tuple[float, float, float]] = [(x, y, z) for x, y, z in face.tolist()]
     side, top = 2.0 * lens.width / lens.focal, 2.0 * lens.height / lens.focal
     for axis, sign, limit in ((2, -1.0, top), (2, 1.0, top), (1, -1.0, side), (1, 1.0, side)):
-        distance = limit * polygon[:, :, 0] + sign * polygon[:, :, axis]
-        if distance.max() < 0.0:
-            return None
-        if distance.min() < 0.0:
-            polygon = clip(polygon, distance)
-    return np.rint(_project(polygon[0].astype(np.float32), lens) * (1 << _SHIFT)).astype(np.int32)
+        distance = [limit * corner[0] + sign * corner[axis] for corner in polygon]
+        if max(distance) < 0.0:
+            return _NOWHERE
+        if min(distance) < 0.0:
+            polygon = clip_one(polygon, distance)
+    return np.rint(_project(np.array(polygon, np.float32), lens) * (1 << _SHIFT)).astype(np.int32)
 
 
 def _background(eye: Eye, base_z: float) -> NDArray[np.uint16]:
     """Sky and endless ground: the number of each pixel before anything is drawn."""
     forward, right, up = eye.axes[2]
     rise = (forward + right * eye.lens.right) + up * eye.lens.up
-    sine = rise / eye.lens.length
-    numbers = np.asarray((np.abs(sine) * np.float32(_SKY_BANDS - 0.01)).astype(np.uint16))
-    numbers[rise < 0.0 if eye.position[2] > base_z else rise > 0.0] = _GROUND
+    ground = rise < 0.0 if eye.position[2] > base_z else rise > 0.0
+    sine = np.divide(rise, eye.lens.length, out=rise)
+    np.abs(sine, out=sine)
+    sine *= np.float32(_SKY_BANDS - 0.01)
+    numbers: NDArray[np.uint16] = sine.astype(np.uint16)
+    np.putmask(numbers, ground, _GROUND)
     return numbers
 
 
 def _inverse_depth(drawn: _Drawn, eye: Eye, base_z: float) -> Floats:
     """1 / depth of every pixel, 1/m: each face's plane, met by the pixel's ray. 0 for the sky."""
     faces = drawn.faces
-    planes = np.zeros((_FIRST_FACE + len(faces.normal), 3), np.float32)
+    planes = np.zeros((_FIRST_FACE + len(faces.tags), 3), np.float32)
     limits = np.zeros((2, len(planes)), np.float32)
     planes[_FIRST_FACE:] = faces.normal @ eye.axes / faces.distance[:, None]
     # A face's edge may cover a pixel whose middle lies half a pixel outside it; farther out its plane means nothing.
     slack = np.abs(planes[_FIRST_FACE:, 1:]).sum(axis=1) * np.float32(0.6 / eye.lens.focal)
-    limits[:, _FIRST_FACE:] = drawn.inverse_range + np.stack([-slack, slack])
+    if len(drawn.depth):
+        nearest, farthest = drawn.depth.min(axis=1), drawn.depth.max(axis=1)
+        limits[:, _FIRST_FACE:] = 1.0 / np.stack([farthest, nearest]) + np.stack([-slack, slack])
     below = float(base_z - eye.position[2])
     if below != 0.0:
         planes[_GROUND] = eye.axes[2] / below
@@ -239,27 +253,27 @@ def _depth_picture(depth: Floats) -> Picture:
 
 
 def _label_picture(drawn: _Drawn, instances: bool) -> Picture:
-    table = np.zeros(_FIRST_FACE + len(drawn.faces.label), np.uint32)
+    table = np.zeros(_FIRST_FACE + len(drawn.faces.tags), np.uint32)
     table[:_SKY_BANDS] = CityObjectLabel.SKY
     table[_GROUND] = CityObjectLabel.TERRAIN
     table[_FIRST_FACE:] = drawn.faces.label
     table = (table << np.uint32(16)) | _OPAQUE
     if instances:
-        ids = drawn.faces.object_id.astype(np.uint32)
+        ids = drawn.faces.object_id
         table[_FIRST_FACE:] |= ((ids & 0xFF) << 8) | (ids >> 8)
     return _bytes(np.take(table, drawn.numbers))
 
 
 def _colour_picture(drawn: _Drawn, eye: Eye, base_z: float, look: Look) -> Picture:
-    table = np.empty((_FIRST_FACE + len(drawn.faces.label), 4), np.float32)
-    steps = ((np.arange(_SKY_BANDS, dtype=np.float32) + 0.5) / _SKY_BANDS)[:, None]
-    table[:_SKY_BANDS, :3] = look.horizon + (look.zenith - look.horizon) * (1.0 - (1.0 - steps) ** 3)
-    table[_GROUND, :3] = _GROUND_COLOUR * (look.ambient + look.sun * look.sun_direction[2])
+    behind = _behind(look)
+    table = np.empty((_FIRST_FACE + len(drawn.faces.tags), 4), np.float32)
+    table[:_FIRST_FACE] = behind
     table[_FIRST_FACE:, :3] = _shaded(drawn.faces, look)
-    table[:, 3] = 255.0
-    np.clip(table, 0.0, 255.0, out=table)
+    table[_FIRST_FACE:, 3] = 255.0
+    np.maximum(table, 0.0, out=table)
+    np.minimum(table, 255.0, out=table)
     if look.extinction == 0.0:
-        return _bytes(np.take(table.astype(np.uint8).view(np.uint32)[:, 0], drawn.numbers))
+        return _bytes(table.astype(np.uint8).view(np.uint32)[:, 0].take(drawn.numbers))
     way = _depth(drawn, eye, base_z) * eye.lens.length - np.float32(look.fog_start)
     clear = np.exp(np.float32(-look.extinction) * np.maximum(way, 0.0))
     fog = np.append(look.fog_colour, np.float32(255.0))
@@ -267,10 +281,22 @@ def _colour_picture(drawn: _Drawn, eye: Eye, base_z: float, look: Look) -> Pictu
     return np.asarray(picture.astype(np.uint8))
 
 
+@lru_cache(maxsize=16)
+def _behind(look: Look) -> Floats:
+    """(_FIRST_FACE, 4) the colours of sky and endless ground."""
+    table = np.empty((_FIRST_FACE, 4), np.float32)
+    steps = ((np.arange(_SKY_BANDS, dtype=np.float32) + 0.5) / _SKY_BANDS)[:, None]
+    table[:_SKY_BANDS, :3] = look.horizon + (look.zenith - look.horizon) * (1.0 - (1.0 - steps) ** 3)
+    table[_GROUND, :3] = _GROUND_COLOUR * (look.ambient + look.sun * look.sun_direction[2])
+    table[:, 3] = 255.0
+    return table
+
+
 def _shaded(faces: Faces, look: Look) -> Floats:
     """The (m, 3) colours of faces in the light of a weather."""
     light = np.maximum(faces.normal @ look.sun_direction, 0.0) * np.float32(look.sun) + np.float32(look.ambient)
-    colour = faces.colour * np.where(faces.glow, np.float32(1.0), light)[:, None]
+    np.putmask(light, faces.glow, np.float32(1.0))
+    colour = faces.colour * light[:, None]
     if look.wet_asphalt < 1.0:
         road = np.flatnonzero(faces.label == CityObjectLabel.ROADS)
         colour[road] *= np.float32(look.wet_asphalt)

@@ -5,6 +5,7 @@ horizontal axis u; u = width / 2 + f * y / x and v = height / 2 - f * z / x with
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Point = tuple[float, float, float]
 Floats = NDArray[np.floating[Any]]
 
 NEAR = 0.05
@@ -84,31 +86,55 @@ def clip(corners: Floats, distance: Floats) -> Floats:
     Returns:
         (n, k + 1, 3), repeating the last corner where fewer are left.
     """
-    number, count = distance.shape
-    following = _following(count)
-    inside = distance >= 0.0
-    crosses = inside != inside[:, following]
-    share = np.zeros_like(distance)
-    np.divide(distance, distance - distance[:, following], out=share, where=crosses)
-    candidates = np.empty((number, count, 2, 3), corners.dtype)
-    candidates[:, :, 0] = corners
-    candidates[:, :, 1] = corners + share[..., None] * (corners[:, following] - corners)
-    left_out = np.empty((number, count, 2), bool)
-    np.logical_not(inside, out=left_out[..., 0])
-    np.logical_not(crosses, out=left_out[..., 1])
-    order = np.argsort(left_out.reshape(number, 2 * count), axis=1, kind="stable")
-    last = (2 * count - 1) - np.count_nonzero(left_out, axis=(1, 2))
-    rows = np.arange(number)[:, None]
-    chosen = order[rows, np.minimum(_numbers(count + 1), last[:, None])]
-    return np.asarray(candidates.reshape(number, 2 * count, 3)[rows, chosen])
+    count = distance.shape[1]
+    between = _chosen(count).take(np.dot(distance >= 0.0, _powers(count)), axis=0)
+    between += _numbers(len(distance)) * count
+    corner, after = corners.reshape(-1, 3).take(between.transpose(1, 0, 2), axis=0)
+    near, far = distance.take(between.transpose(1, 0, 2))
+    share = np.zeros_like(near)
+    np.divide(near, near - far, out=share, where=between[:, 0] != between[:, 1])
+    return np.asarray(corner + share[..., None] * (after - corner))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _numbers(count: int) -> NDArray[np.intp]:
-    return np.arange(count)
+    return np.arange(count)[:, None, None]
+
+
+def clip_one(corners: Sequence[Point], distance: Sequence[float]) -> list[Point]:
+    """As `clip`, one polygon without NumPy, whose calls take longer than the arithmetic."""
+    count, found = len(corners), list[Point]()
+    for number, (here, near) in enumerate(zip(corners, distance)):
+        after = (number + 1) % count
+        if near >= 0.0:
+            found.append(here)
+        if (near >= 0.0) != (distance[after] >= 0.0):
+            share = near / (near - distance[after])
+            (x, y, z), (a, b, c) = here, corners[after]
+            found.append((x + share * (a - x), y + share * (b - y), z + share * (c - z)))
+    return [*found, *found[-1:] * (count + 1)][: count + 1]
 
 
 @lru_cache(maxsize=16)
-def _following(count: int) -> NDArray[np.intp]:
-    """Which corner comes after each."""
-    return np.roll(np.arange(count), -1)
+def _powers(count: int) -> NDArray[np.intp]:
+    return np.asarray(1 << np.arange(count))
+
+
+@lru_cache(maxsize=16)
+def _chosen(count: int) -> NDArray[np.intp]:
+    """(2 ** count, 2, count + 1): between which two corners each corner of a cut polygon lies.
+
+    By which corners are inside, as bits; a corner that stays lies between itself and itself.
+    """
+    patterns = np.empty((1 << count, 2, count + 1), np.intp)
+    for pattern in range(1 << count):
+        found = [(0, 0)] if pattern == 0 else []
+        for here in range(count):
+            after = (here + 1) % count
+            if pattern >> here & 1:
+                found.append((here, here))
+            if (pattern >> here & 1) != (pattern >> after & 1):
+                found.append((here, after))
+        found = [*found, *found[-1:] * (count + 1)][: count + 1]
+        patterns[pattern] = np.transpose(found)
+    return patterns

@@ -78,6 +78,51 @@ class Block:
     """The first so many rows are base."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sieve:
+    """A block's rows made ready for pictures: what decides whether they are drawn, and what they are drawn with."""
+
+    sizes: Floats
+    """(5, n) radius, size, area, and the least size and area in pixels and square pixels that are drawn."""
+    values: Floats
+    """(n, VALUES) as `faces.Faces` holds them; without their distance from the camera and glow."""
+    tags: NDArray[np.uint32]
+    """(n,) label, and object id in the upper bytes."""
+    anchors: Floats
+    """(n, 3)"""
+    flat_key: NDArray[np.float64]
+    """(n,) drawing order within a cell; of what is upright without its distance."""
+    upright: NDArray[np.bool_]
+    """(n,)"""
+    paint: NDArray[np.bool_]
+    """(n,)"""
+
+
+VALUES = 20
+"""Numbers of a face that is drawn: corners 12, normal 3, distance, colour 3, glow."""
+
+# What takes less of the picture is left out; by layer. Paint is bright: it is seen from far away.
+LEAST_SIZE = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.7], np.float32)  # pixels
+_LEAST_AREA = np.array([0.12, 0.12, 0.12, 0.02, 0.12, 0.12], np.float32)  # square pixels
+
+
+def sieve_of(block: Block) -> Sieve:
+    """Made once for many pictures."""
+    count = len(block.label)
+    values = np.zeros((count, VALUES), np.float32)
+    values[:, :12], values[:, 12:15] = block.corners.reshape(count, 12), block.normal
+    values[:, 16:19] = block.colour
+    return Sieve(
+        sizes=np.stack([block.radius, block.size, block.area, LEAST_SIZE[block.layer], _LEAST_AREA[block.layer]]),
+        values=values,
+        tags=np.asarray(block.label | block.object_id.astype(np.uint32) << 8, np.uint32),
+        anchors=block.anchor,
+        flat_key=np.asarray(0.01 * block.layer, np.float64),
+        upright=block.layer == Layer.UPRIGHT,
+        paint=block.layer == Layer.PAINT,
+    )
+
+
 class Scene:
     """All quadrilaterals of a town.
 
@@ -101,21 +146,22 @@ class Scene:
         self.storeys = storeys
         self.has_relief = bool(np.any(quads.layer[quads.base_count :] < Layer.UPRIGHT))
         """Whether any ground lies above the base plane."""
-        self._blocks: dict[tuple[int, int], Block] = {}
+        self._blocks: dict[tuple[int, int], tuple[Block, Sieve]] = {}
         low = quads.corners[..., :2].min(axis=1)
         high = quads.corners[..., :2].max(axis=1)
         self._low, self._high = low, high
         self._reach = np.where(quads.layer < Layer.UPRIGHT, VIEW_DISTANCE, VIEW_DISTANCE_UPRIGHT).astype(np.float32)
 
-    def near(self, x: float, y: float) -> Block:
+    def near(self, x: float, y: float) -> tuple[Block, "Sieve"]:
         """What a camera at (x, y), metres, may see. Built once for each square of the town, then kept."""
         key = (math.floor(x / _BLOCK), math.floor(y / _BLOCK))
-        block = self._blocks.get(key)
-        if block is None:
+        found = self._blocks.get(key)
+        if found is None:
             if len(self._blocks) >= _MAX_BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
-            block = self._blocks[key] = self._select(key)
-        return block
+            block = self._select(key)
+            found = self._blocks[key] = block, sieve_of(block)
+        return found
 
     def storey(self, x: float, y: float, z: float) -> int:
         """The storey (0 = lowest) of a point on its cell: the number of road surfaces well below it."""

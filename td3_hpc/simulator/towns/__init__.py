@@ -2,7 +2,7 @@
 
 loading.py         which towns there are, and loading one
 trial.py           trying a town where a crash harms nobody;  __main__.py  the process that does
-town.py            what the rest of the simulator asks about the roads
+town.py            what the rest of the simulator asks about the roads;  lane_search.py  the lanes under many places
 signals.py         traffic lights, signs and the junctions' cycles
 speed_limits.py    the limit on every lane
 curves.py          how fast curves can be driven

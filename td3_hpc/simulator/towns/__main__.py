@@ -8,7 +8,8 @@ from td3_hpc.simulator.towns.trial import run_trial
 
 def read_as_clients_do(text: str, source: str) -> None:
     """Read a town, and ask of every lane what the simulator's clients ask."""
-    road_map = parse_town("trial", text, source).map
+    town = parse_town("trial", text, source)
+    road_map = town.map
     for start, end in road_map.get_topology():
         for place in (start, end):
             _ = place.left_lane_marking, place.right_lane_marking, place.lane_change, place.lane_width
@@ -17,6 +18,7 @@ def read_as_clients_do(text: str, source: str) -> None:
                 place.get_junction()
     road_map.get_crosswalks()
     road_map.generate_waypoints(5.0)
+    town.grounds([(0.0, 0.0, 0.0)])
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 import copy
 import math
-from collections.abc import Callable
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import carla
+import numpy as np
 
 from td3_hpc.roads.healing import OpenDrive
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.labels import CityObjectLabel
+from td3_hpc.simulator.towns.lane_search import LaneSearch
 
 GREEN_S, YELLOW_S, ALL_RED_S = 10.0, 3.0, 2.0
 """CARLA's times of a traffic light: each phase of a junction is green, then yellow, then all are red."""
@@ -126,8 +129,12 @@ class Town:
         self.signs = facts.signs
         self.give_way = facts.give_way
         self.edge_objects = facts.edge_objects
-        self._speed_limits = facts.speed_limits
+        self.speed_limit_kmh = facts.speed_limits
+        """Of road id, lane id and s: the speed limit at a place on a lane, km/h."""
         self._edges = _index(facts.edge_objects)
+        self._beside = _beside(facts.edge_objects)
+        self._roads: ET.Element | None = opendrive.root  # until the search is made
+        self._lanes: LaneSearch | None = None
         self.whole = self
         """This town with all of its edge objects."""
         self.hidden: frozenset[int] = frozenset()
@@ -142,7 +149,7 @@ class Town:
         town = copy.copy(self.whole)
         objects = enumerate(self.whole.edge_objects, 1)
         town.hidden, town.edge_objects = hidden, tuple(thing for number, thing in objects if number not in hidden)
-        town._edges = _index(town.edge_objects)
+        town._edges, town._beside = _index(town.edge_objects), _beside(town.edge_objects)
         return town
 
     @property
@@ -152,29 +159,40 @@ class Town:
 
     def ground(self, x: float, y: float, z: float) -> Ground:
         """The surface under a place; where roads cross above each other the one nearest to z. 10 to 35 us."""
-        waypoint = self.map.get_waypoint(carla.Location(x, y, z), True, carla.LaneType.Any)
-        transform = waypoint.transform
-        place, rotation = transform.location, transform.rotation
-        yaw, rise = math.radians(rotation.yaw), math.tan(math.radians(rotation.pitch))
-        slope_x, slope_y = rise * math.cos(yaw), rise * math.sin(yaw)
-        dx, dy = x - place.x, y - place.y
-        return Ground(
-            place.z + slope_x * dx + slope_y * dy,
-            slope_x,
-            slope_y,
-            waypoint.road_id,
-            waypoint.lane_id,
-            waypoint.s,
-        )
+        return _ground(self._nearest(x, y, z), x, y)
 
-    def speed_limit_kmh(self, road_id: int, lane_id: int, s: float) -> float:
-        """Speed limit at a place on a lane, km/h."""
-        return self._speed_limits(road_id, lane_id, s)
+    def grounds(self, places: Sequence[tuple[float, float, float]]) -> list[Ground]:
+        """The same for many places (x, y, z) at once, in less time."""
+        if self._roads is not None:
+            self._lanes, self._roads = LaneSearch(self.map, self._roads), None
+        assert self._lanes is not None
+        return [
+            _ground(waypoint or self._nearest(x, y, z), x, y)
+            for waypoint, (x, y, z) in zip(self._lanes.find(places), places)
+        ]
+
+    def _nearest(self, x: float, y: float, z: float) -> carla.Waypoint:
+        return self.map.get_waypoint(carla.Location(x, y, z), True, carla.LaneType.Any)
 
     def edge_objects_near(self, x: float, y: float, radius: float) -> list[EdgeObject]:
         """The edge objects that a circle around a point may touch, metres; `radius` at most 6."""
         here = self._edges.get((math.floor(x / _CELL), math.floor(y / _CELL)), ())
         return [thing for thing, place, reach in here if math.dist((x, y), place) <= radius + reach]
+
+    def is_clear(self, x: float, y: float) -> bool:
+        """Whether no edge object is within `CLEAR` of a point; False also where that is nearly so."""
+        return (x // _FINE_CELL, y // _FINE_CELL) not in self._beside
+
+
+def _ground(waypoint: carla.Waypoint, x: float, y: float) -> Ground:
+    """The plane through a waypoint, at a place."""
+    transform = waypoint.transform
+    place, rotation = transform.location, transform.rotation
+    yaw, rise = math.radians(rotation.yaw), math.tan(math.radians(rotation.pitch))
+    slope_x, slope_y = rise * math.cos(yaw), rise * math.sin(yaw)
+    z = place.z + slope_x * (x - place.x) + slope_y * (y - place.y)
+    # Not Ground(...), which takes three times as long: this is asked for every vehicle at every step.
+    return tuple.__new__(Ground, (z, slope_x, slope_y, waypoint.road_id, waypoint.lane_id, waypoint.s))
 
 
 class Facts(NamedTuple):
@@ -192,9 +210,32 @@ class Facts(NamedTuple):
 
 _CELL = 4.0  # m
 _MARGIN = 6.0  # How far from a cell's border an object may be and still be found from within it, m.
+CLEAR = 3.0
+"""No car reaches farther from its middle, m."""
+_FINE_CELL = 2.0  # m
 
 
 _Met = tuple[EdgeObject, tuple[float, float], float]
+
+
+def _beside(objects: tuple[EdgeObject, ...]) -> set[tuple[int, int]]:
+    """The fine cells within `CLEAR` of any object, and some more."""
+    cells: set[tuple[int, int]] = set()
+    for thing in objects:
+        (x, y, _, _, yaw, _), (length, width, _) = thing.box.centre, thing.box.extent
+        away = math.hypot(length, width) + CLEAR + _FINE_CELL
+        columns, rows = (
+            np.arange(math.floor((place - away) / _FINE_CELL), math.floor((place + away) / _FINE_CELL) + 1)
+            for place in (x, y)
+        )
+        column, row = (axis.ravel() for axis in np.meshgrid(columns, rows))
+        dx, dy = (column + 0.5) * _FINE_CELL - x, (row + 0.5) * _FINE_CELL - y
+        cos, sin = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
+        ahead = np.maximum(np.abs(dx * cos + dy * sin) - length, 0.0)
+        right = np.maximum(np.abs(dy * cos - dx * sin) - width, 0.0)
+        near = np.hypot(ahead, right) <= CLEAR + _FINE_CELL
+        cells.update(zip(column[near].tolist(), row[near].tolist()))
+    return cells
 
 
 def _index(objects: tuple[EdgeObject, ...]) -> dict[tuple[int, int], list[_Met]]:
@@ -202,8 +243,8 @@ def _index(objects: tuple[EdgeObject, ...]) -> dict[tuple[int, int], list[_Met]]
     cells: dict[tuple[int, int], list[_Met]] = {}
     for thing in objects:
         reach = math.hypot(thing.box.extent[0], thing.box.extent[1])
-        x, y, margin = thing.box.centre.x, thing.box.centre.y, reach + _MARGIN
-        for column in range(math.floor((x - margin) / _CELL), math.floor((x + margin) / _CELL) + 1):
-            for row in range(math.floor((y - margin) / _CELL), math.floor((y + margin) / _CELL) + 1):
+        x, y, away = thing.box.centre.x, thing.box.centre.y, reach + _MARGIN
+        for column in range(math.floor((x - away) / _CELL), math.floor((x + away) / _CELL) + 1):
+            for row in range(math.floor((y - away) / _CELL), math.floor((y + away) / _CELL) + 1):
                 cells.setdefault((column, row), []).append((thing, (x, y), reach))
     return cells

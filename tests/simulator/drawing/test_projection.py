@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from td3_hpc.simulator.drawing.projection import clip, lens_of, rotation_matrix
+from td3_hpc.simulator.drawing.projection import clip, clip_one, lens_of, rotation_matrix
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (10, 0, 0), (0, 90, 0), (0, 0, 30), (-35, 200, 170), (90, 45, -60)])
@@ -56,3 +56,15 @@ def test_clip_parts_a_square_in_two_whose_areas_add_up(offset: float, angle: flo
 def test_clip_leaves_what_is_inside_alone() -> None:
     square = np.array([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)], float)[None]
     assert np.array_equal(clip(square, np.ones((1, 4)))[0, :4], square[0])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(3, 7), st.integers(0, 2**32 - 1))
+def test_one_polygon_alone_is_cut_as_among_others(count: int, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    corners, distance = chance.normal(size=(4, count, 3)), chance.normal(size=(4, count))
+    distance[:, 0] = np.abs(distance[:, 0])
+    together = clip(corners, distance)
+    for polygon, side, found in zip(corners, distance, together, strict=True):
+        alone = clip_one([(x, y, z) for x, y, z in polygon.tolist()], side.tolist())
+        assert np.array_equal(np.array(alone), found)

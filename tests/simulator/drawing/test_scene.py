@@ -199,7 +199,7 @@ def test_landmarks_keep_off_the_road_and_are_always_the_same() -> None:
 
 def test_near_holds_everything_within_the_view_distance() -> None:
     scene = scene_of(Road(0.0, 0.0, 0.0, 900.0), Road(100.0, 50.0, 0.0, 50.0))
-    block = scene.near(110.0, -20.0)
+    block, _ = scene.near(110.0, -20.0)
     assert len(block.label) < len(scene.quads.label)
     kept = {tuple(centre) for centre in block.centre.round(3).tolist()}
     for centre, layer in zip(scene.quads.centre, scene.quads.layer):
@@ -210,7 +210,7 @@ def test_near_holds_everything_within_the_view_distance() -> None:
 
 def test_an_empty_scene_can_be_asked() -> None:
     scene = SceneBuilder(0.0).build()
-    assert len(scene.near(1e6, -1e6).label) == 0
+    assert len(scene.near(1e6, -1e6)[0].label) == 0
     assert scene.storey(0.0, 0.0, 0.0) == 0
 
 

@@ -1,11 +1,12 @@
 """The ground under a place, and what stands near it."""
 
 import math
+import random
 
 import pytest
 
 from td3_hpc.simulator.towns import load_town, parse_town
-from td3_hpc.simulator.towns.town import Town
+from td3_hpc.simulator.towns.town import CLEAR, Town
 from tests.simulator.opendrive_text import Road, opendrive_text
 
 RISE = 0.08
@@ -68,3 +69,30 @@ def test_a_town_without_some_of_its_scenery():
     assert less.without(frozenset({1, 3})) is less
     assert less.without(frozenset({1})).edge_objects == whole.edge_objects[1:]
     assert less.without(frozenset()) is less.whole is whole
+
+
+def test_nothing_touches_a_car_where_it_is_clear():
+    town = load_town("Hamlet", None)
+    chance, clear = random.Random(3), 0
+    for thing in town.edge_objects:
+        reach = max(thing.box.extent[:2]) + 2.0 * CLEAR
+        for _ in range(20):
+            x, y = (middle + chance.uniform(-reach, reach) for middle in thing.box.centre[:2])
+            ahead, right = thing.box.centre.offset_of(x, y)
+            away = math.hypot(*(max(abs(a) - half, 0.0) for a, half in zip((ahead, right), thing.box.extent)))
+            assert not (town.is_clear(x, y) and away <= CLEAR)
+            clear += town.is_clear(x, y)
+    assert clear
+
+
+def test_grounds_are_those_of_each_place():
+    town = load_town("Brookfield", None)
+    chance = random.Random(5)
+    places = [
+        (pose.x + chance.uniform(-3, 3), pose.y + chance.uniform(-3, 3), pose.z + chance.uniform(-1, 1))
+        for pose in town.spawn_points
+    ]
+    for found, place in zip(town.grounds(places), places, strict=True):
+        alone = town.ground(*place)
+        assert found == alone
+        assert [math.copysign(1.0, value) for value in found] == [math.copysign(1.0, value) for value in alone]
