@@ -142,8 +142,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
                 jolted |= is_jolt(velocity, self._ego_state.velocity, self._config.fixed_delta_seconds)
             self._receive(frame)
             markings = self._lane_invasions.read(frame, self._timeout_s)
-            collisions = self._collisions.count(jolted or may_touch(self._ego_box(), self._other_boxes()))
-            result = self._evaluate_step(before, collisions, markings)
+            collided = self._collisions.happened(jolted or may_touch(self._ego_box(), self._other_boxes()))
+            result = self._evaluate_step(before, int(collided), markings)
             if self._film is not None:
                 self._film_frame(self._film, frame, result[0], finished=result[2] or result[3])
         return result
@@ -186,7 +186,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         frame = session.tick()
         self._receive(frame)
         self._lane_invasions.read(frame, self._timeout_s)
-        self._collisions.count(announced=False)
+        self._collisions.happened(announced=False)
         self._tracker = RouteTracker(self._route)
         self._read_ego()
         self._position = self._locate()

@@ -51,7 +51,7 @@ def picture_of(frame: int, images: "queue.SimpleQueue[Any]", timeout_s: float) -
 
 
 class CollisionSensor(EgoSensor):
-    """Counts the ego's collisions. The server sends one message per event and none where nothing happened."""
+    """Whether the ego collided: the server sends a message for every tick of a contact, else none."""
 
     def __init__(self, world: Any, ego: Any) -> None:
         blueprint = world.get_blueprint_library().find("sensor.other.collision")
@@ -59,22 +59,22 @@ class CollisionSensor(EgoSensor):
         self._events: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.actor.listen(lambda event: self._events.put(event.frame))
 
-    def count(self, announced: bool) -> int:
-        """Events since the last call.
+    def happened(self, announced: bool) -> bool:
+        """Whether it collided since the last call.
 
         An event of this very tick may still be under way. Where the ego's surroundings announce one (another vehicle
         within reach, a jolt), it is waited for a moment, so that the same episode finds it in the same decision.
         """
-        count = 0
+        collided = False
         try:
             if announced:
                 self._events.get(timeout=_GRACE_S)
-                count = 1
+                collided = True
             while True:
                 self._events.get_nowait()
-                count += 1
+                collided = True
         except queue.Empty:
-            return count
+            return collided
 
 
 class LaneInvasionSensor(EgoSensor):

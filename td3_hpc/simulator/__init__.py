@@ -5,9 +5,9 @@ connection.py      one client's RPC connection
 rpc/               the RPC table, by theme
 streams.py         what clients subscribe to
 wire.py            packed shapes of the protocol;  labels.py  CARLA's semantic tags
-geometry.py        poses and oriented boxes
+geometry.py        poses and oriented boxes;  rays.py what a ray meets;  standing.py where things stand
 world.py           the order of one step;  population.py, spawning.py, actors.py who is in it, mounting.py, settings.py
-vehicle.py         vehicle dynamics;  ackermann.py, collisions.py
+vehicle.py         vehicle dynamics;  ackermann.py, collisions.py;  walking.py;  loose_bodies.py what else falls
 traffic_lights.py  whose turn it is;  sensors.py what is measured after each step
 blueprints.py      what can be spawned
 towns/             roads, signals, spawn points of an OpenDRIVE file; which towns there are;  own_towns/ ours

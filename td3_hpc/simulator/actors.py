@@ -12,6 +12,9 @@ from td3_hpc.simulator.towns.town import Ground
 Vector = tuple[float, float, float]
 AT_REST: Vector = (0.0, 0.0, 0.0)
 GREEN = 2
+FORWARD_GEARS = 1
+_TAKES_OFF = 0.1
+"""m/s by which a vehicle leaves the ground: less is the ground's own slope."""
 
 
 @dataclass(eq=False, slots=True)
@@ -43,6 +46,10 @@ class Actor:
     """m/s²; gravity is not in it."""
     yaw_rate: float = 0.0
     """Radians a second, clockwise from above."""
+    simulates_physics: bool = False
+    """Whether velocities, impulses and gravity move it."""
+    gravity: bool = True
+    collides: bool = True
 
     @property
     def speed(self) -> float:
@@ -91,6 +98,14 @@ class VehicleControl:
     reverse: bool = False
     manual_gear_shift: bool = False
     gear: int = 0
+    """The one asked for; it counts with `manual_gear_shift`, and then more than `reverse`."""
+
+    @property
+    def engaged(self) -> int:
+        """The gear that is engaged: -1 reverse, 0 neutral, 1 and up forward."""
+        if self.manual_gear_shift:
+            return max(-1, min(FORWARD_GEARS, self.gear))
+        return -1 if self.reverse else 1
 
 
 @dataclass(slots=True)
@@ -124,8 +139,6 @@ class Vehicle(Actor):
     ackermann_gains: tuple[float, ...] = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)
     """Speed kp ki kd, acceleration kp ki kd."""
     simulates_physics: bool = True
-    collides: bool = True
-    gravity: bool = True
     constant_velocity: Vector | None = None
     """Vehicle frame, m/s."""
     lights: int = 0
@@ -136,27 +149,43 @@ class Vehicle(Actor):
     gave_way_at: int | None = None
     """Which junction it has come to at a stop or yield sign, until it is across."""
     speed_limit_kmh: float = 30.0
-    physics: list[Any] | None = None
-    """VehiclePhysicsControl that a client set."""
+    sweeps_wheels: bool = False
+    is_sticky: bool = True
+    """Whether a control lasts until the next one; else it lasts one step."""
+    is_commanded: bool = False
+    """Whether a control has come since the last step."""
+    wheel_angles: dict[tuple[str, int], float] = field(default_factory=dict)
+    """Degrees about an axis ('steer', 'pitch') that a client gave a wheel, by its number, while physics was off."""
     ground: Ground | None = None
     """The surface below it after its last step; None after a teleport."""
     velocity_before: Vector = AT_REST
     """A step ago."""
-    touching: frozenset[int] = frozenset()
-    """Ids that it touched in the last step; 0 stands for scenery."""
+    airborne: bool = False
+    """Thrown up, and not come down yet."""
 
     def state(self) -> bytes:
         held = self.control
+        gear = held.engaged
         return wire.VEHICLE.pack(
             self.id, wire.ACTIVE, *self.pose, *self.velocity, 0.0, 0.0, math.degrees(self.yaw_rate), *self.acceleration,
-            held.throttle, held.steer, held.brake, held.hand_brake, held.reverse,
-            held.manual_gear_shift, held.gear, self.speed_limit_kmh, self.light_state, self.light_id != 0,
+            held.throttle, held.steer, held.brake, held.hand_brake, gear < 0,
+            held.manual_gear_shift, gear, self.speed_limit_kmh, self.light_state, self.light_id != 0,
             self.light_id, 0,
         )  # fmt: skip
 
     def teleport(self, pose: Pose) -> None:
         """Move it at once, onto ground not known yet; it keeps its velocity."""
         self.pose, self.ground = pose, None
+
+    def command(self, control: VehicleControl | None, ackermann: AckermannTarget | None = None) -> None:
+        """Obey from the next step on."""
+        self.control, self.ackermann, self.is_commanded = control or self.control, ackermann, True
+
+    def take_off(self) -> None:
+        """Leave the ground, where its velocity points away from it."""
+        (vx, vy, vz), ground = self.velocity, self.ground
+        along_ground = ground.slope_x * vx + ground.slope_y * vy if ground is not None else 0.0
+        self.airborne = self.airborne or vz > max(along_ground, 0.0) + _TAKES_OFF
 
 
 @dataclass(eq=False, slots=True)
@@ -167,6 +196,12 @@ class Walker(Actor):
     walking_speed: float = 0.0
     """m/s"""
     jump: bool = False
+    stands: bool = False
+    """Found to be on the ground, in the last step."""
+
+    def teleport(self, pose: Pose) -> None:
+        """Move it at once, to where it may fall from."""
+        self.pose, self.stands = pose, False
 
     def state(self) -> bytes:
         return wire.WALKER.pack(*self._motion(), *self.direction, self.walking_speed, self.jump)

@@ -147,6 +147,11 @@ def _check(name: str, kind: AttributeType, value: str) -> None:
             raise ValueError(f"{name}={value} is not a colour r,g,b")
 
 
+def is_true(value: str) -> bool:
+    """A flag's value: clients send 'true' and 'True'."""
+    return value.lower() in ("true", "1")
+
+
 def label_of(model: VehicleModel) -> CityObjectLabel:
     """The semantic tag of a vehicle."""
     return _LABELS.get(model.base_type, CityObjectLabel.CAR)

@@ -28,11 +28,6 @@ class Contact(NamedTuple):
     impulse: tuple[float, float, float]
     """On the vehicle, N s, world frame."""
 
-    @property
-    def other_id(self) -> int:
-        """0 for scenery."""
-        return self.other.id if isinstance(self.other, Actor) else 0
-
 
 class _Footprint(NamedTuple):
     """A box seen from above, and its lowest and highest point."""
@@ -84,10 +79,18 @@ def resolve_collisions(solid: Sequence[Actor], town: Town) -> list[Contact]:
     return contacts
 
 
-def overlaps(box: OrientedBox, solid: Sequence[Actor]) -> bool:
-    """Whether a box overlaps any of the solid actors."""
+def overlaps(box: OrientedBox, solid: Sequence[Actor], scenery: Sequence[EdgeObject] = ()) -> bool:
+    """Whether a box overlaps any of the solid actors or of the scenery."""
     footprint = _of_box(box)
-    return any(_overlap(footprint, _of_actor(actor)) is not None for actor in solid)
+    taken = [_of_actor(actor) for actor in solid if actor.collides] + [_of_box(thing.box) for thing in scenery]
+    return any(_overlap(footprint, other) is not None for other in taken)
+
+
+def mass_of(actor: Actor) -> float:
+    """Kilograms."""
+    if isinstance(actor, Vehicle):
+        return actor.mass
+    return WALKER_MASS if isinstance(actor, Walker) else PROP_MASS
 
 
 def _near_pairs(solid: Sequence[Actor]) -> Iterator[tuple[Actor, Actor]]:
@@ -110,7 +113,7 @@ def _resolve_pair(first: Actor, second: Actor) -> list[Contact]:
         return []
     if _clearly_apart(first, second):
         return []
-    if any(isinstance(actor, Vehicle) and not actor.collides for actor in (first, second)):
+    if not (first.collides and second.collides):
         return []
     a, b = _of_actor(first), _of_actor(second)
     found = _overlap(a, b)
@@ -188,7 +191,7 @@ def _yielding(first: Actor, second: Actor | None, point: tuple[float, float], nx
 
 
 def _push(actor: Actor, point: tuple[float, float], jx: float, jy: float) -> None:
-    if not isinstance(actor, Vehicle):
+    if not (isinstance(actor, Vehicle) or actor.simulates_physics):
         return
     share = _inverse_mass(actor)
     vx, vy, vz = actor.velocity
@@ -198,9 +201,9 @@ def _push(actor: Actor, point: tuple[float, float], jx: float, jy: float) -> Non
 
 
 def _inverse_mass(actor: Actor) -> float:
-    if isinstance(actor, Vehicle):
-        return 1.0 / actor.mass if actor.simulates_physics else 0.0
-    return 1.0 / (WALKER_MASS if isinstance(actor, Walker) else PROP_MASS)
+    if isinstance(actor, Vehicle) and not actor.simulates_physics:
+        return 0.0
+    return 1.0 / mass_of(actor)
 
 
 def _inverse_inertia(actor: Actor) -> float:

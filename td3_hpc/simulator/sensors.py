@@ -10,7 +10,8 @@ import carla
 import msgpack
 
 from td3_hpc.simulator import wire
-from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle
+from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle, Walker
+from td3_hpc.simulator.blueprints import is_true
 from td3_hpc.simulator.collisions import Contact
 from td3_hpc.simulator.drawing.bodies import DynamicBox
 from td3_hpc.simulator.drawing.camera import CameraKind, CameraView, Renderer
@@ -19,10 +20,10 @@ from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.mounting import axes_of, seen_from
 from td3_hpc.simulator.population import Population
+from td3_hpc.simulator.rays import body_hits, ray_along, scenery_hits
 from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns.town import Town
-from td3_hpc.simulator.vehicle import GRAVITY
 
 _CAMERAS: dict[str, tuple[wire.SensorType, CameraKind]] = {
     "sensor.camera.rgb": (wire.SensorType.RGB, "rgb"),
@@ -47,6 +48,7 @@ class Surroundings(Protocol):
     weather: Weather
     frame: int
     ticks: int
+    imu_gravity: float
 
     @property
     def elapsed_s(self) -> float:
@@ -110,6 +112,9 @@ def _collisions(world: Surroundings, sensor: Sensor, contacts: Iterable[Contact]
             other = contact.other
             hit = world.describe(other) if isinstance(other, Actor) else _scenery(other.label)
             yield msgpack.packb([world.describe(contact.vehicle), hit, list(contact.impulse)])
+        elif contact.other is sensor.parent and not isinstance(contact.other, Vehicle):  # of which there is no contact
+            opposite = [-part for part in contact.impulse]
+            yield msgpack.packb([world.describe(sensor.parent), world.describe(contact.vehicle), opposite])
 
 
 def _scenery(label: int) -> list[object]:
@@ -179,7 +184,7 @@ def _imu(world: Surroundings, sensor: Sensor) -> bytes:
     attributes = sensor.attributes
     accelerometer = [
         value + noise(float(attributes[f"noise_accel_stddev_{axis}"]))
-        for axis, value in zip("xyz", seen_from(sensor.pose, (ax, ay, az + GRAVITY)))
+        for axis, value in zip("xyz", seen_from(sensor.pose, (ax, ay, az + world.imu_gravity)))
     ]
     gyroscope = [
         value + float(attributes[f"noise_gyro_bias_{axis}"]) + noise(float(attributes[f"noise_gyro_stddev_{axis}"]))
@@ -215,39 +220,32 @@ def _noise(world: Surroundings, sensor: Sensor) -> Callable[[float], float]:
 
 
 def _obstacle(world: Surroundings, sensor: Sensor) -> bytes | None:
-    """The nearest solid actor ahead, within the sensor's distance."""
+    """The nearest thing ahead, within the sensor's distance: what can move, and without `only_dynamics` all but the
+    ground."""
     if sensor.parent is None:
         return None
     attributes = sensor.attributes
     reach, radius = float(attributes["distance"]), float(attributes["hit_radius"])
-    found = [
-        (distance, actor)
+    ray = ray_along(sensor.pose[:3], axes_of(sensor.pose)[0], reach)
+    only_dynamics = is_true(attributes["only_dynamics"])
+    others = [
+        actor
         for actor in world.population.solid
-        if actor is not sensor.parent and (distance := _distance_ahead(sensor.pose, actor, radius)) is not None
+        if actor is not sensor.parent and (not only_dynamics or _is_dynamic(actor))
     ]
-    distance, nearest = min(found, key=lambda hit: hit[0], default=(math.inf, None))
-    if nearest is None or distance > reach:
+    found = list(body_hits(ray, others, radius))
+    if not only_dynamics:
+        found += scenery_hits(ray, world.town, radius)
+    if not found:
         return None
-    return bytes(msgpack.packb([world.describe(sensor.parent), world.describe(nearest), distance]))
+    nearest = min(found, key=lambda hit: hit.distance)
+    other = nearest.thing
+    met = world.describe(other) if isinstance(other, Actor) else _scenery(nearest.label)
+    return bytes(msgpack.packb([world.describe(sensor.parent), met, nearest.distance]))
 
 
-def _distance_ahead(eye: Pose, actor: Actor, radius: float) -> float | None:
-    """Metres along the sensor's axis to an actor's box widened by `radius`; None where the axis misses it."""
-    if abs(eye.z - actor.pose.z - actor.centre[2]) > actor.extent[2] + radius:
-        return None
-    ahead, right = actor.pose.offset_of(eye.x, eye.y)
-    origin = ahead - actor.centre[0], right - actor.centre[1]
-    angle = math.radians(eye.yaw - actor.pose.yaw)
-    enter, leave = 0.0, math.inf
-    for start, direction, half in zip(origin, (math.cos(angle), math.sin(angle)), actor.extent):
-        half += radius
-        if abs(direction) < 1e-9:
-            if abs(start) > half:
-                return None
-            continue
-        near, far = sorted(((-half - start) / direction, (half - start) / direction))
-        enter, leave = max(enter, near), min(leave, far)
-    return enter if enter <= leave else None
+def _is_dynamic(actor: Actor) -> bool:
+    return isinstance(actor, (Vehicle, Walker)) or actor.simulates_physics
 
 
 _MEASUREMENTS: dict[str, tuple[wire.SensorType, Callable[[Surroundings, Sensor], bytes | None]]] = {

@@ -76,7 +76,9 @@ def _drive(vehicle: Vehicle, town: Town, dt: float) -> _Move | None:
     arm = _ARM * vehicle.model.length  # from the rear axle to the middle
     spin = vehicle.yaw_rate
     forward, slip = vx * cos + vy * sin, vy * cos - vx * sin - spin * arm
-    grounded = z <= ground.z + _ON_GROUND
+    if vehicle.constant_velocity is not None and vehicle.constant_velocity[2] > 0.0:
+        vehicle.airborne = True
+    grounded = z <= ground.z + _ON_GROUND and not vehicle.airborne
     if vehicle.constant_velocity is not None:
         forward, slip, _ = vehicle.constant_velocity
         spin = steady_yaw_rate(vehicle, forward)
@@ -137,7 +139,10 @@ def traction(vehicle: Vehicle, control: VehicleControl, v: float) -> float:
     model, speed = vehicle.model, abs(v)
     power = 1000.0 * DRIVE_EFFICIENCY * model.power_kw / vehicle.mass
     drive = control.throttle * min(PEAK_ACCELERATION[model.base_type], power / (speed if speed > 0.5 else 0.5))
-    return -REVERSE_SHARE * drive if control.reverse else drive
+    gear = control.engaged
+    if gear == 0:
+        return 0.0
+    return -REVERSE_SHARE * drive if gear < 0 else drive
 
 
 def drag(vehicle: Vehicle, v: float) -> float:
@@ -174,11 +179,16 @@ def _steering_left(curve: tuple[tuple[float, float], ...], speed_kmh: float) -> 
 def _fall(vehicle: Vehicle, ground: Ground, grounded: bool, dt: float) -> tuple[float, float, bool]:
     """Height, vertical speed and whether it stands, of a vehicle above the ground."""
     z = vehicle.pose.z
-    if not vehicle.gravity and not grounded:
-        return z, 0.0, False
-    vz = vehicle.velocity[2] - GRAVITY * dt
+    vz = vehicle.velocity[2]
+    if vehicle.constant_velocity is not None and vehicle.constant_velocity[2] > 0.0:
+        vz = vehicle.constant_velocity[2]
+    elif vehicle.gravity or grounded:
+        vz -= GRAVITY * dt
     z += vz * dt
-    return (ground.z, 0.0, True) if z <= ground.z else (z, vz, False)
+    if z > ground.z:
+        return z, vz, False
+    vehicle.airborne = False
+    return ground.z, 0.0, True
 
 
 def _towards_zero(value: float, amount: float) -> float:

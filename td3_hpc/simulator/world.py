@@ -2,17 +2,19 @@
 
 import math
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
 
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.ackermann import follow
-from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Walker
+from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle, VehicleControl
 from td3_hpc.simulator.collisions import Contact, overlaps, resolve_collisions
 from td3_hpc.simulator.drawing.camera import Renderer
 from td3_hpc.simulator.drawing.town_scene import build_scene
 from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.geometry import OrientedBox, Pose
+from td3_hpc.simulator.loose_bodies import step_body
 from td3_hpc.simulator.mounting import mounted
 from td3_hpc.simulator.population import Population
 from td3_hpc.simulator.sensors import send_measurements, send_pictures
@@ -21,20 +23,23 @@ from td3_hpc.simulator.spawning import CLIENT_SIDE, make_actor, make_light, make
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.traffic_lights import LightGroup, StopBoxes
-from td3_hpc.simulator.vehicle import step_vehicles
+from td3_hpc.simulator.vehicle import GRAVITY, step_vehicles
+from td3_hpc.simulator.walking import walk
 from td3_hpc.simulator.wire import Refused
 
 _SPECTATOR = Pose(0.0, 0.0, 50.0, -90.0, 0.0, 0.0)
 
 
 class World:
-    """One world. Time is counted in steps since the episode's start; no message holds a wall-clock time.
+    """One world. Time is counted in steps of the present length; no message holds a wall-clock time.
 
     Attributes:
         frame: number of the last step; never goes back.
         episode_id: grows with every `load`.
         ticks: steps since the episode's start.
         lights: the town's traffic lights by signal id.
+        contacts: of the last step.
+        imu_gravity: m/s², as accelerometers take it.
     """
 
     def __init__(self, town: Town, streams: Streams) -> None:
@@ -47,18 +52,19 @@ class World:
         self.town = town
         self._renderer: Future[Renderer] | None = None
         self._cameras_due: list[Sensor] = []
+        self.contacts: list[Contact] = []
         self.load(town)
 
     # ---- episodes -------------------------------------------------------------------------------------------------
     def load(self, town: Town) -> None:
         """Start a new episode in a town: no actors but its own; ids, clock and lights from the start."""
-        if town is not self.town:
-            self._renderer = None
+        self._set_town(town)
         for sensor in self.population.sensors:
             self.streams.destroy(sensor.stream_id)
-        self.town = town
+        self.imu_gravity = GRAVITY
         self.episode_id += 1
-        self.ticks = 0
+        self.ticks = self._ticks_before = 0
+        self._seconds_before = 0.0
         self.population = Population()
         self.spectator = Actor(0, "spectator", _SPECTATOR)
         self.population.add(self.spectator)
@@ -72,15 +78,36 @@ class World:
         self._stop_boxes = StopBoxes(town, self.lights)
         self.publish()
 
+    def _set_town(self, town: Town) -> None:
+        if town is not self.town:
+            self._renderer = None
+        self.town = town
+
+    def show_scenery(self, numbers: Iterable[int], shown: bool) -> None:
+        """Put pieces of scenery away, or back; they are numbered from 1 as the town's file has them.
+
+        Raises Refused for one that there is not.
+        """
+        town, changed = self.town, set(numbers)
+        unknown = changed - set(range(1, len(town.whole.edge_objects) + 1))
+        if unknown:
+            raise Refused(f"enable_environment_objects: there is no environment object {min(unknown)}")
+        self._set_town(town.without(town.hidden - changed if shown else town.hidden | changed))
+
     def apply_settings(self, settings: EpisodeSettings) -> None:
         """Settings for the steps to come."""
+        if settings.step_seconds != self.settings.step_seconds:
+            self._seconds_before, self._ticks_before = self.elapsed_s, self.ticks
         self.settings = settings
         self.streams.lossless = settings.synchronous_mode
 
     @property
     def elapsed_s(self) -> float:
-        """Simulated seconds since the episode's start: no running sum, which would differ from run to run."""
-        return self.ticks * self.settings.step_seconds
+        """Simulated seconds since the episode's start.
+
+        A sum over the lengths that a step has had, not over the steps: their rounding errors would add up.
+        """
+        return self._seconds_before + (self.ticks - self._ticks_before) * self.settings.step_seconds
 
     # ---- actors ---------------------------------------------------------------------------------------------------
     def spawn(self, description: list[Any], pose: Pose, parent: Actor | None = None) -> Actor:
@@ -89,12 +116,18 @@ class World:
         if parent is not None:
             actor.parent, actor.mount = parent, pose
             actor.pose = mounted(parent.pose, pose)
-        elif not isinstance(actor, Sensor) and overlaps(_box_of(actor), self.population.solid):
+        elif not isinstance(actor, Sensor) and self._is_taken(actor):
             raise Refused("Spawn failed because of collision at spawn position")
         if isinstance(actor, Sensor) and actor.type_id != CLIENT_SIDE:
             actor.stream_id = self.streams.create()
         self.population.add(actor)
         return actor
+
+    def _is_taken(self, actor: Actor) -> bool:
+        """Whether something solid is where the actor would be."""
+        box = OrientedBox(actor.pose.ahead(*actor.centre), actor.extent)
+        near = self.town.edge_objects_near(box.centre.x, box.centre.y, math.hypot(*actor.extent[:2]))
+        return overlaps(box, self.population.solid, near)
 
     def destroy(self, actor: Actor) -> None:
         """Remove an actor and, first, what is attached to it."""
@@ -129,12 +162,19 @@ class World:
         self.ticks += 1
         people = self.population
         for vehicle in people.vehicles:
+            if not (vehicle.is_sticky or vehicle.is_commanded):
+                vehicle.command(VehicleControl())
+            vehicle.is_commanded = False
             if vehicle.ackermann is not None:
                 vehicle.control = follow(vehicle, vehicle.ackermann, dt)
         step_vehicles(people.vehicles, self.town, dt)
         for walker in people.walkers:
-            self._walk(walker, dt)
-        contacts = resolve_collisions(people.solid, self.town)
+            if not walker.simulates_physics:
+                walk(walker, self.town, dt)
+        for body in people.solid:
+            if body.simulates_physics and not isinstance(body, Vehicle):
+                step_body(body, self.town, dt)
+        self.contacts = resolve_collisions(people.solid, self.town)
         for vehicle in people.vehicles:
             (vx, vy, vz), (ux, uy, uz) = vehicle.velocity, vehicle.velocity_before
             vehicle.acceleration = ((vx - ux) / dt, (vy - uy) / dt, (vz - uz) / dt)
@@ -147,7 +187,7 @@ class World:
                 actor.velocity, actor.acceleration = actor.parent.velocity, actor.parent.acceleration
                 actor.yaw_rate = actor.parent.yaw_rate
         self.publish()
-        self._cameras_due = send_measurements(self, self._new_contacts(contacts))
+        self._cameras_due = send_measurements(self, self.contacts)
         return self.frame
 
     def draw(self) -> None:
@@ -155,33 +195,6 @@ class World:
         due, self._cameras_due = self._cameras_due, []
         if due:
             send_pictures(self, due)
-
-    def _walk(self, walker: Walker, dt: float) -> None:
-        dx, dy, _ = walker.direction
-        length = math.hypot(dx, dy)
-        speed = walker.walking_speed if length > 0.0 else 0.0
-        if speed == 0.0:
-            walker.velocity = (0.0, 0.0, 0.0)
-            return
-        vx, vy = dx / length * speed, dy / length * speed
-        x, y = walker.pose.x + vx * dt, walker.pose.y + vy * dt
-        z = self.town.ground(x, y, walker.pose.z - walker.extent[2]).z + walker.extent[2]
-        walker.velocity = (vx, vy, 0.0)
-        walker.pose = Pose(x, y, z, 0.0, math.degrees(math.atan2(dy, dx)), 0.0)
-
-    def _new_contacts(self, contacts: list[Contact]) -> list[Contact]:
-        """Those that were not there a step ago: a collision is one event, however long the two stay in touch."""
-        if not contacts and not any(vehicle.touching for vehicle in self.population.vehicles):
-            return []
-        touching: dict[int, set[int]] = {}
-        new = []
-        for contact in contacts:
-            if contact.other_id not in contact.vehicle.touching:
-                new.append(contact)
-            touching.setdefault(contact.vehicle.id, set()).add(contact.other_id)
-        for vehicle in self.population.vehicles:
-            vehicle.touching = frozenset(touching.get(vehicle.id, ()))
-        return new
 
     # ---- what clients see -----------------------------------------------------------------------------------------
     def publish(self) -> None:
@@ -201,13 +214,10 @@ class World:
         return [actor.id, parent, description, actor.bounding_box(), actor.tags, token]
 
 
-def _box_of(actor: Actor) -> OrientedBox:
-    return OrientedBox(actor.pose.ahead(*actor.centre), actor.extent)
-
-
 def _build(town: Town, into: Future[Renderer]) -> None:
     try:
-        scene = build_scene(town.map, town.opendrive, town.traffic_lights, town.signs, town.edge_objects)
+        away = [thing for number, thing in enumerate(town.whole.edge_objects, 1) if number in town.hidden]
+        scene = build_scene(town.map, town.opendrive, town.traffic_lights, town.signs, town.edge_objects, away)
         into.set_result(Renderer(scene))
     except Exception as error:  # told to whoever asks for a picture
         into.set_exception(error)

@@ -11,6 +11,7 @@ from td3_hpc.simulator.collisions import overlaps, resolve_collisions
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns import load_town
+from td3_hpc.simulator.wire import Refused
 from td3_hpc.simulator.world import World
 from tests.simulator.worlds import car_at, flat_world, run
 
@@ -89,12 +90,13 @@ def test_full_throttle_against_a_wall_of_scenery_goes_nowhere():
     hit = []
     for _ in range(100):
         world.step()
-        hit.append(bool(car.touching))
+        hit += world.contacts
         box = thing.box
         if car.pose.z < box.centre.z + box.extent[2]:
             ahead, right = box.centre.offset_of(car.pose.x, car.pose.y)
             assert abs(ahead) > box.extent[0] or abs(right) > box.extent[1], "its middle is inside"
-    assert any(hit)
+    assert all(contact.vehicle is car for contact in hit)
+    assert len(hit) > 10
     assert math.dist(car.pose[:2], start[:2]) < 2 * distance
 
 
@@ -123,3 +125,27 @@ def test_pushing_from_standstill_cannot_lift_or_fling():
         assert a.pose.z == b.pose.z == 0.0
         assert b.speed < 12.0
         assert b.pose.x - a.pose.x > 4.6
+
+
+def test_nothing_is_spawned_inside_scenery():
+    world = World(load_town("Brookfield", None), Streams())
+    for thing in world.town.edge_objects[:40]:
+        foot = thing.box.centre._replace(z=thing.box.centre.z - thing.box.extent[2] + 0.1)
+        for kind in ("vehicle.tesla.model3", "walker.pedestrian.0001", "static.prop.trafficcone01"):
+            with pytest.raises(Refused, match="Spawn failed because of collision at spawn position"):
+                world.spawn([0, kind, []], foot)
+    assert world.population.solid == []
+    for number, point in enumerate(world.town.spawn_points):
+        world.destroy(world.spawn([0, ("vehicle.audi.tt", "vehicle.mitsubishi.fusorosa")[number % 2], []], point))
+
+
+def test_a_car_kicks_a_prop_that_simulates_physics():
+    world = flat_world()
+    car = car_at(world, 100.0, speed=10.0)
+    prop = world.spawn([0, "static.prop.box01", []], Pose(104.0, 1.75, 0.0))
+    prop.simulates_physics = True
+    run(world, 0.5)
+    assert prop.velocity[0] > car.velocity[0] > 8.0
+    car.control = VehicleControl(brake=1.0)
+    run(world, 10.0)
+    assert prop.velocity == (0.0, 0.0, 0.0)

@@ -3,6 +3,7 @@
 import math
 import struct
 
+import msgpack
 import pytest
 
 from tests.conftest import SimulatorServer
@@ -56,6 +57,18 @@ def test_pedals_out_of_range_are_clipped(client: RawClient, car: int):
         assert struct.unpack("<3f", stream.actors()[car][65:77]) == (1.0, -1.0, 0.0)
 
 
+def test_a_control_shows_the_gear_that_is_engaged(client: RawClient, car: int):
+    asked = {1: [False, False, 0], -1: [True, False, 0], 0: [False, True, 0]}
+    with client.world_stream() as stream:
+        stream.receive()
+        client.call("tick_cue")
+        assert struct.unpack("<i", stream.actors()[car][80:84]) == (1,)  # before the first control too
+        for gear, (reverse, manual, given) in asked.items():
+            client.call("apply_control_to_vehicle", car, [0.0, 0.0, 1.0, False, reverse, manual, given])
+            client.call("tick_cue")
+            assert struct.unpack("<2Bi", stream.actors()[car][78:84]) == (gear < 0, manual, gear)
+
+
 @pytest.mark.parametrize(
     ("type_id", "attributes", "why"),
     [
@@ -67,6 +80,7 @@ def test_pedals_out_of_range_are_clipped(client: RawClient, car: int):
         ("sensor.camera.rgb", {"fov": "180"}, "fov"),
         ("sensor.other.imu", {"colour": "1,2,3"}, "no attribute 'colour'"),
         ("vehicle.audi.tt", {"color": "red"}, "invalid"),
+        ("vehicle.audi.tt", {"terramechanics": "true"}, "terramechanics"),
     ],
 )
 def test_what_cannot_be_spawned_is_refused_with_the_reason(client: RawClient, type_id, attributes, why):
@@ -161,6 +175,101 @@ def test_physics_that_is_none_is_refused_and_a_mass_is_taken(client: RawClient, 
     assert client.call("get_physics_control", car)[11] == 4000.0
 
 
+@pytest.mark.parametrize("kind", ["audi.tt", "harley-davidson.low_rider", "diamondback.century"])
+def test_what_is_not_obeyed_is_refused_by_name_where_it_differs(client: RawClient, kind: str):
+    vehicle = client.spawn(f"vehicle.{kind}", client.spawn_points()[3])[0]
+    present = client.call("get_physics_control", vehicle)
+    assert len(present[15]) == 4  # of two-wheelers too, as CARLA says
+    asked = msgpack.unpackb(msgpack.packb(present, use_single_float=True))  # as clients send it back
+    asked[11], asked[12], asked[14] = 900.0, 0.5, [[0.0, 1.0], [50.0, 0.5]]
+    for wheel in asked[15][:2]:
+        wheel[2] = 40.0
+        wheel[9] = [0.0, 0.0, 0.0]
+    client.call("apply_physics_control", vehicle, asked)
+    taken = client.call("get_physics_control", vehicle)
+    assert [taken[at] for at in (11, 12, 14)] == [900.0, 0.5, [[0.0, 1.0], [50.0, 0.5]]]
+    assert [wheel[2] for wheel in taken[15]] == [40.0, 40.0, 0.0, 0.0]
+    for at, value, name in (
+        (0, [[0.0, 700.0], [5000.0, 500.0]], "torque_curve"), (1, 6000.0, "max_rpm"), (6, False, "use_gear_autobox"),
+        (10, [[3.0, 0.5, 0.65]], "forward_gears"), (13, [0.0, 0.0, 0.0], "center_of_mass"),
+    ):  # fmt: skip
+        text = client.refusal("apply_physics_control", vehicle, [*taken[:at], value, *taken[at + 1 :]])
+        assert text.startswith("apply_physics_control: ")
+        assert f"do not obey {name};" in text
+    for number, at, name in ((2, 0, "tire_friction"), (0, 4, "max_brake_torque"), (3, 2, "max_steer_angle"),
+                             (1, 2, "max_steer_angle"), (0, 8, "long_stiff_value")):  # fmt: skip
+        wheels = [list(wheel) for wheel in taken[15]]
+        wheels[number][at] += 10.0
+        asked = [*taken[:15], wheels, taken[16]]
+        asked[11] = 5000.0
+        assert f"wheels[{number}].{name};" in client.refusal("apply_physics_control", vehicle, asked)
+    assert "4 wheels" in client.refusal("apply_physics_control", vehicle, [*taken[:15], taken[15][:2], taken[16]])
+    client.call("tick_cue")
+    assert client.call("get_physics_control", vehicle)[:15] == taken[:15]
+
+
+def test_a_control_that_is_not_sticky_lasts_one_step(client: RawClient):
+    points = client.spawn_points()
+    cars = [
+        client.spawn("vehicle.audi.tt", points[at], sticky_control=flag)[0] for at, flag in ((0, "False"), (7, "True"))
+    ]
+    with client.world_stream() as stream:
+        stream.receive()
+        for car in cars:
+            client.call("apply_control_to_vehicle", car, [0.5, 0.0, 0.0, False, True, False, 0])
+        shown = []
+        for _ in range(3):
+            client.call("tick_cue")
+            states = stream.actors()
+            shown.append(
+                [struct.unpack("<f", states[car][65:69]) + struct.unpack("<B", states[car][78:79]) for car in cars]
+            )
+    assert [fleeting for fleeting, _ in shown] == [(0.5, 1), (0.0, 0), (0.0, 0)]
+    assert [lasting for _, lasting in shown] == [(0.5, 1)] * 3
+
+
+def test_wheels_turn_about_one_point_and_as_told_only_without_physics(client: RawClient, car: int):
+    client.call("apply_control_to_vehicle", car, [0.0, 0.5, 1.0, False, False, False, 0])
+    left, right, *rear = (client.call("get_wheel_steer_angle", car, wheel) for wheel in range(4))
+    base, track = 0.6 * 4.79, 2 * 0.4 * 2.16
+    assert 0.0 < left < right < 35.0
+    assert 1 / math.tan(math.radians(left)) - 1 / math.tan(math.radians(right)) == pytest.approx(track / base)
+    assert rear == [0.0, 0.0]
+    for call in ("set_wheel_steer_direction", "set_wheel_pitch_angle"):
+        assert client.refusal(call, car, 0, 10.0).startswith(f"{call}: ")
+    assert "get_wheel_pitch_angle" in client.refusal("get_wheel_pitch_angle", car, 0)
+    client.call("set_actor_simulate_physics", car, False)
+    client.call("set_wheel_steer_direction", car, 1, -25.0)
+    client.call("set_wheel_pitch_angle", car, 2, 90.0)
+    assert [client.call("get_wheel_steer_angle", car, wheel) for wheel in (0, 1)] == [0.0, -25.0]
+    assert client.call("get_wheel_pitch_angle", car, 2) == 90.0
+    client.call("set_actor_simulate_physics", car, True)
+    assert client.call("get_wheel_steer_angle", car, 0) == pytest.approx(left)
+
+
+def test_telemetry_adds_up(client: RawClient, car: int):
+    for throttle in (1.0, 0.0):
+        client.call("apply_control_to_vehicle", car, [throttle, 0.0, 0.0, False, False, False, 0])
+        for _ in range(40):
+            client.call("tick_cue")
+        speed, steer, pedal, brake, _, gear, air, wheels = client.call("get_telemetry_data", car)
+        assert (steer, pedal, brake, gear, len(wheels)) == (0.0, throttle, 0.0, 1, 4)
+        assert speed > 3.0
+        area = 2.16 * 1.49
+        assert air == pytest.approx(0.5 * 1.2 * 0.3 * area * speed**2, rel=1e-6)
+        assert sum(wheel[4] for wheel in wheels) == pytest.approx(1840 * 9.81)
+        along = sum(wheel[7] for wheel in wheels)
+        assert (along > 1840.0) if throttle else (-2500.0 < along < 0.0)
+        assert [wheel[3] for wheel in wheels] == pytest.approx([speed / 0.36] * 4)
+
+
+def test_what_is_refused_without_an_answer_is_in_the_servers_log(hamlet_server: SimulatorServer, client: RawClient):
+    car = client.spawn("vehicle.audi.tt", client.spawn_points()[4])[0]
+    for call in ("open_vehicle_door", "close_vehicle_door"):
+        assert "doors" in client.refusal(call, car, 0)
+        assert f"refused {call}: this simulator has no vehicles with doors" in hamlet_server.log.read_text()
+
+
 @pytest.mark.parametrize("step", [-0.1, math.nan, math.inf, 1e6])
 def test_a_step_that_is_no_time_is_refused(client: RawClient, step: float):
     settings = client.call("get_episode_settings")
@@ -179,3 +288,33 @@ def test_what_there_is_not_is_said(client: RawClient):
     assert "no recorder" in client.refusal("start_recorder", "a.log", False)
     assert "no recorder" in client.refusal("stop_recorder")
     assert "G-buffers" in client.refusal("get_gbuffer_token", 1, 2)
+
+
+def scenery(client: RawClient, label: int = 255) -> int:
+    """How many pieces of it are seen."""
+    return len(client.call("get_all_level_BBs", label))
+
+
+def test_layers_that_are_scenery_come_and_go_and_others_are_refused(client: RawClient):
+    building, pole, wall, fence, rail = 3, 6, 4, 5, 28
+    before = {label: scenery(client, label) for label in (building, pole, wall, fence, rail)}
+    assert all(before.values())
+    client.call("unload_map_layer", 0x1 | 0x100)
+    assert {label: scenery(client, label) for label in before} == {**dict.fromkeys(before, 0), pole: before[pole]}
+    client.call("load_map_layer", 0x1)
+    assert [scenery(client, label) for label in (building, wall)] == [before[building], 0]
+    for call in ("load_map_layer", "unload_map_layer"):
+        text = client.refusal(call, 0x1 | 0x4 | 0x40)
+        assert text.startswith(f"{call}: this simulator's towns have no layer Foliage, Props")
+    assert scenery(client, building) == before[building]
+    client.call("load_new_episode", "", False, 0xFFFF & ~0x1)
+    assert {label: scenery(client, label) for label in before} == {**before, building: 0}
+    client.fresh()
+    assert {label: scenery(client, label) for label in before} == before
+
+
+def test_an_environment_object_that_there_is_not_is_refused(client: RawClient):
+    count = len(client.call("get_environment_objects", 255))
+    text = client.refusal("enable_environment_objects", [1, count + 1], False)
+    assert text == f"enable_environment_objects: there is no environment object {count + 1}"
+    assert scenery(client) >= count

@@ -1,5 +1,6 @@
 """Sensors through the real client library."""
 
+import itertools
 import math
 
 import pytest
@@ -22,32 +23,65 @@ world.tick()
 """
 
 
-def test_a_collision_is_one_event_with_both_actors(hamlet_server: SimulatorServer):
+def test_a_collision_is_an_event_for_every_tick_of_contact(hamlet_server: SimulatorServer):
     told = run_client(
         START
         + """
 ahead = points[0].location + 14 * points[0].get_forward_vector()
 other = world.spawn_actor(library.find("vehicle.audi.tt"), carla.Transform(ahead, points[0].rotation))
+other.apply_control(carla.VehicleControl(brake=1.0, hand_brake=True))
 made, got = sensor("sensor.other.collision", car)
 for _ in range(20):
     world.tick()
 car.apply_control(carla.VehicleControl(throttle=1.0))
-for _ in range(50):
-    world.tick()
-event = got.get(timeout=10)
-impulse = event.normal_impulse
+for _ in range(80):
+    last = world.tick()
+time.sleep(0.2)
+events = [got.get_nowait() for _ in range(got.qsize())]
 forward = points[0].get_forward_vector()
-tell([event.actor.id == car.id, event.other_actor.id == other.id, event.other_actor.type_id, event.frame > 0,
-      impulse.x * forward.x + impulse.y * forward.y, impulse.length(), got.qsize()])
+impulse = events[0].normal_impulse
+tell([{(event.actor.id == car.id, event.other_actor.id == other.id, event.other_actor.type_id) for event in events}
+      == {(True, True, "vehicle.audi.tt")}, [event.frame - last for event in events],
+      impulse.x * forward.x + impulse.y * forward.y, impulse.length()])
 made.stop()
 """,
         hamlet_server.port,
     )
-    assert told[:4] == [True, True, "vehicle.audi.tt", True]
-    along, length, others = told[4:]
+    both, frames, along, length = told
+    assert both is True
+    assert len(frames) > 20
+    assert frames == sorted(set(frames))  # one for each tick
+    assert list(range(-9, 1)) == frames[-10:]  # it pushes on
     assert along < 0.0
     assert 1e3 < length < 1e5
-    assert others <= 2
+
+
+def test_a_walker_that_is_hit_has_the_opposite_event(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+ahead = points[0].location + 8 * points[0].get_forward_vector() + carla.Location(z=1)
+walker = world.spawn_actor(library.find("walker.pedestrian.0001"), carla.Transform(ahead))
+made = [sensor("sensor.other.collision", one) for one in (car, walker)]
+for _ in range(20):
+    world.tick()
+car.apply_control(carla.VehicleControl(throttle=1.0))
+for _ in range(60):
+    world.tick()
+first = [got.get(timeout=10) for _, got in made]
+tell([[event.actor.type_id, event.other_actor.type_id, event.frame,
+       [event.normal_impulse.x, event.normal_impulse.y, event.normal_impulse.z]] for event in first])
+for one, _ in made:
+    one.stop()
+""",
+        hamlet_server.port,
+    )
+    (car, hit, frame, push), (walker, by, at, pushed) = told
+    assert [car, hit] == ["vehicle.tesla.model3", "walker.pedestrian.0001"]
+    assert [walker, by] == [hit, car]
+    assert at == frame
+    assert pushed == pytest.approx([-part for part in push])
+    assert math.hypot(*push) > 1.0
 
 
 def test_imu_measures_gravity_acceleration_and_north(hamlet_server: SimulatorServer):
@@ -75,6 +109,29 @@ made.stop()
     assert gyroscope == pytest.approx([0.0], abs=1e-3)
 
 
+def test_a_client_sets_the_gravity_that_imus_measure(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+made, got = sensor("sensor.other.imu", car)
+found = []
+for gravity in (None, 1.62, 9.81):
+    if gravity is not None:
+        world.set_imui_sensor_gravity(gravity)
+    for _ in range(10):
+        world.tick()
+    found.append([world.get_imui_sensor_gravity(), [got.get(timeout=10) for _ in range(10)][-1].accelerometer.z])
+world.set_imui_sensor_gravity(3.0)
+tell([found, client.reload_world(False).get_imui_sensor_gravity()])
+""",
+        hamlet_server.port,
+    )
+    found, anew = told
+    assert [gravity for gravity, _ in found] == pytest.approx([9.81, 1.62, 9.81])
+    assert [measured for _, measured in found] == pytest.approx([9.81, 1.62, 9.81], abs=0.05)
+    assert anew == pytest.approx(9.81)
+
+
 def test_gnss_is_the_maps_geolocation(hamlet_server: SimulatorServer):
     told = run_client(
         START
@@ -91,26 +148,43 @@ made.stop()
     assert told == pytest.approx([0.0, 0.0, 0.0], abs=1e-4)
 
 
-def test_the_obstacle_sensor_sees_the_car_ahead(hamlet_server: SimulatorServer):
+def test_the_obstacle_sensor_sees_what_is_ahead(hamlet_server: SimulatorServer):
     told = run_client(
         START
         + """
-ahead = points[0].location + 14 * points[0].get_forward_vector()
-other = world.spawn_actor(library.find("vehicle.audi.tt"), carla.Transform(ahead, points[0].rotation))
-made, got = sensor("sensor.other.obstacle", car, carla.Transform(carla.Location(x=2.4, z=0.7)), distance=30)
+def ahead(metres):
+    place = points[0].location + metres * points[0].get_forward_vector()
+    return carla.Transform(place, points[0].rotation)
+eye = carla.Transform(carla.Location(x=2.4, z=0.7))
+prop = world.spawn_actor(library.find("static.prop.box01"), ahead(9))
+other = world.spawn_actor(library.find("vehicle.audi.tt"), ahead(14))
+made = [sensor("sensor.other.obstacle", car, eye, distance=30, only_dynamics=flag) for flag in ("False", "True")]
 world.tick(); world.tick()
-event = got.get(timeout=10)
+seen = [got.get(timeout=10) for _, got in made]
 backwards = carla.Transform(carla.Location(x=-2.5, z=0.7), carla.Rotation(yaw=180))
 behind, silent = sensor("sensor.other.obstacle", car, backwards, distance=5)
 world.tick(); world.tick()
-tell([event.other_actor.id == other.id, event.distance, silent.qsize()])
-made.stop(); behind.stop()
+thing = min(world.get_environment_objects(), key=lambda thing: thing.transform.location.distance(points[0].location))
+middle = thing.bounding_box.location
+towards = middle - carla.Location(points[0].location.x, points[0].location.y, middle.z)
+far, size = towards.length(), thing.bounding_box.extent
+car.set_transform(carla.Transform(middle - (math.hypot(size.x, size.y) + 6) / far * towards,
+                                  carla.Rotation(yaw=math.degrees(math.atan2(towards.y, towards.x)))))
+car.set_simulate_physics(False)
+wall, walls = sensor("sensor.other.obstacle", car, eye, distance=30)
+world.tick(); world.tick()
+told = [[event.other_actor.type_id, event.distance] for event in (*seen, walls.get(timeout=10))]
+tell([told, silent.qsize()])
+for each in (*(one for one, _ in made), behind, wall):
+    each.stop()
 """,
         hamlet_server.port,
     )
-    seen, distance, behind = told
-    assert seen is True
-    assert distance == pytest.approx(14 - 2.4 - 4.18 / 2, abs=0.6)
+    (box, car, scenery), behind = told
+    assert box == ["static.prop.box01", pytest.approx(9 - 2.4 - 0.3 - 0.5, abs=0.3)]
+    assert car == ["vehicle.audi.tt", pytest.approx(14 - 2.4 - 4.18 / 2 - 0.5, abs=0.3)]
+    assert scenery[0].startswith("static.")
+    assert 1.0 < scenery[1] < 20.0
     assert behind == 0
 
 
@@ -181,6 +255,35 @@ made.stop()
     count, gaps = told
     assert count in (10, 11)
     assert gaps == [2] * (count - 1)
+
+
+def test_a_shorter_step_starves_no_sensor_tick(hamlet_server: SimulatorServer):
+    told = run_client(
+        START
+        + """
+made, got = sensor("sensor.other.gnss", car, sensor_tick=0.1)
+times = []
+settings = world.get_settings()
+for step, ticks in ((0.05, 40), (0.01, 50), (0.05, 40)):
+    settings.fixed_delta_seconds = step
+    world.apply_settings(settings)
+    for _ in range(ticks):
+        world.tick()
+        times.append(world.get_snapshot().timestamp.elapsed_seconds)
+time.sleep(0.2)
+seen = [got.get_nowait().timestamp for _ in range(got.qsize())]
+settings.fixed_delta_seconds = 0.05
+world.apply_settings(settings)
+tell([times, seen])
+made.stop()
+""",
+        hamlet_server.port,
+    )
+    times, seen = told
+    assert times == sorted(times)
+    gaps = [later - time for time, later in itertools.pairwise(seen)]
+    assert gaps == pytest.approx([0.1] * len(gaps), abs=0.05)  # to the step
+    assert len(seen) == pytest.approx((times[-1] - times[0]) / 0.1, abs=2)
 
 
 def test_without_rendering_cameras_are_silent_and_others_not(hamlet_server: SimulatorServer):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from td3_hpc.simulator.actors import FORWARD_GEARS
 from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.vehicle import GRAVITY, GRIP, PEAK_BRAKING, drag, wheel_angle, wheelbase
 from tests.simulator.worlds import DT, car_at, flat_world, run, slope_world
@@ -81,6 +82,26 @@ def test_reverse_drives_backwards_slower():
     assert -15.0 < car.velocity[0] < -3.0
 
 
+@pytest.mark.parametrize(
+    ("asked", "engaged"),
+    [
+        ({}, 1),
+        ({"gear": -1}, 1),  # without manual_gear_shift the automatic box decides
+        ({"reverse": True}, -1),
+        ({"manual_gear_shift": True, "gear": -1}, -1),
+        ({"manual_gear_shift": True, "gear": 0}, 0),
+        ({"manual_gear_shift": True, "gear": 1}, 1),
+        ({"manual_gear_shift": True, "gear": 9}, FORWARD_GEARS),
+    ],
+)
+def test_the_gear_decides_where_it_goes(asked: dict[str, object], engaged: int):
+    world = flat_world()
+    car = car_at(world, 500.0, throttle=0.5, **asked)
+    run(world, 2.0)
+    assert car.control.engaged == engaged
+    assert math.copysign(1.0, car.velocity[0]) == math.copysign(1.0, engaged) if engaged else car.velocity[0] == 0.0
+
+
 def test_steering_in_reverse_turns_the_other_way():
     world = flat_world()
     ahead = car_at(world, 300.0, throttle=0.3, steer=0.5)
@@ -132,6 +153,43 @@ def test_it_falls_from_where_it_was_spawned_and_stays_down():
     assert heights == sorted(heights, reverse=True)
     assert heights[-1] == 0.0
     assert car.pose.x == 100.0
+
+
+@pytest.mark.parametrize("upwards", [0.5, 3.0, 8.0])
+def test_thrown_up_it_flies_as_high_as_energy_allows(upwards: float):
+    world = flat_world()
+    car = car_at(world, 100.0, speed=10.0)
+    world.step()
+    car.velocity = (*car.velocity[:2], upwards)
+    car.take_off()
+    heights = []
+    for _ in range(round(3 * upwards / GRAVITY / DT) + 5):
+        world.step()
+        heights.append(car.pose.z)
+    assert max(heights) == pytest.approx(upwards**2 / (2 * GRAVITY), abs=upwards * DT)
+    in_the_air = sum(height > 0.0 for height in heights) * DT
+    assert in_the_air == pytest.approx(2 * upwards / GRAVITY, abs=2 * DT)
+    assert heights[-1] == 0.0
+
+
+def test_what_does_not_point_away_from_the_ground_throws_nothing_up():
+    world = slope_world(0.1)
+    car = car_at(world, 500.0)
+    world.step()
+    for velocity in ((10.0, 0.0, 1.0), (-10.0, 0.0, 0.0), (0.0, 0.0, -5.0), (0.0, 0.0, 0.0)):
+        car.velocity = velocity
+        car.take_off()
+        world.step()
+        assert car.pose.z == pytest.approx(car.pose.x * 0.1, abs=0.02)
+
+
+def test_a_constant_velocity_upwards_lifts():
+    world = flat_world()
+    car = car_at(world, 100.0)
+    car.constant_velocity = (5.0, 0.0, 2.0)
+    run(world, 2.0)
+    assert car.pose.x == pytest.approx(110.0, abs=0.01)
+    assert car.pose.z == pytest.approx(4.0, abs=0.01)
 
 
 def test_without_gravity_or_physics_it_hangs():

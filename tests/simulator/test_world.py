@@ -1,5 +1,6 @@
 """Exact repetition: the same commands give the same bytes, in a fresh server and after any reload."""
 
+import itertools
 import struct
 
 import pytest
@@ -10,7 +11,7 @@ from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns import load_town
 from td3_hpc.simulator.world import World
 from tests.conftest import SimulatorServer, StartServer
-from tests.simulator.protocol import WORLD_HEADER, RawClient
+from tests.simulator.protocol import WORLD_HEADER, RawClient, run_client
 from tests.simulator.worlds import car_at, flat_world
 
 
@@ -77,6 +78,20 @@ def test_no_sum_of_steps_accumulates_an_error():
     assert world.elapsed_s == 100.0
 
 
+def test_time_goes_on_from_where_it_was_when_the_step_changes():
+    world = flat_world()
+    times = [world.elapsed_s]
+    for step_s in (0.05, 0.01, 0.1, 0.05):
+        world.apply_settings(EpisodeSettings(fixed_delta_seconds=step_s))
+        assert world.elapsed_s == times[-1]
+        for _ in range(20):
+            world.step()
+            times.append(world.elapsed_s)
+        assert [later - time for time, later in itertools.pairwise(times[-21:])] == pytest.approx([step_s] * 20)
+    world.load(world.town)
+    assert world.elapsed_s == 0.0
+
+
 def test_acceleration_is_the_change_of_velocity():
     world = flat_world()
     car = car_at(world, 100.0, throttle=0.8)
@@ -84,6 +99,52 @@ def test_acceleration_is_the_change_of_velocity():
         before = car.velocity
         world.step()
         assert car.acceleration == pytest.approx([(v - u) / 0.05 for v, u in zip(car.velocity, before)])
+
+
+def test_scenery_that_is_put_away_is_neither_seen_nor_met(hamlet_server: SimulatorServer):
+    told = run_client(
+        """
+world = client.reload_world(False)
+library = world.get_blueprint_library()
+houses = world.get_environment_objects(carla.CityObjectLabel.Buildings)
+house = houses[0]
+box, points = house.bounding_box, world.get_map().get_spawn_points()
+road = world.get_map().get_waypoint(box.location).transform.location
+towards = carla.Location(box.location.x - road.x, box.location.y - road.y, 0.0)
+yaw = math.degrees(math.atan2(towards.y, towards.x))
+blueprint = library.find("sensor.camera.depth")
+for name, value in (("image_size_x", "21"), ("image_size_y", "21"), ("fov", "10")):
+    blueprint.set_attribute(name, value)
+eye = carla.Location(road.x, road.y, box.location.z)
+camera = world.spawn_actor(blueprint, carla.Transform(eye, carla.Rotation(yaw=yaw)))
+pictures = collect(camera)
+inside = carla.Transform(carla.Location(box.location.x, box.location.y, box.location.z - box.extent.z + 0.5))
+def look():
+    world.tick()
+    blue, green, red, _ = bytes(pictures.get(timeout=20).raw_data)[4 * (10 * 21 + 10):][:4]
+    car = world.try_spawn_actor(library.find("vehicle.mini.cooper_s"), inside)
+    met = world.project_point(eye, towards, 60.0)
+    seen = [1000.0 * (red + 256 * green + 65536 * blue) / (256 ** 3 - 1),
+            met.location.distance(eye) if met else None, car is not None, len(world.get_level_bbs(house.type))]
+    if car is not None:
+        car.destroy()
+    return seen
+def switch(enabled):
+    world.enable_environment_objects([house.id], enabled)
+    return look()
+tell([look(), switch(False), len(world.get_environment_objects(house.type)) - len(houses), switch(True)])
+camera.stop()
+""",
+        hamlet_server.port,
+    )
+    before, away, listed, back = told
+    assert before[0] == pytest.approx(before[1], abs=0.1)
+    assert before[2] is False
+    assert away[0] > before[0] + 2.0
+    assert away[1] is None or away[1] > before[1] + 2.0
+    assert away[2:] == [True, before[3] - 1]
+    assert listed == 0  # it can be put back by the number that it had
+    assert back == pytest.approx(before)
 
 
 def test_a_sign_that_a_client_moves_is_seen_where_it_is():

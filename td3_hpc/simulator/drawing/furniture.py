@@ -22,8 +22,10 @@ _WHITE: Colour = (236, 236, 236)
 _RED: Colour = (40, 40, 200)
 
 # Twice the true size: at 84 x 84 pixels and 90 degrees a true head is a single pixel from the stop line.
-_HEAD_HALF = (0.25, 0.5, 1.25)
-_HEAD_HEIGHT = 4.3  # Of its middle above the road, m.
+HEAD_HALF = (0.25, 0.5, 1.25)
+BOARD_HALF = (0.08, 0.45, 0.45)
+_BOARD_HEIGHT = 2.4  # Of the middle of a sign's board above the road, m.
+HEAD_HEIGHT = 4.3  # Of its middle above the road, m.
 _LAMP_RADIUS = 0.36
 _FAR_SIDE = 10.0  # A head nearer than this ahead of its stop line gets a second one across the junction, m.
 _ACROSS = 20.0
@@ -38,40 +40,56 @@ def add_light(builder: SceneBuilder, road_map: carla.Map, site: TrafficLightSite
     Where the pole stands at the stop line a second head hangs across the junction, for who waits there to see.
     """
     light = builder.add_light(site.signal_id)
-    _head(builder, road_map, light, site.pose)
-    waypoints = _stops(builder, road_map, site.stop_places)
+    near, *across = heads(road_map, site)
+    _head(builder, light, near)
+    _stops(builder, road_map, site.stop_places)
+    for head in across:
+        _head(builder, light, head)
+
+
+def heads(road_map: carla.Map, site: TrafficLightSite) -> list[Pose]:
+    """The middle of each head of a light; it faces against the pose's yaw."""
+    feet = [site.pose]
+    waypoints = _waypoints(road_map, site.stop_places)
     if waypoints:
         first = waypoints[0].transform
         ahead, _ = site.pose._replace(yaw=first.rotation.yaw).offset_of(first.location.x, first.location.y)
         if -ahead < _FAR_SIDE:
-            across = site.pose._replace(yaw=first.rotation.yaw).ahead(_ACROSS + ahead)
-            _head(builder, road_map, light, across)
+            feet.append(site.pose._replace(yaw=first.rotation.yaw).ahead(_ACROSS + ahead))
+    return [pose._replace(z=_ground(road_map, pose) + HEAD_HEIGHT) for pose in feet]
 
 
-def _stops(builder: SceneBuilder, road_map: carla.Map, places: Iterable[LanePlace]) -> list[carla.Waypoint]:
-    """Stop lines on the lanes; and their waypoints."""
+def board(road_map: carla.Map, pose: Pose) -> Pose:
+    """The middle of the board of a sign whose foot is at `pose`."""
+    return pose._replace(z=_ground(road_map, pose) + _BOARD_HEIGHT)
+
+
+def _waypoints(road_map: carla.Map, places: Iterable[LanePlace]) -> list[carla.Waypoint]:
     found = [road_map.get_waypoint_xodr(*place) for place in places]
-    waypoints = [waypoint for waypoint in found if waypoint is not None]
-    for waypoint in waypoints:
+    return [waypoint for waypoint in found if waypoint is not None]
+
+
+def _stops(builder: SceneBuilder, road_map: carla.Map, places: Iterable[LanePlace]) -> None:
+    """Stop lines on the lanes."""
+    for waypoint in _waypoints(road_map, places):
         _stop_line(builder, waypoint)
-    return waypoints
 
 
-def _head(builder: SceneBuilder, road_map: carla.Map, light: int, pose: Pose) -> None:
-    foot = _ground(road_map, pose)
-    middle = np.array([pose.x, pose.y, foot + _HEAD_HEIGHT])
+def _head(builder: SceneBuilder, light: int, pose: Pose) -> None:
+    foot = pose.z - HEAD_HEIGHT
+    middle = np.array([pose.x, pose.y, pose.z])
     number = builder.new_object()
-    pole_half = (_HEAD_HEIGHT - _HEAD_HALF[2]) / 2.0
+    pole_half = (HEAD_HEIGHT - HEAD_HALF[2]) / 2.0
     pole = Box((pose.x, pose.y, foot + pole_half), pose.yaw, (0.1, 0.1, pole_half))
     for side in pole.sides():
         builder.quad(side, _POLE, CityObjectLabel.POLES, Layer.UPRIGHT, size=0.35, object_id=number, anchor=middle)
-    head = Box(middle, pose.yaw + 180.0, _HEAD_HALF)
+    head = Box(middle, pose.yaw + 180.0, HEAD_HALF)
     label = CityObjectLabel.TRAFFIC_LIGHT
     for face in (*head.sides(), head.roof()):
         builder.quad(face, _HEAD, label, Layer.UPRIGHT, size=1.0, object_id=number, anchor=middle, rank=1)
-    outward, right = head.along / _HEAD_HALF[0], head.across / _HEAD_HALF[1]
+    outward, right = head.along / HEAD_HALF[0], head.across / HEAD_HALF[1]
     for lamp, colour in enumerate(_LAMPS):
-        centre = middle + outward * (_HEAD_HALF[0] + 0.01) + np.array([0.0, 0.0, 0.8 * (1 - lamp)])
+        centre = middle + outward * (HEAD_HALF[0] + 0.01) + np.array([0.0, 0.0, 0.8 * (1 - lamp)])
         for half in _hexagon(centre, right, _LAMP_RADIUS):
             builder.quad(
                 half, colour, label, Layer.UPRIGHT, size=2 * _LAMP_RADIUS, lamp=3 * light + lamp,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import carla
+import numpy as np
 
 from td3_hpc.simulator.drawing.furniture import add_crosswalks, add_light, add_sign
 from td3_hpc.simulator.drawing.landmarks import add_edge_objects, add_landmarks
@@ -18,12 +19,14 @@ def build_scene(
     lights: Sequence[TrafficLightSite] = (),
     signs: Sequence[SignSite] = (),
     edge_objects: Sequence[EdgeObject] = (),
+    hidden: Sequence[EdgeObject] = (),
 ) -> Scene:
     """Everything that stands still in a town.
 
     Args:
         road_map: the town's roads.
         opendrive: the text that they were read from.
+        hidden: edge objects that are not drawn, and in whose place nothing else is.
     """
     sections = read_sections(road_map, opendrive)
     base_z = lowest(sections)
@@ -38,5 +41,7 @@ def build_scene(
     for sign in signs:
         add_sign(builder, road_map, sign)
     add_edge_objects(builder, edge_objects, raster)
+    for thing in hidden:
+        raster.cover(np.array([(x, y, 0.0) for x, y in thing.box.corners()]))
     add_landmarks(builder, sections, raster)
     return builder.build()

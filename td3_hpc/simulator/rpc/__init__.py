@@ -6,7 +6,7 @@ annotated to return None answers as the protocol's void functions do.
 service.py          what the functions work on, and checks of what clients send
 episode.py          session, settings, map and episode
 actors.py           actors of any kind;  batch.py  batches of commands
-vehicles.py         vehicles and walkers;  physics_control.py  CARLA's `VehiclePhysicsControl`
+vehicles.py         vehicles and walkers;  physics_control.py  CARLA's `VehiclePhysicsControl`;  telemetry.py
 lights.py           traffic lights
 queries.py          questions about the scenery
 traffic_manager.py  the registry of Traffic Managers
@@ -59,7 +59,7 @@ class CallTable:
             self._complain(name, f"{name} failed: {error!r}\n{traceback.format_exc()}")
             raise Failed(f"rpclib: function '{name}' (called with {len(arguments)} arg(s)) threw: {error!r}") from error
         if name in VOIDS:
-            return _void_error(f"{name}: this simulator has no {VOIDS[name]}")
+            return self._refuse_void(name, f"{name}: this simulator has no {VOIDS[name]}")
         if name in VALUES:
             return _error(f"{name}: this simulator has no {VALUES[name]}")
         self._complain(name, f"unknown function {name}, called with {len(arguments)} arguments")
@@ -70,8 +70,13 @@ class CallTable:
         try:
             result = self._functions[name](*arguments)
         except Refused as refused:
-            return _void_error(str(refused)) if void else _error(str(refused))
+            return self._refuse_void(name, str(refused)) if void else _error(str(refused))
         return _VOID if void else [[1, result]]
+
+    def _refuse_void(self, name: str, text: str) -> list[Any]:
+        """The client does not wait for the answer to most of these calls, and never shows it: it is said here too."""
+        self._complain(name, f"refused {text if text.startswith(name) else f'{name}: {text}'}")
+        return [[True, [text]]]
 
     def _complain(self, name: str, text: str) -> None:
         """Once for each function: a client may repeat a call at every step."""
@@ -90,7 +95,3 @@ def _returns_nothing(function: Callable[..., Any]) -> bool:
 
 def _error(text: str) -> list[Any]:
     return [[0, [text]]]
-
-
-def _void_error(text: str) -> list[Any]:
-    return [[True, [text]]]

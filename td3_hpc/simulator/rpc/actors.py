@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from td3_hpc.simulator import wire
-from td3_hpc.simulator.actors import Actor, Vehicle
+from td3_hpc.simulator.actors import AT_REST, Actor, Vehicle
+from td3_hpc.simulator.collisions import mass_of
 from td3_hpc.simulator.rpc.service import Service, pose_of, vector
 from td3_hpc.simulator.wire import Refused
 
@@ -48,11 +49,14 @@ class ActorCalls:
         self._move(actor, (actor.mount or actor.pose)._replace(x=x, y=y, z=z))
 
     def set_actor_target_velocity(self, actor_id: int, velocity: list[float]) -> None:
-        self._service.find(actor_id, Actor).velocity = vector(velocity, "a velocity")
+        body = self._body(actor_id, "set_target_velocity")
+        body.velocity = vector(velocity, "a velocity")
+        _leave_ground(body)
 
     def set_actor_target_angular_velocity(self, actor_id: int, velocity: list[float]) -> None:
         """Only the turn about the vertical counts."""
-        self._service.find(actor_id, Actor).yaw_rate = math.radians(vector(velocity, "an angular velocity")[2])
+        spin = math.radians(vector(velocity, "an angular velocity")[2])
+        self._body(actor_id, "set_target_angular_velocity").yaw_rate = spin
 
     def enable_actor_constant_velocity(self, actor_id: int, velocity: list[float]) -> None:
         self._service.find(actor_id, Vehicle).constant_velocity = vector(velocity, "a velocity")
@@ -61,34 +65,33 @@ class ActorCalls:
         self._service.find(actor_id, Vehicle).constant_velocity = None
 
     def add_actor_impulse(self, actor_id: int, impulse: list[float]) -> None:
-        self._accelerate(actor_id, impulse, 1.0)
+        self._accelerate(self._body(actor_id, "add_impulse"), impulse, 1.0)
 
     def add_actor_force(self, actor_id: int, force: list[float]) -> None:
-        self._accelerate(actor_id, force, self._service.world.settings.step_seconds)
+        self._accelerate(self._body(actor_id, "add_force"), force, self._service.world.settings.step_seconds)
 
     def add_actor_angular_impulse(self, actor_id: int, impulse: list[float]) -> None:
-        self._turn(actor_id, impulse, 1.0)
+        self._turn(self._body(actor_id, "add_angular_impulse"), impulse, 1.0)
 
     def add_actor_torque(self, actor_id: int, torque: list[float]) -> None:
-        self._turn(actor_id, torque, self._service.world.settings.step_seconds)
+        self._turn(self._body(actor_id, "add_torque"), torque, self._service.world.settings.step_seconds)
 
     def set_actor_simulate_physics(self, actor_id: int, enabled: bool) -> None:
         """Of a vehicle that has just been destroyed: see `get_actor_bounding_box`."""
         if self._service.world.population.has_left(actor_id):
             return
-        actor = self._service.find(actor_id, Actor)
+        actor = self._solid(actor_id, "set_simulate_physics")
+        actor.simulates_physics = bool(enabled)
         if isinstance(actor, Vehicle):
-            actor.simulates_physics = bool(enabled)
+            actor.wheel_angles = {}
+        elif not enabled:
+            actor.velocity, actor.acceleration, actor.yaw_rate = AT_REST, AT_REST, 0.0
 
     def set_actor_collisions(self, actor_id: int, enabled: bool) -> None:
-        actor = self._service.find(actor_id, Actor)
-        if isinstance(actor, Vehicle):
-            actor.collides = bool(enabled)
+        self._solid(actor_id, "set_collisions").collides = bool(enabled)
 
     def set_actor_enable_gravity(self, actor_id: int, enabled: bool) -> None:
-        actor = self._service.find(actor_id, Actor)
-        if isinstance(actor, Vehicle):
-            actor.gravity = bool(enabled)
+        self._solid(actor_id, "set_enable_gravity").gravity = bool(enabled)
 
     def set_actor_dead(self, actor_id: int) -> None:
         self._service.find(actor_id, Actor)
@@ -115,16 +118,34 @@ class ActorCalls:
         else:
             actor.teleport(pose)
 
-    def _accelerate(self, actor_id: int, momentum: list[float], seconds: float) -> None:
-        """Momentum in N s, or a force in N for one step."""
-        vehicle = self._service.find(actor_id, Vehicle)
-        change = [part * seconds / vehicle.mass for part in momentum]
-        vehicle.velocity = vector([v + dv for v, dv in zip(vehicle.velocity, change)], "the velocity")
+    def _solid(self, actor_id: int, call: str) -> Actor:
+        """A vehicle, a walker or a prop. Raises Refused."""
+        actor = self._service.find(actor_id, Actor)
+        if actor not in self._service.world.population.solid:
+            raise Refused(f"{call}: {actor.type_id} {actor_id} has no body")
+        return actor
 
-    def _turn(self, actor_id: int, momentum: list[float], seconds: float) -> None:
+    def _body(self, actor_id: int, call: str) -> Actor:
+        """Something that forces move: a vehicle, or a walker or prop whose physics is simulated. Raises Refused."""
+        actor = self._solid(actor_id, call)
+        if not (actor.simulates_physics or isinstance(actor, Vehicle)):
+            raise Refused(f"{call}: {actor.type_id} {actor_id} does not simulate physics; see set_simulate_physics")
+        return actor
+
+    def _accelerate(self, body: Actor, momentum: list[float], seconds: float) -> None:
+        """Momentum in N s, or a force in N for one step."""
+        change = [part * seconds / mass_of(body) for part in momentum]
+        body.velocity = vector([v + dv for v, dv in zip(body.velocity, change)], "the velocity")
+        _leave_ground(body)
+
+    def _turn(self, body: Actor, momentum: list[float], seconds: float) -> None:
         """Angular momentum in N m s, or a torque in N m for one step; about the vertical."""
-        vehicle = self._service.find(actor_id, Vehicle)
-        length, width, _ = vehicle.extent
-        inertia = vehicle.mass * (length * length + width * width) / 3.0
-        spin = vehicle.yaw_rate + momentum[2] * seconds / inertia
-        vehicle.yaw_rate = vector([0.0, 0.0, spin], "the angular velocity")[2]
+        length, width, _ = body.extent
+        inertia = mass_of(body) * (length * length + width * width) / 3.0
+        spin = body.yaw_rate + momentum[2] * seconds / inertia
+        body.yaw_rate = vector([0.0, 0.0, spin], "the angular velocity")[2]
+
+
+def _leave_ground(body: Actor) -> None:
+    if isinstance(body, Vehicle):
+        body.take_off()

@@ -8,22 +8,29 @@ from td3_hpc.errors import BadInput
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.blueprints import library
 from td3_hpc.simulator.drawing.weather import Weather
+from td3_hpc.simulator.labels import CityObjectLabel
 from td3_hpc.simulator.rpc.service import Service, finite
 from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.towns import available_towns, load_town, parse_foreign_town
 from td3_hpc.simulator.towns.town import Town
-from td3_hpc.simulator.vehicle import GRAVITY
 from td3_hpc.simulator.wire import Refused
 
 OPENDRIVE_MAP = "OpenDriveMap"
 """The name under which the client loads the text it has just sent."""
+_ALL_LAYERS = 0xFFFF
+_LAYERS = {
+    0x1: (CityObjectLabel.BUILDINGS,),
+    0x80: (CityObjectLabel.POLES,),
+    0x100: (CityObjectLabel.WALLS, CityObjectLabel.FENCES, CityObjectLabel.GUARD_RAIL),
+}
+"""Flags of carla.MapLayer (Buildings, StreetLights, Walls), and the scenery that is theirs."""
+_OTHER_LAYERS = {"Decals": 0x2, "Foliage": 0x4, "Ground": 0x8, "ParkedVehicles": 0x10, "Particles": 0x20, "Props": 0x40}
 
 
 class SessionCalls:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._sent: Town | None = None
-        self._gravity = GRAVITY
 
     def version(self) -> str:
         return CARLA_VERSION
@@ -68,7 +75,7 @@ class SessionCalls:
         except BadInput as error:
             raise Refused(str(error)) from None
 
-    def load_new_episode(self, name: str, reset_settings: bool, layers: int = 0) -> None:
+    def load_new_episode(self, name: str, reset_settings: bool, layers: int = _ALL_LAYERS) -> None:
         """Load a town by the last part of its name; '' loads the present one anew."""
         world = self._service.world
         try:
@@ -78,13 +85,23 @@ class SessionCalls:
         if reset_settings:
             world.apply_settings(world.settings.reset())
         world.load(town)
+        world.show_scenery(_of_layers(town, ~layers), shown=False)
         world.prepare_pictures()
 
     def load_map_layer(self, layers: int) -> None:
-        pass
+        """Put scenery back. Raises Refused for a layer that is no scenery of ours."""
+        self._show_layers("load_map_layer", layers, shown=True)
 
     def unload_map_layer(self, layers: int) -> None:
-        pass
+        """Put scenery away; the world goes on."""
+        self._show_layers("unload_map_layer", layers, shown=False)
+
+    def _show_layers(self, call: str, layers: int, shown: bool) -> None:
+        others = [name for name, flag in _OTHER_LAYERS.items() if layers & flag]
+        if others and layers & _ALL_LAYERS != _ALL_LAYERS:
+            raise Refused(f"{call}: this simulator's towns have no layer {', '.join(others)}; nothing is changed")
+        world = self._service.world
+        world.show_scenery(_of_layers(world.town.whole, layers), shown)
 
     def tick_cue(self) -> int:
         """In asynchronous mode nothing: the clock makes the steps."""
@@ -105,11 +122,11 @@ class SessionCalls:
         self._service.world.weather = Weather(*finite(parameters, "weather parameters"))
 
     def get_imui_gravity(self) -> float:
-        return self._gravity
+        return self._service.world.imu_gravity
 
     def set_imui_gravity(self, gravity: float) -> None:
-        """Kept for the client; the IMU measures the gravity that vehicles feel."""
-        (self._gravity,) = finite([gravity], "gravity")
+        """What accelerometers take for gravity; vehicles feel the earth's."""
+        (self._service.world.imu_gravity,) = finite([gravity], "gravity")
 
     def set_annotations_traverse_translucency(self, enabled: bool) -> None:
         pass
@@ -127,4 +144,10 @@ class SessionCalls:
         here = self._service.world.town
         if name == OPENDRIVE_MAP and self._sent is not None:
             return self._sent
-        return here if name in ("", here.name) else load_town(name, self._service.maps)
+        return here.whole if name in ("", here.name) else load_town(name, self._service.maps)
+
+
+def _of_layers(town: Town, layers: int) -> list[int]:
+    """Numbers of the scenery of some layers."""
+    labels = [label for flag, those in _LAYERS.items() if layers & flag for label in those]
+    return [number for number, thing in enumerate(town.edge_objects, 1) if thing.label in labels]

@@ -4,6 +4,7 @@ from typing import Any
 
 from td3_hpc.simulator.actors import TrafficLight
 from td3_hpc.simulator.rpc.service import Service, finite
+from td3_hpc.simulator.standing import boxes_of
 from td3_hpc.simulator.traffic_lights import LightGroup
 from td3_hpc.simulator.wire import Refused
 
@@ -53,7 +54,10 @@ class LightCalls:
         return [light.id for light in self._group(actor_id).lights]
 
     def get_light_boxes(self, actor_id: int) -> list[Any]:
-        return [self._service.find(actor_id, TrafficLight).bounding_box()]
+        """World boxes of its heads."""
+        light = self._service.find(actor_id, TrafficLight)
+        boxes = boxes_of(light, self._service.world.town)
+        return [[list(box.centre[:3]), list(box.extent), list(box.centre[3:]), actor_id] for box in boxes]
 
     def query_lights_state(self, client: str) -> list[Any]:
         return []

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from td3_hpc.simulator.geometry import OrientedBox
 from td3_hpc.simulator.labels import CityObjectLabel
-from td3_hpc.simulator.rpc.service import Service, vector
+from td3_hpc.simulator.rays import Ray, hits, ray_along, ray_between
+from td3_hpc.simulator.rpc.service import Service, finite, vector
+from td3_hpc.simulator.standing import boxes_of
 from td3_hpc.simulator.towns.town import EdgeObject
 
 _ANY = 255
@@ -14,14 +17,19 @@ class QueryCalls:
         self._service = service
 
     def get_all_level_BBs(self, label: int) -> list[Any]:
-        """World boxes of the scenery of a label."""
-        return [_box(thing) for _, thing in self._scenery(label)]
+        """World boxes of everything of a label that stands or moves."""
+        world = self._service.world
+        boxes = [_box(thing.box, 0) for thing in world.town.edge_objects if label in (_ANY, thing.label)]
+        for actor in world.population.by_id.values():
+            if label in (_ANY, *actor.tags):
+                boxes += [_box(box, actor.id) for box in boxes_of(actor, world.town)]
+        return boxes
 
     def get_environment_objects(self, label: int) -> list[Any]:
         return [
             [
                 [list(thing.box.centre[:3]), [0.0, thing.box.centre.yaw, 0.0]],
-                _box(thing),
+                _box(thing.box, 0),
                 number,
                 _name(number),
                 thing.label,
@@ -30,25 +38,26 @@ class QueryCalls:
         ]
 
     def enable_environment_objects(self, numbers: list[int], enabled: bool) -> None:
-        pass
+        """Put scenery away, or back: then nothing sees it or collides with it."""
+        self._service.world.show_scenery(numbers, bool(enabled))
 
     def get_names_of_all_objects(self) -> list[str]:
         return [_name(number) for number, _ in self._scenery(_ANY)]
 
     def project_point(self, start: list[float], direction: list[float], distance: float) -> list[Any]:
-        """The road below a place, for a downward direction; nothing in any other."""
-        x, y, z = vector(start, "a location")
-        ground = self._service.world.town.ground(x, y, z)
-        hit = direction[2] < 0 and 0 <= z - ground.z <= distance
-        return [hit, [[x, y, ground.z], int(CityObjectLabel.ROADS)]]
+        """The first thing that a ray meets."""
+        (length,) = finite([distance], "a distance")
+        met = self._met(ray_along(vector(start, "a location"), vector(direction, "a direction"), max(length, 0.0)))
+        return [True, met[0]] if met else [False, [[0.0, 0.0, 0.0], int(CityObjectLabel.NONE)]]
 
     def cast_ray(self, start: list[float], end: list[float]) -> list[Any]:
-        """Where a ray meets the road at its end's place, if it passes its height there."""
-        (_, _, top), (x, y, z) = vector(start, "a location"), vector(end, "a location")
-        ground = self._service.world.town.ground(x, y, min(top, z))
-        if not min(top, z) <= ground.z <= max(top, z):
-            return []
-        return [[[x, y, ground.z], int(CityObjectLabel.ROADS)]]
+        """Everything that a ray meets, the nearest first."""
+        return self._met(ray_between(vector(start, "a location"), vector(end, "a location")))
+
+    def _met(self, ray: Ray) -> list[Any]:
+        world = self._service.world
+        found = hits(ray, world.population.solid, world.town)
+        return [[list(ray.at(hit.distance)), int(hit.label)] for hit in found]
 
     def draw_debug_shape(self, shape: list[Any]) -> None:
         pass
@@ -60,12 +69,13 @@ class QueryCalls:
         pass
 
     def _scenery(self, label: int) -> list[tuple[int, EdgeObject]]:
-        things = enumerate(self._service.world.town.edge_objects, 1)
+        things = enumerate(self._service.world.town.whole.edge_objects, 1)
         return [(number, thing) for number, thing in things if label in (_ANY, thing.label)]
 
 
-def _box(thing: EdgeObject) -> list[Any]:
-    return [list(thing.box.centre[:3]), list(thing.box.extent), [0.0, thing.box.centre.yaw, 0.0], 0]
+def _box(box: OrientedBox, actor_id: int) -> list[Any]:
+    pose = box.centre
+    return [list(pose[:3]), list(box.extent), list(pose[3:]), actor_id]
 
 
 def _name(number: int) -> str:

@@ -28,6 +28,7 @@ VOIDS: dict[str, str] = {
     **dict.fromkeys(("enable_carsim", "use_carsim_road", "enable_chrono_physics"), "other vehicle physics"),
     **dict.fromkeys(("enable_sensor_for_ros", "disable_sensor_for_ros"), "ROS 2 bridge"),
     **dict.fromkeys(("apply_color_texture_to_objects", "apply_float_color_texture_to_objects"), "textures to change"),
+    **dict.fromkeys(("open_vehicle_door", "close_vehicle_door"), "vehicles with doors that open"),
     "enable_gbuffers": "G-buffers",
     "send": "V2X sensors",
 }  # fmt: skip

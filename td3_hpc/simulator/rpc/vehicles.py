@@ -6,9 +6,8 @@ from typing import Any
 from td3_hpc.simulator.actors import AckermannTarget, Vehicle, VehicleControl, Walker
 from td3_hpc.simulator.rpc.physics_control import physics_of, set_physics
 from td3_hpc.simulator.rpc.service import Service, finite, vector
+from td3_hpc.simulator.rpc.telemetry import telemetry_of, wheel_steer_angle
 from td3_hpc.simulator.wire import Refused
-
-_FRONT_WHEELS = (0, 1)
 
 
 class VehicleCalls:
@@ -16,12 +15,12 @@ class VehicleCalls:
         self._service = service
 
     def apply_control_to_vehicle(self, actor_id: int, control: list[Any]) -> None:
-        vehicle = self._service.find(actor_id, Vehicle)
-        vehicle.control, vehicle.ackermann = _control(control), None
+        self._service.find(actor_id, Vehicle).command(_control(control))
 
     def apply_ackermann_control_to_vehicle(self, actor_id: int, control: list[float]) -> None:
         steer, steer_speed, speed, acceleration, _ = finite(control[:5], "an Ackermann control")
-        self._service.find(actor_id, Vehicle).ackermann = AckermannTarget(steer, steer_speed, speed, acceleration)
+        target = AckermannTarget(steer, steer_speed, speed, acceleration)
+        self._service.find(actor_id, Vehicle).command(None, target)
 
     def apply_ackermann_controller_settings(self, actor_id: int, gains: list[float]) -> None:
         self._service.find(actor_id, Vehicle).ackermann_gains = finite(gains[:6], "gains")
@@ -47,36 +46,39 @@ class VehicleCalls:
     def get_vehicle_light_states(self) -> list[list[int]]:
         return [[vehicle.id, vehicle.lights] for vehicle in self._service.world.population.vehicles]
 
-    def open_vehicle_door(self, actor_id: int, door: int) -> None:
-        self._service.find(actor_id, Vehicle)
-
-    close_vehicle_door = open_vehicle_door
-
     def set_wheel_steer_direction(self, actor_id: int, wheel: int, degrees: float) -> None:
-        """Only the look of a wheel, in CARLA too."""
-        self._service.find(actor_id, Vehicle)
+        self._turn_wheel("steer", actor_id, wheel, degrees)
 
-    set_wheel_pitch_angle = set_wheel_steer_direction
+    def set_wheel_pitch_angle(self, actor_id: int, wheel: int, degrees: float) -> None:
+        self._turn_wheel("pitch", actor_id, wheel, degrees)
 
     def get_wheel_steer_angle(self, actor_id: int, wheel: int) -> float:
         """Degrees, positive to the right."""
         vehicle = self._service.find(actor_id, Vehicle)
-        return vehicle.control.steer * vehicle.steering_lock_deg if wheel in _FRONT_WHEELS else 0.0
+        if vehicle.simulates_physics:
+            return wheel_steer_angle(vehicle, wheel)
+        return vehicle.wheel_angles.get(("steer", wheel), 0.0)
 
     def get_wheel_pitch_angle(self, actor_id: int, wheel: int) -> float:
-        self._service.find(actor_id, Vehicle)
-        return 0.0
+        vehicle = self._service.find(actor_id, Vehicle)
+        if vehicle.simulates_physics:
+            raise Refused("get_wheel_pitch_angle: how far a wheel has rolled is not simulated")
+        return vehicle.wheel_angles.get(("pitch", wheel), 0.0)
+
+    def _turn_wheel(self, axis: str, actor_id: int, wheel: int, degrees: float) -> None:
+        """Only while physics is off, as in CARLA; nobody sees it here. Raises Refused."""
+        vehicle = self._service.find(actor_id, Vehicle)
+        if vehicle.simulates_physics:
+            call = {"steer": "set_wheel_steer_direction", "pitch": "set_wheel_pitch_angle"}[axis]
+            raise Refused(f"{call}: vehicle {actor_id} simulates physics, which turns its wheels")
+        (vehicle.wheel_angles[axis, int(wheel)],) = finite([degrees], "an angle")
 
     def set_actor_autopilot(self, actor_id: int, enabled: bool) -> None:
         """The Traffic Manager drives, in the client."""
         self._service.find(actor_id, Vehicle)
 
     def get_telemetry_data(self, actor_id: int) -> list[Any]:
-        """Speed, steer, throttle, brake, engine speed (not modelled), gear, drag, wheels (not modelled)."""
-        vehicle = self._service.find(actor_id, Vehicle)
-        held = vehicle.control
-        gear = -1 if held.reverse else 1
-        return [vehicle.speed, held.steer, held.throttle, held.brake, 0.0, gear, vehicle.drag_coefficient, []]
+        return telemetry_of(self._service.find(actor_id, Vehicle))
 
     def show_vehicle_debug_telemetry(self, actor_id: int, enabled: bool) -> None:
         self._service.find(actor_id, Vehicle)

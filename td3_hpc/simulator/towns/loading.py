@@ -37,18 +37,19 @@ def load_town(name_or_path: str, maps: Path | None) -> Town:
         path = Path(name_or_path)
         return parse_foreign_town(path.stem, read_opendrive(path), str(path))
     files = _files(maps)
-    if name_or_path not in files:
+    # CARLA's maps in layers have the roads of the town whose name they carry.
+    file = files.get(name_or_path) or files.get(name_or_path.removesuffix("_Opt"))
+    if file is None:
         near = difflib.get_close_matches(name_or_path, files, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise BadInput(
             f"town {name_or_path}: there is none of this name; {hint}there are {', '.join(sorted(files))}; "
             "or give the path of an .xodr file"
         )
-    path = files[name_or_path]
-    if path.parent != _OWN:
-        return parse_foreign_town(name_or_path, read_opendrive(path), str(path))
-    text = read_opendrive(path)
-    return _town(name_or_path, OpenDrive(text, parse_opendrive(text, str(path)), ()), str(path))
+    if file.parent != _OWN:
+        return parse_foreign_town(name_or_path, read_opendrive(file), str(file))
+    text = read_opendrive(file)
+    return _town(name_or_path, OpenDrive(text, parse_opendrive(text, str(file)), ()), str(file))
 
 
 def parse_foreign_town(name: str, text: str, source: str = "the OpenDRIVE text") -> Town:

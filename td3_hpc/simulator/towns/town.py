@@ -1,5 +1,6 @@
 """A town: what the rest of the simulator asks about the roads of one OpenDRIVE file."""
 
+import copy
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
@@ -134,6 +135,22 @@ class Town:
         self._beside = _beside(facts.edge_objects)
         self._roads: ET.Element | None = opendrive.root  # until the search is made
         self._lanes: LaneSearch | None = None
+        self.whole = self
+        """This town with all of its edge objects."""
+        self.hidden: frozenset[int] = frozenset()
+        """Which of the whole town's edge objects are left out, numbered from 1."""
+
+    def without(self, hidden: frozenset[int]) -> "Town":
+        """The whole town less some of its edge objects, by number."""
+        if hidden == self.hidden:
+            return self
+        if not hidden:
+            return self.whole
+        town = copy.copy(self.whole)
+        objects = enumerate(self.whole.edge_objects, 1)
+        town.hidden, town.edge_objects = hidden, tuple(thing for number, thing in objects if number not in hidden)
+        town._edges, town._beside = _index(town.edge_objects), _beside(town.edge_objects)
+        return town
 
     @property
     def full_name(self) -> str:

@@ -39,6 +39,14 @@ def test_a_carla_installation_offers_its_own_towns(tmp_path: Path):
     assert len(load_town("Town07", tmp_path).spawn_points) > 10
 
 
+def test_a_map_in_layers_is_the_town_under_its_own_name(maps: Path):
+    assert load_town("Street_Opt", maps).full_name == "Carla/Maps/Street_Opt"
+    assert load_town("Street_Opt", maps).opendrive == load_town("Street", maps).opendrive
+    (maps / "Street_Opt.xodr").write_text(opendrive_text([Road(0.0, 0.0, 0.0, 100.0)]))
+    assert load_town("Street_Opt", maps).opendrive != load_town("Street", maps).opendrive
+    assert available_towns(maps) == ["Brookfield", "Hamlet", "Street", "Street_Opt"]
+
+
 def test_a_file_needs_no_folder(maps: Path):
     assert load_town(str(maps / "Street.xodr"), None).name == "Street"
 

@@ -59,6 +59,18 @@ def test_near_objects_are_those_that_a_search_of_all_finds():
             assert sorted(map(id, found)) == sorted(map(id, expected))
 
 
+def test_a_town_without_some_of_its_scenery():
+    whole = load_town("Hamlet", None)
+    less = whole.without(frozenset({1, 3}))
+    assert less.edge_objects == (whole.edge_objects[1], *whole.edge_objects[3:])
+    gone = whole.edge_objects[0]
+    assert gone in whole.edge_objects_near(gone.box.centre.x, gone.box.centre.y, 3.0)
+    assert gone not in less.edge_objects_near(gone.box.centre.x, gone.box.centre.y, 3.0)
+    assert less.without(frozenset({1, 3})) is less
+    assert less.without(frozenset({1})).edge_objects == whole.edge_objects[1:]
+    assert less.without(frozenset()) is less.whole is whole
+
+
 def test_nothing_touches_a_car_where_it_is_clear():
     town = load_town("Hamlet", None)
     chance, clear = random.Random(3), 0

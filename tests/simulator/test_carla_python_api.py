@@ -1,0 +1,112 @@
+"""CARLA's own smoke tests on the simulator: what passes is what docs/simulators.md says, and the others name why not.
+
+TD3_HPC_CARLA_API names the folder PythonAPI of CARLA 0.9.16. Its tests are copied and changed in the port alone; their
+packages go into an environment of their own, which takes PyPI.
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.conftest import SimulatorServer, StartServer
+from tests.paths import ROOT
+from tests.simulator.protocol import RawClient
+
+PORT = "3654"
+"""Where CARLA's tests look for a server."""
+
+
+class Row(NamedTuple):
+    """What is said of a file of tests."""
+
+    file: str
+    passing: int
+    methods: int
+    reasons: tuple[str, ...]
+    """Each is in what some method prints that does not pass."""
+
+
+def rows() -> list[Row]:
+    """The table of docs/simulators.md."""
+    text = (ROOT / "docs" / "simulators.md").read_text()
+    found = re.findall(r"^\| `(test_\w+\.py)` \| (\d+) of (\d+) \|(.*)\|$", text, re.M)
+    return [Row(file, int(a), int(b), tuple(re.findall(r"`([^`]+)`", why))) for file, a, b, why in found]
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of CARLA's folder of tests."""
+    named = os.environ.get("TD3_HPC_CARLA_API")
+    if not named:
+        pytest.skip("TD3_HPC_CARLA_API names no folder: CARLA's own tests are not run")
+    folder = Path(named) / "test" / "smoke"
+    assert (folder / "test_sync.py").exists(), f"{folder} holds no smoke tests"
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("carla") / "smoke"))
+
+
+@pytest.fixture(scope="module")
+def interpreter(smoke: Path) -> Path:
+    """A Python with the client library and what the tests ask for."""
+    environment = smoke.parent / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=300)
+    python = environment / "bin" / "python"
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "carla==0.9.16", "numpy"], check=True, timeout=600)
+    return python
+
+
+@pytest.fixture(scope="module")
+def server(smoke: Path, carla_maps: Path, simulator_server: StartServer) -> Iterator[SimulatorServer]:
+    """A server of CARLA's towns, and its port in the tests."""
+    started = simulator_server("Town03", carla_maps)
+    shared = smoke / "__init__.py"
+    text = shared.read_text()
+    assert text.count(PORT) == 1
+    shared.write_text(text.replace(PORT, str(started.port)))
+    yield started
+    started.stop()
+
+
+def methods_of(file: Path) -> list[str]:
+    """Names of its test methods, as unittest takes them."""
+    return [
+        f"smoke.{file.stem}.{node.name}.{method.name}"
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Test")
+        for method in node.body
+        if isinstance(method, ast.FunctionDef) and method.name.startswith("test")
+    ]
+
+
+def test_the_table_has_every_file(smoke: Path) -> None:
+    assert {row.file: row.methods for row in rows()} == {
+        file.name: len(methods_of(file)) for file in smoke.glob("test_*.py")
+    }
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.file)
+def test_a_file_passes_as_the_table_says(
+    row: Row, smoke: Path, interpreter: Path, server: SimulatorServer, carla_maps: Path
+) -> None:
+    there = [why for why in row.reasons if (carla_maps / f"{why.removesuffix('_Opt')}.xodr").exists()]
+    if there:
+        pytest.skip(f"the table is of a folder without {', '.join(there)}")
+    passing, said = 0, ""
+    for method in methods_of(smoke / row.file):
+        with RawClient(server.port) as client:  # as CARLA starts: no step is fixed
+            client.call("load_new_episode", "Town03", True)
+        command = [str(interpreter), "-m", "unittest", method]
+        done = subprocess.run(command, cwd=smoke.parent, capture_output=True, text=True, timeout=3000)
+        passing += done.returncode == 0
+        said += "" if done.returncode == 0 else done.stderr
+    assert passing == row.passing, said
+    assert [why for why in row.reasons if why not in said] == [], said
