@@ -38,7 +38,8 @@ def on_slurm(slurm: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> SlurmClust
 
 
 def plan(run_dir: Path, *overrides: str, **settings: Any) -> Plan:
-    return make_plan(run_dir, *overrides, **{"scheduler": "slurm", "partition": "low", "cpus": 2, **settings})
+    defaults = {"scheduler": "slurm", "partition": "low", "cpus": 2, "memory_gib": 16}
+    return make_plan(run_dir, *overrides, **{**defaults, **settings})
 
 
 def test_a_plan_that_fits_is_taken_by_every_check(on_slurm: SlurmCluster, tmp_path: Path) -> None:

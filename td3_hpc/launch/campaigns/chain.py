@@ -12,6 +12,7 @@ from td3_hpc.campaign.admission import Admissions
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import Campaign, Stage, load_campaign
 from td3_hpc.code import PACKAGE
+from td3_hpc.config import read_yaml
 from td3_hpc.config.changes import changes
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
@@ -255,13 +256,24 @@ def _refuse_changes(here: Place) -> None:
     """Raise BadInput where the campaign or the profile is not what was submitted: `resume` takes changes over."""
     old, root = here.directory.campaign(), here.directory.root
     found = differences(old, here.campaign)
-    if load_cluster(str(here.directory.submission / "cluster.yaml")) != here.profile:
+    if _frozen_profile(here) != here.profile:
         found.append("another cluster profile")
     if found:
         raise BadInput(
             f"{root}: was submitted otherwise: {'; '.join(found)}. Undo it; or give `td3-hpc campaign resume`; or have "
             "another directory by -c runs=FOLDER"
         )
+
+
+def _frozen_profile(here: Place) -> ClusterConfig:
+    """The profile that was submitted. One of before the keys for a site's memory says 16 GiB where the site's own file
+    says nothing, which was the default then."""
+    path = here.directory.submission / "cluster.yaml"
+    frozen = load_cluster(str(path))
+    before = "mem_per_cpu" not in read_yaml(path)
+    if before and frozen.memory_gib == 16 and here.profile.memory_of_a_node_gib is None:
+        return frozen.model_copy(update={"memory_gib": None})
+    return frozen
 
 
 def differences(old: Campaign, new: Campaign) -> list[str]:

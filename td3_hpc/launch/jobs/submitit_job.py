@@ -58,7 +58,7 @@ def _executor(stage: str, profile: ClusterConfig, run_dir: Path) -> submitit.Slu
         use_srun=False,  # the script makes the step; submitit's Python in a step would nest two
         setup=["trap : TERM USR1 USR2"],
         additional_parameters={
-            **{name: value for name, value in options.items() if name != "time"},
+            **{name: True if value is None else value for name, value in options.items() if name != "time"},
             "nodes": 1,
             "ntasks": 1,
             "requeue" if profile.requeue == "slurm" else "no-requeue": True,

@@ -4,6 +4,8 @@ import re
 import shutil
 import tempfile
 
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.config.sbatch import gres
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.freeze import FrozenImage
 from td3_hpc.launch.jobs.script import render
@@ -85,22 +87,22 @@ def check_nodes(plan: Plan) -> str:
     """One node of the partition has the CPUs, the memory and the generic resources."""
     profile, name = plan.profile, _known_partition(plan)["PartitionName"]
     nodes = [node for node in _nodes(name) if node["NodeName"] not in profile.exclude]
-    asked = f"{profile.cpus} CPUs, {profile.memory_gib:g} GiB" + (f", {profile.gres}" if profile.gres else "")
+    memory_gib = profile.memory_of_a_node_gib or 0
+    wanted = [f"{profile.cpus} CPUs", f"{memory_gib:g} GiB" if memory_gib else "", _devices(profile)]
+    asked = ", ".join(word for word in wanted if word)
     if not nodes:
         raise Mistake(f"{name} has no node but those excluded", f"correct exclude in {plan.profile_file}")
-    if profile.gres:
+    if _devices(profile):
         _check_gres(plan, name, nodes)
     fitting = [
-        node
-        for node in nodes
-        if int(node["CPUTot"]) >= profile.cpus and int(node["RealMemory"]) >= profile.memory_gib * 1024
+        node for node in nodes if int(node["CPUTot"]) >= profile.cpus and int(node["RealMemory"]) >= memory_gib * 1024
     ]
     if not fitting:
         largest = max(nodes, key=lambda node: int(node["RealMemory"]))
         size = f"{largest['CPUTot']} CPUs, {int(largest['RealMemory']) / 1024:.1f} GiB"
         raise Mistake(
             f"no node of {name} has {asked}; the largest ({largest['NodeName']}) has {size}",
-            f"lower cpus or memory_gib in {plan.profile_file}, or choose a partition of larger nodes",
+            f"lower cpus or memory in {plan.profile_file}, or choose a partition of larger nodes",
         )
     down = [node for node in fitting if re.search(r"DOWN|DRAIN|FAIL|NOT_RESPONDING", node["State"])]
     if len(down) == len(fitting):
@@ -108,11 +110,18 @@ def check_nodes(plan: Plan) -> str:
     return f"{asked}: {len(fitting) - len(down)} of {len(nodes)} nodes of {name}"
 
 
+def _devices(profile: ClusterConfig) -> str:
+    """The generic resources that a job asks for on each node, as gres would have them."""
+    given = profile.gpus_per_node or profile.gpus
+    gpus = [f"gpu:{part}" for part in str(given).split(",")] if given else []
+    return ",".join([*([profile.gres] if profile.gres else []), *gpus])
+
+
 def _check_gres(plan: Plan, name: str, nodes: list[Fields]) -> None:
-    for wanted in (plan.profile.gres or "").split(","):
-        kind, number = _gres(wanted)
+    for wanted in _devices(plan.profile).split(","):
+        kind, number = gres(wanted)
         most = max(_gres_of(node, kind) for node in nodes)
-        if most < number:
+        if number is not None and most < number:
             there = sorted({node["Gres"] for node in nodes if node["Gres"] != "(null)"})
             raise Mistake(
                 f"gres {wanted}: a node of {name} has {most}; there is {', '.join(there) or 'none at all'}",
@@ -189,17 +198,10 @@ def _fields(line: str) -> Fields:
     return dict(word.split("=", 1) for word in line.split() if "=" in word)
 
 
-def _gres(text: str) -> tuple[str, int]:
-    """('gpu:a100', 2) of gpu:a100:2; what stands in brackets says where the devices are."""
-    words = re.sub(r"\(.*?\)", "", text).split(":")
-    number = int(words.pop()) if words[-1].isdigit() else 1
-    return ":".join(words), number
-
-
 def _gres_of(node: Fields, kind: str) -> int:
     """How many of a kind a node has; kind gpu counts every gpu:TYPE."""
-    pairs = [_gres(text) for text in re.split(r",(?![^(]*\))", node["Gres"])]
-    return sum(number for name, number in pairs if name == kind or name.startswith(f"{kind}:"))
+    pairs = [gres(text) for text in re.split(r",(?![^(]*\))", node["Gres"])]
+    return sum(number or 0 for name, number in pairs if name == kind or name.startswith(f"{kind}:"))
 
 
 def _ask(*command: str) -> str:

@@ -82,6 +82,40 @@ def test_the_profile_becomes_sbatch_options() -> None:
     assert "srun --ntasks=1 --cpus-per-task=6 " in text
 
 
+def test_what_some_sites_ask_for_becomes_sbatch_options() -> None:
+    text = script(
+        gpus_per_node="a100:1", gpu_bind="closest", cpus_per_gpu=8, hint="nomultithread", exclusive=True,
+        mem_per_gpu=20, reservation="course", licenses="carla:1", mail_type="END,FAIL", mail_user="a@b.org",
+        nice=0, comment="it's #1 \"x\"", clusters="cm4", sbatch={"wckey": "w", "contiguous": True},
+    )  # fmt: skip
+
+    options = [line.removeprefix("#SBATCH --") for line in text.splitlines() if line.startswith("#SBATCH ")]
+    assert options[1:-6] == [
+        "clusters=cm4",
+        "reservation=course",
+        "gpus-per-node=a100:1",
+        "gpu-bind=closest",
+        "cpus-per-gpu=8",
+        "hint=nomultithread",
+        "mem-per-gpu=20480M",
+        "time=240",
+        "licenses=carla:1",
+        "mail-type=END,FAIL",
+        "mail-user=a@b.org",
+        "nice=0",
+        'comment="it\'s #1 \\"x\\""',
+        "exclusive",
+        "wckey=w",
+        "contiguous",
+    ]
+    assert "srun --ntasks=1 --cpus-per-task=8 --gpu-bind=closest --hint=nomultithread " in text
+
+
+def test_memory_that_is_left_out_is_left_to_the_site() -> None:
+    assert "#SBATCH --mem" not in script()
+    assert "#SBATCH --mem-per-cpu=1536M\n" in script(mem_per_cpu=1.5)
+
+
 def test_a_chain_waits_its_turn_and_is_not_requeued() -> None:
     text = script(requeue="chain")
 

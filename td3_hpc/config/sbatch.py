@@ -1,0 +1,64 @@
+"""What a profile may say to sbatch: numbers of GPUs, and options that it has no key for."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: Options of sbatch's that the profile has a key for.
+KEYS = {
+    "account": "account", "clusters": "clusters", "comment": "comment", "constraint": "constraint",
+    "cpus-per-gpu": "cpus_per_gpu", "cpus-per-task": "cpus", "exclude": "exclude", "exclusive": "exclusive",
+    "gpu-bind": "gpu_bind", "gpus": "gpus", "gpus-per-node": "gpus_per_node", "gres": "gres", "hint": "hint",
+    "licenses": "licenses", "mail-type": "mail_type", "mail-user": "mail_user", "mem": "memory_gib",
+    "mem-per-cpu": "mem_per_cpu", "mem-per-gpu": "mem_per_gpu", "nice": "nice", "nodes": "nodes",
+    "no-requeue": "requeue", "partition": "partition", "qos": "qos", "requeue": "requeue",
+    "reservation": "reservation", "signal": "signal_lead_s", "time": "walltime_minutes",
+}  # fmt: skip
+#: Options that the job's script, or the command that queues it, sets itself.
+OURS = ("array", "chdir", "dependency", "error", "help", "input", "job-name", "ntasks", "open-mode", "output",
+        "parsable", "test-only", "usage", "version", "wait", "wrap")  # fmt: skip
+
+
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by their long names, with hyphens; raises ValueError for those that are not for the mapping `sbatch`."""
+    checked: dict[str, Any] = {}
+    for given, value in options.items():
+        name = given.lstrip("-").replace("_", "-")
+        if not re.fullmatch(r"[a-z][a-z0-9-]+", name):
+            raise ValueError(f"{given}: not the long name of an option of sbatch's, such as wckey")
+        if name in KEYS:
+            raise ValueError(f"{given}: set the profile's own key {KEYS[name]} in its place")
+        if name in OURS:
+            raise ValueError(f"{given}: is set by the job itself; leave it out")
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError(f"{given}: holds a line end, or another character that cannot be printed")
+        if value is not False:
+            checked[name] = None if value is True else value
+    return checked
+
+
+def gres(text: str) -> tuple[str, int | None]:
+    """('gpu:a100', 2) of gpu:a100:2, gres:gpu:a100:2 or gres/gpu:a100=2; None for a number that is none.
+
+    What stands in brackets says where the devices are.
+    """
+    words = re.split(r"[:=]", re.sub(r"\(.*?\)", "", text).strip().removeprefix("gres:").removeprefix("gres/"))
+    if len(words) == 1 or not words[-1][:1].isdigit():
+        return ":".join(words), 1
+    last = words.pop()
+    return ":".join(words), int(last) if last.isdigit() else None
+
+
+def gpu_count(profile: Mapping[str, Any]) -> int | None:
+    """GPUs on a node that a profile's values ask for; None where they ask for none, or it cannot be told."""
+    for key in ("gpus_per_node", "gpus"):
+        value = profile.get(key)
+        if value is not None:
+            return _sum([gres(f"gpu:{part}")[1] for part in str(value).split(",")])
+    wanted = [gres(part) for part in str(profile.get("gres") or "").split(",")]
+    return _sum([number for name, number in wanted if name.split(":")[0] == "gpu"])
+
+
+def _sum(numbers: list[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known and len(known) == len(numbers) else None
