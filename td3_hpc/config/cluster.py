@@ -1,12 +1,13 @@
 """A cluster profile: how one site's Slurm and Apptainer run a stage."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from td3_hpc.config.base import ConfigSection
-from td3_hpc.config.sbatch import check_options, gpu_count
+from td3_hpc.config.sbatch import check_options, gpu_count, seconds
 
 FilePath = Annotated[Path, Field(strict=False)]  # YAML holds it as text
 Count = Annotated[int, Field(ge=1)]
@@ -90,8 +91,10 @@ class ClusterConfig(ConfigSection):
     """The same for each CPU, in GiB."""
     mem_per_gpu: Amount | None = None
     """The same for each GPU, in GiB."""
+    walltime: Count | str | None = None
+    """Time limit of one attempt as Slurm reads times: minutes, M:S, H:M:S, D-H, D-H:M or D-H:M:S."""
     walltime_minutes: int = Field(240, ge=1)
-    """Time limit of one attempt."""
+    """The same in minutes; a resolved copy has this one."""
     signal_lead_s: int = Field(180, ge=1)
     """How long before the time limit Slurm sends SIGUSR1. Slurm may send it up to a minute early, and a checkpoint
     takes seconds to a minute."""
@@ -125,6 +128,28 @@ class ClusterConfig(ConfigSection):
     """Where run directories live; on a file system that every node sees."""
     container: ContainerConfig | None = None
     """Left out, the job runs this Python without a container, for which it must be on every node."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _walltime_becomes_minutes(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(walltime := values.get("walltime"), int | str):
+            return values
+        limit = seconds(str(walltime))
+        if not limit:
+            raise ValueError(f"walltime ({walltime}): write it as Slurm does: minutes, 4:00:00, 2-12 or 1-06:30:00")
+        minutes = math.ceil(limit / 60)
+        if values.get("walltime_minutes", minutes) != minutes:
+            raise ValueError(
+                f"walltime ({walltime}) and walltime_minutes ({values['walltime_minutes']}): leave one out"
+            )
+        return {**values, "walltime": None, "walltime_minutes": minutes}
+
+    @field_validator("walltime_minutes", mode="before")
+    @classmethod
+    def _minutes_are_a_number(cls, value: Any) -> Any:
+        if isinstance(value, str) and seconds(value):
+            raise ValueError(f"{value} is no number of minutes; write walltime: {value} in its place")
+        return value
 
     @model_validator(mode="before")
     @classmethod

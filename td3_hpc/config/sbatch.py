@@ -1,4 +1,4 @@
-"""What a profile may say to sbatch: numbers of GPUs, and options that it has no key for."""
+"""What a profile may say to sbatch: times, numbers of GPUs, and options that it has no key for."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ KEYS = {
     "licenses": "licenses", "mail-type": "mail_type", "mail-user": "mail_user", "mem": "memory_gib",
     "mem-per-cpu": "mem_per_cpu", "mem-per-gpu": "mem_per_gpu", "nice": "nice", "nodes": "nodes",
     "no-requeue": "requeue", "partition": "partition", "qos": "qos", "requeue": "requeue",
-    "reservation": "reservation", "signal": "signal_lead_s", "time": "walltime_minutes",
+    "reservation": "reservation", "signal": "signal_lead_s", "time": "walltime",
 }  # fmt: skip
 #: Options that the job's script, or the command that queues it, sets itself.
 OURS = ("array", "chdir", "dependency", "error", "help", "input", "job-name", "ntasks", "open-mode", "output",
@@ -35,6 +35,20 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
         if value is not False:
             checked[name] = None if value is True else value
     return checked
+
+
+def seconds(time: str) -> int | None:
+    """Seconds of a time as Slurm reads and prints it; None where it is none, or UNLIMITED.
+
+    M, M:S, H:M:S, D-H, D-H:M or D-H:M:S.
+    """
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", time.strip())
+    if match is None:
+        return None
+    days, first, second, third = (None if group is None else int(group) for group in match.groups())
+    if days is None and third is None:
+        return first * 60 + (second or 0) if first is not None else None
+    return (((days or 0) * 24 + (first or 0)) * 60 + (second or 0)) * 60 + (third or 0)
 
 
 def gres(text: str) -> tuple[str, int | None]:

@@ -70,6 +70,42 @@ def test_memory_gpus_and_cpus_of_a_node(
     assert (profile.memory_of_a_node_gib, profile.gpus_on_a_node, profile.cpus) == (memory, gpus, cpus)
 
 
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [
+        ("90", 90),
+        ("4:00:00", 240),
+        ("90:00", 90),
+        ("0:30", 1),
+        ("2-12", 3600),
+        ("1-06:30", 1830),
+        ("1-00:00:30", 1441),
+        ("'00:20:00'", 20),
+    ],
+)
+def test_a_walltime_is_read_as_slurm_reads_it(text: str, minutes: int) -> None:
+    profile = validate(ClusterConfig, parse_yaml(f"walltime: {text}\nsignal_lead_s: 30", "p"), "p")
+
+    assert (profile.walltime, profile.walltime_minutes) == (None, minutes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("walltime: soon", "walltime (soon): write it as Slurm does"),
+        ("walltime: 0", "walltime (0): write it as Slurm does"),
+        ("walltime: UNLIMITED", "walltime (UNLIMITED): write it as Slurm does"),
+        ("walltime: 4:00:00\nwalltime_minutes: 30", "walltime (4:00:00) and walltime_minutes (30): leave one out"),
+        ("walltime_minutes: 4:00:00", "walltime_minutes: 4:00:00 is no number of minutes; write walltime: 4:00:00"),
+    ],
+)
+def test_a_walltime_that_is_none_is_refused(text: str, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        validate(ClusterConfig, parse_yaml(text, "p"), "p")
+
+    assert str(caught.value).startswith(f"p: {message}")
+
+
 def test_a_frozen_profile_means_what_was_submitted() -> None:
     profile = load(**FULL)
 

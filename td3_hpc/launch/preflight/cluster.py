@@ -5,7 +5,7 @@ import shutil
 import tempfile
 
 from td3_hpc.config.cluster import ClusterConfig
-from td3_hpc.config.sbatch import gres
+from td3_hpc.config.sbatch import gres, seconds
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.freeze import FrozenImage
 from td3_hpc.launch.jobs.script import render
@@ -181,12 +181,9 @@ def configuration() -> Fields:
 
 
 def minutes(limit: str) -> int | None:
-    """Minutes of a time limit as Slurm prints it ([days-]hours:minutes:seconds); None for UNLIMITED."""
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", limit)
-    if match is None:
-        return None
-    days, hours, mins, _ = (int(group or 0) for group in match.groups())
-    return (days * 24 + hours) * 60 + mins
+    """Whole minutes of a time limit as Slurm prints it ([days-]hours:minutes:seconds); None for UNLIMITED."""
+    known = seconds(limit)
+    return None if known is None else known // 60
 
 
 def _nodes(partition_name: str) -> list[Fields]:
