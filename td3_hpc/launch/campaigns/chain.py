@@ -26,12 +26,12 @@ from td3_hpc.launch.jobs.campaign_files import (
     identify,
     local_lock,
     note_jobs,
+    noted_jobs,
     queue_lock,
 )
 from td3_hpc.launch.jobs.foreground import exclusive_lock, is_held, run_script
-from td3_hpc.launch.jobs.job_states import Job, read_queue
-from td3_hpc.launch.jobs.submission import load_cluster, run_directory
-from td3_hpc.launch.runs.cancel import scancel
+from td3_hpc.launch.jobs.job_states import Job, not_known_to_have_ended, read_queue
+from td3_hpc.launch.jobs.submission import frozen_profile, is_over, load_cluster, run_directory
 
 Log = Callable[[str], None]
 
@@ -139,7 +139,7 @@ def live_jobs(here: Place) -> list[Job]:
     runs the chain. Raises BadInput where Slurm does not answer."""
     if here.profile.scheduler == "local":
         return [Job("a process on this machine", "RUNNING")] if is_held(local_lock(here.directory)) else []
-    queue = read_queue()
+    queue = read_queue(here.profile.clusters)
     if queue.unknown:
         raise BadInput(f"{queue.unknown[0]}; nothing was queued, try again")
     frozen = here.directory.campaign().stages if here.directory.exists else ()  # before a correction
@@ -203,11 +203,12 @@ def _queue(here: Place) -> list[tuple[str, list[str]]]:
             seeds = [seed for name, seed in runs if name == stage.name and seed not in {job.task for job in there}]
             jobs: list[str] = []
             if seeds:
+                _refuse_unknown(here, stage.name, seeds)
                 queued.append((stage.name, jobs))
                 try:
                     _queue_stage(here, stage.name, seeds, behind, jobs)
                 except BadInput:
-                    scancel([job for _, jobs in queued for job in jobs])
+                    slurm.scancel([job for _, jobs in queued for job in jobs], cluster=here.profile.clusters)
                     raise
             behind = [job.id for job in there] + jobs or behind
     return queued
@@ -222,18 +223,40 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
     for seed in seeds:
         clear_attempts(here.directory.run(stage, seed))
     after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
-    jobs.append(slurm.sbatch(script, f"--array={','.join(map(str, seeds))}", *after))
+    jobs.append(_sbatch(here, script, f"--array={','.join(map(str, seeds))}", *after))
     for seed in seeds:
         row = [f"{jobs[0]}_{seed}"]
         for _ in range(links - 1):
             try:
-                jobs.append(slurm.sbatch(script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
+                jobs.append(_sbatch(here, script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
             except BadInput:  # its user may have no more jobs in the queue
                 if chained:
                     raise
                 break  # the job itself tries again when it starts
             row.append(f"{jobs[-1]}_{seed}")
         note_jobs(here.directory.run(stage, seed), row)
+
+
+def _sbatch(here: Place, script: Path, *options: str) -> str:
+    queued, wanted = slurm.sbatch(script, *options, cluster=here.profile.clusters), here.profile.clusters
+    if queued.cluster != wanted:
+        slurm.scancel([queued.job], cluster=queued.cluster)
+        raise BadInput(
+            f"sbatch took the job to cluster {queued.cluster}; set clusters: {queued.cluster} in the profile, so that "
+            "its jobs are looked for there. It was cancelled"
+        )
+    return queued.job
+
+
+def _refuse_unknown(here: Place, stage: str, seeds: list[int]) -> None:
+    """Raise BadInput where a run has a job on another cluster of which nobody says that it ended."""
+    for seed in seeds:
+        run = here.directory.run(stage, seed)
+        for job in () if is_over(run) else not_known_to_have_ended(noted_jobs(run), here.profile.clusters):
+            raise BadInput(
+                f"{run}: job {job} is not known to cluster {here.profile.clusters}, and nothing says that it ended; "
+                "cancel the campaign first"
+            )
 
 
 def _run_here(here: Place, log: Log) -> ExitCode:
@@ -269,7 +292,7 @@ def _frozen_profile(here: Place) -> ClusterConfig:
     """The profile that was submitted. One of before the keys for a site's memory says 16 GiB where the site's own file
     says nothing, which was the default then."""
     path = here.directory.submission / "cluster.yaml"
-    frozen = load_cluster(str(path))
+    frozen = frozen_profile(path)
     before = "mem_per_cpu" not in read_yaml(path)
     if before and frozen.memory_gib == 16 and here.profile.memory_of_a_node_gib is None:
         return frozen.model_copy(update={"memory_gib": None})

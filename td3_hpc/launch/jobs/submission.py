@@ -1,6 +1,7 @@
 """A stage as a job: everything it needs frozen into its run directory, then submitted by sbatch or by submitit."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -16,6 +17,7 @@ from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.foreground import run_script
 from td3_hpc.launch.jobs.freeze import FrozenImage, freeze_code, freeze_image
+from td3_hpc.launch.jobs.job_states import not_known_to_have_ended
 from td3_hpc.launch.jobs.script import TRAINING, render
 from td3_hpc.submission_notes import SUBMISSION_FILE, read_notes
 
@@ -37,12 +39,23 @@ class Submission:
 
 
 def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
-    """The profile of a name in configs/clusters, or in a YAML file; raises BadInput listing every mistake."""
+    """The profile of a name in configs/clusters, or in a YAML file; raises BadInput listing every mistake.
+
+    Where it names no cluster, SLURM_CLUSTERS does, which some sites' modules set.
+    """
     path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
     if not path.exists():
         known = ", ".join(sorted(item.stem for item in PROFILES.glob("*.yaml"))) or "none"
         raise BadInput(f"{path}: no such cluster profile; in {PROFILES}: {known}")
-    return validate(ClusterConfig, apply_overrides(read_yaml(path), overrides), str(path))
+    values = apply_overrides(read_yaml(path), overrides)
+    if values.get("clusters") is None and values.get("scheduler", "slurm") == "slurm":
+        values["clusters"] = os.environ.get("SLURM_CLUSTERS") or None
+    return validate(ClusterConfig, values, str(path))
+
+
+def frozen_profile(path: Path) -> ClusterConfig:
+    """A profile as it was submitted."""
+    return validate(ClusterConfig, read_yaml(path), str(path))
 
 
 def submitted_profile(directory: Path) -> ClusterConfig | None:
@@ -50,7 +63,7 @@ def submitted_profile(directory: Path) -> ClusterConfig | None:
     for folder in (directory, directory.parent.parent):
         path = folder / "submission" / "cluster.yaml"
         if path.is_file():
-            return load_cluster(str(path))
+            return frozen_profile(path)
     return None
 
 
@@ -107,7 +120,7 @@ def submit_stage(
         slurm.use_configuration(profile.slurm_conf)
         if route != "hand":
             slurm.require()
-    _refuse_second_job(directory)
+    refuse_second_job(directory)
     image = freeze_image(profile.container.image) if profile.container else None
     script = _freeze(stage, profile, directory, image, package, program)
     if route == "hand":
@@ -117,17 +130,18 @@ def submit_stage(
     count = profile.chain_length if profile.requeue == "chain" else 1
     submission = Submission(directory, script, [])
     for _ in range(count):
-        submission.jobs.append(_queue(stage.name, profile, submission, route))
-        _note(directory, {"jobs": submission.jobs})
+        queued = _queue(stage.name, profile, submission, route)
+        submission.jobs.append(queued.job)
+        _note(directory, {"jobs": submission.jobs, "cluster": queued.cluster})
     return submission
 
 
-def _queue(stage: str, profile: ClusterConfig, submission: Submission, route: Route) -> str:
+def _queue(stage: str, profile: ClusterConfig, submission: Submission, route: Route) -> slurm.Queued:
     if route == "sbatch":
-        return slurm.sbatch(submission.script)
+        return slurm.sbatch(submission.script, cluster=profile.clusters)
     from td3_hpc.launch.jobs.submitit_job import queue  # submitit is slow to import
 
-    return queue(stage, profile, submission.run_dir, submission.script)
+    return slurm.Queued(queue(stage, profile, submission.run_dir, submission.script), profile.clusters)
 
 
 def run_directory(stage: StageConfig, profile: ClusterConfig, run_dir: Path | None) -> Path:
@@ -168,6 +182,7 @@ def _freeze(
                 "code_sha256": code,
                 "image": {**asdict(image), "path": str(image.path)} if image else None,
                 "jobs": [],
+                "cluster": None,
             },
         )
     except OSError as error:
@@ -181,6 +196,31 @@ def _note(run_dir: Path, items: dict[str, Any]) -> None:
     replace_file(run_dir / SUBMISSION_FILE, json.dumps({**read_notes(run_dir), **items}, indent=1).encode())
 
 
-def _refuse_second_job(run_dir: Path) -> None:
-    for job, state in slurm.live_jobs(read_notes(run_dir).get("jobs", [])).items():
-        raise BadInput(f"{run_dir} has job {job} already ({state}); `scancel {job}` first, or give another --run-dir")
+def jobs_of(run_dir: Path) -> dict[str, str]:
+    """The jobs of a run that are queued or run, with their states, and those of which nobody says that they ended.
+
+    Raises UserError where Slurm does not answer.
+    """
+    notes = read_notes(run_dir)
+    jobs, cluster = list(notes.get("jobs", [])), notes.get("cluster")
+    states = slurm.job_states(jobs, cluster)
+    found = {job: state for job, state in states.items() if state not in slurm.OVER}
+    if not is_over(run_dir):
+        missing = [job for job in jobs if job not in states]
+        found |= dict.fromkeys(not_known_to_have_ended(missing, cluster), f"not known to cluster {cluster}")
+    return found
+
+
+def is_over(run_dir: Path) -> bool:
+    """Whether the run's job has noted its end, or its user has cancelled it."""
+    frozen = run_dir / "submission"
+    outcome = (frozen / "outcome").read_text(encoding="utf-8") if (frozen / "outcome").exists() else ""
+    return (frozen / "cancelled").exists() or outcome.partition("\n")[0] in ("0", "1", "2", "3")
+
+
+def refuse_second_job(run_dir: Path) -> None:
+    """Raise BadInput where a run has a job."""
+    cluster = read_notes(run_dir).get("cluster")
+    for job, state in jobs_of(run_dir).items():
+        how = f"`td3-hpc cancel {run_dir}`" if cluster else f"`scancel {job}`"
+        raise BadInput(f"{run_dir} has job {job} already ({state}); {how} first, or give another --run-dir")

@@ -18,7 +18,9 @@ Fields = dict[str, str]
 
 def check_slurm(plan: Plan) -> str:
     """Slurm's commands are on this machine, and its controller answers."""
-    ping = slurm.run("scontrol", "ping")  # exits 1 where the controller is down, and says so on standard output
+    ping = slurm.run(
+        "scontrol", "ping", cluster=plan.profile.clusters
+    )  # exits 1 where the controller is down, and says so on standard output
     answer = ping.stdout.strip() or slurm.reason(ping.stderr)
     if " is UP" not in answer:
         where = f" of {plan.profile.slurm_conf}" if plan.profile.slurm_conf else ""
@@ -139,7 +141,7 @@ def check_queueing(plan: Plan) -> str:
     with tempfile.NamedTemporaryFile("w", suffix=".sbatch") as script:
         script.write(render(stage.name, profile, plan.run_dir, image))
         script.flush()
-        result = slurm.run("sbatch", "--test-only", script.name)
+        result = slurm.run("sbatch", "--test-only", script.name, cluster=profile.clusters)
     if result.returncode != 0:
         raise Mistake(f"Slurm refuses the job: {slurm.reason(result.stderr)}", f"correct {plan.profile_file}")
     return slurm.reason(result.stderr).removeprefix("sbatch: ")
@@ -201,11 +203,11 @@ def _gres_of(node: Fields, kind: str) -> int:
     return sum(number or 0 for name, number in pairs if name == kind or name.startswith(f"{kind}:"))
 
 
-def _ask(*command: str) -> str:
+def _ask(*command: str, cluster: str | None = None) -> str:
     """The command's output. Raises NotLearnt with its reason."""
     if shutil.which(command[0]) is None:
         raise NotLearnt(f"no {command[0]} on this machine")
-    result = slurm.run(*command)
+    result = slurm.run(*command, cluster=cluster)
     if result.returncode != 0:
         raise NotLearnt(f"{command[0]}: {slurm.reason(result.stderr)}")
     return result.stdout
