@@ -57,12 +57,15 @@ def place(path: Path, cluster: str, overrides: list[str]) -> Place:
     return Place(campaign, CampaignDirectory(root), profile, cluster)
 
 
-def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
-    """Start a campaign, or continue one that stopped; does nothing where it runs or is over. Raises BadInput."""
+def submit(here: Place, log: Log, package: Path = PACKAGE, past_preflight: bool = False) -> ExitCode:
+    """Start a campaign, or continue one that stopped; does nothing where it runs or is over. Raises BadInput.
+
+    past_preflight: start it in spite of what preflight finds, which the ledger records.
+    """
     directory = here.directory
     require_slurm(here)
     if not directory.exists:
-        require_ready(here)
+        passed_over = _passed_over(here, past_preflight, log)
         frozen = identify(here.profile, package)
         freeze(directory, here.campaign, frozen, without_verdict(here), package)
         directory.note(
@@ -70,6 +73,7 @@ def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
             code_sha256=frozen.code_sha256,
             image_sha256=frozen.image_sha256,
             resume_tested=resume_tested(here),
+            **passed_over,
         )
         return start(here, log)
     _refuse_changes(here)
@@ -173,6 +177,20 @@ def require_ready(here: Place, anew: Collection[tuple[str, int]] = ()) -> None:
             found[f"stage {stage.name}: {key}: {what}container.network to loopback in the profile"] = None
     if found:
         raise BadInput("\n".join(found))
+
+
+def _passed_over(here: Place, past_preflight: bool, log: Log) -> dict[str, list[str]]:
+    """What preflight finds wrong and the user passes over, for the ledger. Raises BadInput where it is not."""
+    try:
+        require_ready(here)
+    except BadInput as error:
+        if not past_preflight:
+            raise
+        lines = str(error).splitlines()
+        for line in lines:
+            log(f"passed over: {line}")
+        return {"past_preflight": lines}
+    return {}
 
 
 def shared_ports(here: Place, stage: Stage) -> list[str]:

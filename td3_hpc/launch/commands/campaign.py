@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.options import AsJson, Cluster, ClusterOverride, Wait
+from td3_hpc.options import AsJson, Cluster, ClusterOverride, PastPreflight, Wait
 
 app = typer.Typer(help="Stages in a row, each of which must earn the next one.", no_args_is_help=True)
 
@@ -31,6 +31,7 @@ def submit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and show the chain; queue and write nothing.")
     ] = False,
+    past_preflight: PastPreflight = False,
 ) -> None:
     """Queue all stages of a campaign at once; or continue one that stopped. Harmless where it runs or is over.
 
@@ -44,7 +45,7 @@ def submit(
 
     here = place(campaign, cluster, cluster_override or [])
     if not dry_run:
-        raise typer.Exit(submit_chain(here, typer.echo))
+        raise typer.Exit(submit_chain(here, typer.echo, past_preflight=past_preflight))
     require_ready(here)
     seeds = ", ".join(map(str, here.campaign.seeds))
     before = ""

@@ -97,13 +97,15 @@ def submit(
     overrides: Sequence[str] = (),
     route: Route = "sbatch",
     package: Path = PACKAGE,
+    passed_over: Sequence[str] = (),
 ) -> Submission:
     """Freeze a stage, a profile and a package into a run directory and queue the job (or run it, without Slurm).
 
     Raises BadInput, with nothing queued, where anything is wrong or the run has a job already.
     """
     stage = load_stage(stage_path, overrides)
-    return submit_stage(stage, profile, run_directory(stage, profile, run_dir), route, package)
+    directory = run_directory(stage, profile, run_dir)
+    return submit_stage(stage, profile, directory, route, package, passed_over=passed_over)
 
 
 def submit_stage(
@@ -113,8 +115,12 @@ def submit_stage(
     route: Route = "sbatch",
     package: Path = PACKAGE,
     program: str = TRAINING,
+    passed_over: Sequence[str] = (),
 ) -> Submission:
-    """The same for a stage that is loaded already, and for another program than its training."""
+    """The same for a stage that is loaded already, and for another program than its training.
+
+    passed_over: mistakes that preflight found and the user passed over, which are kept with the run.
+    """
     profile = profile.for_simulators(stage.simulators)
     if profile.scheduler == "slurm":
         slurm.use_configuration(profile.slurm_conf)
@@ -123,6 +129,7 @@ def submit_stage(
     refuse_second_job(directory)
     image = freeze_image(profile.container.image) if profile.container else None
     script = _freeze(stage, profile, directory, image, package, program)
+    _note(directory, {"past_preflight": list(passed_over)})
     if route == "hand":
         return Submission(directory, script, [])
     if profile.scheduler == "local":

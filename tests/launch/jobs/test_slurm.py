@@ -111,6 +111,16 @@ def test_a_cluster_that_the_sites_modules_name_is_frozen_with_the_profile(
     assert load_cluster(str(tmp_path / "p.yaml"), ["clusters=other"]).clusters == "other"
 
 
+def test_what_preflight_found_and_was_passed_over_is_kept_with_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Site(tmp_path, monkeypatch)
+    profile = ClusterConfig.model_validate({"partition": "x"})
+    submit(STAGE, profile, tmp_path / "run", package=STAND_IN, passed_over=["account: not one of mine"])
+
+    assert read_notes(tmp_path / "run")["past_preflight"] == ["account: not one of mine"]
+
+
 def test_states_are_read_past_the_lines_that_name_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Site(tmp_path, monkeypatch, squeue="CLUSTER: cm4\n7 RUNNING\n8 OUT_OF_MEMORY\n")
 
