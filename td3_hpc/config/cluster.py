@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from td3_hpc.config.base import ConfigSection
-from td3_hpc.config.sbatch import check_options, gpu_count, seconds
+from td3_hpc.config.sbatch import check_options, gpu_count, node_names, seconds
 
 FilePath = Annotated[Path, Field(strict=False)]  # YAML holds it as text
 Count = Annotated[int, Field(ge=1)]
@@ -71,7 +71,7 @@ class ClusterConfig(ConfigSection):
     constraint: str | None = None
     """Node features, as the site names them."""
     exclude: list[str] = []
-    """Nodes to keep away from."""
+    """Nodes to keep away from, by name or as Slurm writes several: n[1-3,7]."""
     nodes: int = Field(1, ge=1)
     """Nodes of a job, at most one for each of the stage's training simulators. The learner, evaluation and every
     nodes-th training simulator are on the first, the others in turn on the other nodes, where the learner must reach
@@ -186,6 +186,17 @@ class ClusterConfig(ConfigSection):
         if self.clusters is not None and ("," in self.clusters or self.clusters == "all"):
             raise ValueError("clusters: name one, since the run's jobs are looked for there ever after")
         return self
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _one_text_names_nodes_too(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("exclude")
+    @classmethod
+    def _nodes_are_named_in_full(cls, names: list[str]) -> list[str]:
+        """The job adds nodes to them, one by one."""
+        return [name for item in names for name in node_names(item)]
 
     @field_validator("sbatch")
     @classmethod

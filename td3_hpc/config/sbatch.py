@@ -1,5 +1,6 @@
-"""What a profile may say to sbatch: times, numbers of GPUs, and options that it has no key for."""
+"""What a profile may say to sbatch: times, nodes, numbers of GPUs, and options that it has no key for."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,29 @@ def seconds(time: str) -> int | None:
     if days is None and third is None:
         return first * 60 + (second or 0) if first is not None else None
     return (((days or 0) * 24 + (first or 0)) * 60 + (second or 0)) * 60 + (third or 0)
+
+
+def node_names(hostlist: str) -> list[str]:
+    """Names of nodes as Slurm writes them, in full: n[1-2,04] is n1, n2, n04. Raises ValueError where it is not one."""
+    names: list[str] = []
+    for part in re.split(r",(?![^\[]*\])", hostlist):
+        words = re.split(r"\[([^\[\]]*)\]", part.strip())  # text and the insides of brackets in turn
+        if not part.strip() or any(set(word) & set("[]") for word in words):
+            raise ValueError(f"{hostlist!r}: not names of nodes; write them as n1 or n[1-3,7]")
+        choices = [_numbers(word, hostlist) if index % 2 else [word] for index, word in enumerate(words)]
+        names += ["".join(chosen) for chosen in itertools.product(*choices)]
+    return names
+
+
+def _numbers(ranges: str, hostlist: str) -> list[str]:
+    found: list[str] = []
+    for text in ranges.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if match is None or last < first or last - first >= 65536:
+            raise ValueError(f"{hostlist!r}: {text!r} is no range of numbers; write it as n[1-3,7]")
+        found += [str(number).zfill(len(match[1])) for number in range(first, last + 1)]
+    return found
 
 
 def gres(text: str) -> tuple[str, int | None]:

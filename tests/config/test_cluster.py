@@ -106,6 +106,29 @@ def test_a_walltime_that_is_none_is_refused(text: str, message: str) -> None:
     assert str(caught.value).startswith(f"p: {message}")
 
 
+@pytest.mark.parametrize(
+    ("exclude", "names"),
+    [
+        ("n[1-2]", ["n1", "n2"]),
+        (["n[1-2]", "m7"], ["n1", "n2", "m7"]),
+        ("n[08-10,7],m1", ["n08", "n09", "n10", "n7", "m1"]),
+        ("rack[0-1]n[1-2]-ib", ["rack0n1-ib", "rack0n2-ib", "rack1n1-ib", "rack1n2-ib"]),
+        ([], []),
+    ],
+)
+def test_excluded_nodes_are_named_as_slurm_does(exclude: Any, names: list[str]) -> None:
+    profile = load(exclude=exclude)
+
+    assert profile.exclude == names
+    assert load(**profile.model_dump()).exclude == names
+
+
+@pytest.mark.parametrize("exclude", ["n[2-1]", "n[1", "n[a]", "n1,,n2", "n[]"])
+def test_what_names_no_nodes_is_refused(exclude: str) -> None:
+    with pytest.raises(BadInput, match=r"exclude: .*write (it|them) as "):
+        load(exclude=exclude)
+
+
 def test_a_frozen_profile_means_what_was_submitted() -> None:
     profile = load(**FULL)
 
