@@ -40,3 +40,7 @@ CARLA_VERSION = "0.9.16"
 # that is waited for, and updates become ten times slower. Spin for about as long as a thread takes to wake up.
 # It is read when PyTorch is loaded (libgomp's manual, GOMP_SPINCOUNT).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+# Without HOME, as some sites' jobs start, the carla client library crashes when it is loaded. Where the user has none
+# either, this is a path that is not there, which it does not mind.
+os.environ.setdefault("HOME", os.path.expanduser("~"))

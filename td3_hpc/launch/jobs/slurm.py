@@ -4,7 +4,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,11 @@ TIMEOUT_S = 60
 #: States of jobs that are over; squeue shows them for some minutes when asked by id.
 OVER = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
         "REVOKED", "TIMEOUT")  # fmt: skip
+
+#: Beginnings of the variables by which the environment changes what Slurm's commands do, and those of them that only
+#: say where Slurm is and who asks. SBATCH_EXPORT is a site's rule for every job; the script copes with it.
+STEERING = ("SALLOC_", "SACCT", "SBATCH_", "SCANCEL_", "SCONTROL_", "SINFO_", "SLURM_", "SQUEUE_", "SRUN_")
+HARMLESS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SBATCH_EXPORT", "SBATCH_GET_USER_ENV")
 
 
 @dataclass(frozen=True)
@@ -103,11 +109,34 @@ def run(*command: str, cluster: str | None = None, timeout_s: float = TIMEOUT_S)
             errors="replace",
             timeout=timeout_s,
             stdin=subprocess.DEVNULL,
+            env=environment(),
         )
     except subprocess.TimeoutExpired:
         raise UserError(
             f"{command[0]} did not answer within {timeout_s:g} s; is Slurm's controller up? Try again"
         ) from None
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what would change a command's meaning: the profile wins over SBATCH_TIMELIMIT,
+    and over what a job that this runs in has left."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in HARMLESS or not name.startswith(STEERING)
+    }  # fmt: skip
+
+
+@contextmanager
+def clean_environment() -> Iterator[None]:
+    """The same for this process, for as long as a library calls Slurm by itself."""
+    before, wanted = dict(os.environ), environment()
+    for name in before.keys() - wanted.keys():
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(before)
 
 
 def rows(output: str) -> list[str]:

@@ -155,6 +155,33 @@ def test_the_script_in_the_repository_is_what_print_shows_for_the_example_profil
     assert path.read_text() == expected, f"{path} is out of date; it should be:\n{expected}"
 
 
+LEFT_OVER = {
+    "SLURM_EXPORT_ENV": "NONE", "SLURM_MEM_PER_CPU": "100", "SLURM_CPU_BIND": "none", "SLURM_TRES_PER_TASK": "cpu=1",
+    "SRUN_CPUS_PER_TASK": "9", "SBATCH_TIMELIMIT": "1", "SBATCH_EXPORT": "NONE", "SQUEUE_PARTITION": "other",
+    "SINFO_FORMAT": "%N", "SALLOC_ACCOUNT": "x", "APPTAINERENV_LD_PRELOAD": "/x.so", "SINGULARITY_BIND": "/nowhere",
+}  # fmt: skip
+KEPT = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "2", "SLURM_CONF": "/c", "SLURM_TMPDIR": "/scratch/7"}
+
+
+def test_what_is_left_in_the_environment_does_not_steer_the_job() -> None:
+    text = script()
+    first, last = text.index("say() {"), text.index("# The furthest step")
+    program = f"set -u; job=7 attempt=2 node=n1\n{text[first:last]}env"
+    command = ["bash", "-c", program]
+
+    result = subprocess.run(command, env={**LEFT_OVER, **KEPT}, capture_output=True, text=True, check=True)
+
+    said, *lines = result.stdout.splitlines()
+    assert said.endswith(
+        "SBATCH_TIMELIMIT=1 was in the environment of sbatch, which puts it before what the profile says"
+    )
+    found = dict(line.split("=", 1) for line in lines)
+    assert found.keys() - KEPT.keys() <= {"HOME", "PATH", "PWD", "SHLVL", "_"}
+    assert KEPT.items() <= found.items()
+    assert found["HOME"] == str(Path.home())
+    assert "/usr/bin" in found["PATH"]
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o640])
 def test_the_job_reads_the_containers_secrets_on_its_node(tmp_path: Path, mode: int) -> None:
     secret = tmp_path / "it's a key"

@@ -1,6 +1,7 @@
 """Answers of Slurm's commands that are not the test cluster's: banners, other clusters, jobs that are not known."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,37 @@ def test_what_preflight_found_and_was_passed_over_is_kept_with_the_run(
     submit(STAGE, profile, tmp_path / "run", package=STAND_IN, passed_over=["account: not one of mine"])
 
     assert read_notes(tmp_path / "run")["past_preflight"] == ["account: not one of mine"]
+
+
+def test_the_profile_wins_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path, monkeypatch)
+    left = (
+        "SBATCH_TIMELIMIT",
+        "SBATCH_NO_REQUEUE",
+        "SBATCH_JOB_NAME",
+        "SQUEUE_PARTITION",
+        "SLURM_MEM_PER_CPU",
+        "SLURM_CLUSTERS",
+    )
+    for name in (*left, "SLURM_CONF", "SBATCH_EXPORT"):
+        monkeypatch.setenv(name, "1")
+
+    slurm.sbatch(tmp_path / "script")
+    slurm.live_jobs(["1000"])
+
+    assert [set(there) for name in ("sbatch", "squeue") for there in site.environments(name)] == [
+        {"SLURM_CONF", "SBATCH_EXPORT"}
+    ] * 2
+
+
+def test_a_library_that_calls_slurm_finds_a_clean_environment_and_leaves_the_old_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "1")
+
+    with slurm.clean_environment():
+        assert "SBATCH_TIMELIMIT" not in os.environ
+    assert os.environ["SBATCH_TIMELIMIT"] == "1"
 
 
 def test_states_are_read_past_the_lines_that_name_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
