@@ -1,6 +1,7 @@
 """A cluster profile: how one site's Slurm and Apptainer run a stage."""
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -123,7 +124,7 @@ class ClusterConfig(ConfigSection):
     """Environment modules to load first, for example apptainer."""
     scratch: FilePath = Path("/tmp")
     """A folder on each node's own disk, for the container's /tmp and HOME; the job leaves nothing there, and what a
-    job that Slurm had to kill left, the next one removes."""
+    job that Slurm had to kill left, the next one removes. `~` and variables, as in `$SLURM_TMPDIR`, are the node's."""
     runs: FilePath = Path("checkpoints")
     """Where run directories live; on a file system that every node sees."""
     container: ContainerConfig | None = None
@@ -186,6 +187,13 @@ class ClusterConfig(ConfigSection):
         if self.clusters is not None and ("," in self.clusters or self.clusters == "all"):
             raise ValueError("clusters: name one, since the run's jobs are looked for there ever after")
         return self
+
+    @field_validator("scratch")
+    @classmethod
+    def _scratch_is_absolute(cls, scratch: Path) -> Path:
+        if not re.match(r"/|~(/|$)|\$\{?[A-Za-z_]", str(scratch)):
+            raise ValueError(f"{scratch}: not an absolute path; begin it with /, ~/ or a variable of the node's")
+        return scratch
 
     @field_validator("exclude", mode="before")
     @classmethod

@@ -31,6 +31,8 @@ def load(**values: Any) -> ClusterConfig:
         ({"gpus": 2, "nodes": 2}, "gpus counts those of the whole job"),
         ({"cpus": 4, "cpus_per_gpu": 8, "gpus": 1}, "cpus (4) and cpus_per_gpu (8 for each of 1): leave one out"),
         ({"cpus_per_gpu": 8}, "cpus_per_gpu: of how many GPUs?"),
+        ({"scratch": "tmp/x"}, "scratch: tmp/x: not an absolute path"),
+        ({"scratch": "~other/x"}, "scratch: ~other/x: not an absolute path"),
         ({"clusters": "a,b"}, "clusters: name one"),
         ({"comment": "two\nlines"}, "comment: holds a line end"),
         ({"hint": "fast"}, "hint: input should be 'compute_bound'"),

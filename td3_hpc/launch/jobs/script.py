@@ -50,6 +50,7 @@ def render(
     )
     templates.filters["q"] = lambda value: shlex.quote(str(value))
     templates.filters["sbatch"] = quote_for_sbatch
+    templates.filters["on_node"] = expanded_on_node
     container = profile.container
     return templates.get_template("stage.sbatch.j2").render(
         stage=stage,
@@ -115,6 +116,16 @@ def quote_for_sbatch(value: object) -> str:
     if re.fullmatch(r"[^\s\"'\\#]+", text):
         return text
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+def expanded_on_node(path: object) -> str:
+    """A path in bash, with ~ and variables as they are on the node; one that is not set makes no absolute path."""
+    text = re.sub(r"^~(?=/|$)", "$HOME", str(path))
+    words = re.split(r"\$(?:\{(\w+)\}|(\w+))", text)  # text, and a name in one of two groups, in turn
+    quoted = [shlex.quote(words[0]) if words[0] else ""]
+    for braced, bare, rest in zip(words[1::3], words[2::3], words[3::3]):
+        quoted += [f'"${{{braced or bare}:-not-set}}"', shlex.quote(rest) if rest else ""]
+    return "".join(quoted)
 
 
 def step_options(profile: ClusterConfig) -> str:

@@ -24,6 +24,9 @@ from td3_hpc.submission_notes import SUBMISSION_FILE, read_notes
 Route = Literal["sbatch", "submitit", "hand"]
 """Who queues the script: we by either, or the user."""
 PROFILES = Path("configs/clusters")
+#: What a bind mount (:,), Slurm's name of a log (%, backslash) or a line of #SBATCH (the rest) would take for something
+#: else than a part of a path.
+NOT_IN_PATHS = " :,%#\\\"'"
 
 
 @dataclass(frozen=True)
@@ -154,9 +157,10 @@ def _queue(stage: str, profile: ClusterConfig, submission: Submission, route: Ro
 def run_directory(stage: StageConfig, profile: ClusterConfig, run_dir: Path | None) -> Path:
     """Where a stage's run lives: as given, or named after the stage in the profile's runs. Raises BadInput."""
     directory = (run_dir or profile.runs / stage.name).absolute()
-    if any(character in str(directory) for character in ":,%\n "):
+    if set(str(directory)) & set(NOT_IN_PATHS) or not str(directory).isprintable():
         raise BadInput(
-            f"{directory}: a run directory's path must not hold spaces, or any of : , %; give another --run-dir"
+            f"{str(directory)!r}: a run directory's path must not hold spaces, line ends, tabs, or any of "
+            ": , % # \\ \" '; give another --run-dir"
         )
     return directory
 

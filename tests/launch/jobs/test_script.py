@@ -182,6 +182,59 @@ def test_what_is_left_in_the_environment_does_not_steer_the_job() -> None:
     assert "/usr/bin" in found["PATH"]
 
 
+@pytest.mark.parametrize(
+    ("scratch", "expected"),
+    [
+        ("/tmp", "/tmp"),
+        ("/it's #1", "/it's #1"),
+        ("~", "/home/me"),
+        ("~/x y", "/home/me/x y"),
+        ("$SLURM_TMPDIR", "/local/7"),
+        ("${SLURM_TMPDIR}/td3", "/local/7/td3"),
+        ("/scratch/$USER/$(id)", "/scratch/me/$(id)"),
+        ("$NOWHERE/x", "not-set/x"),
+    ],
+)
+def test_scratch_is_what_the_node_says(scratch: str, expected: str) -> None:
+    text = script(scratch=scratch)
+    (line,) = [line for line in text.splitlines() if line.startswith("scratch=") and "td3-hpc-" not in line]
+    there = {"HOME": "/home/me", "SLURM_TMPDIR": "/local/7", "USER": "me"}
+
+    result = subprocess.run(
+        ["bash", "-c", f'set -u; {line}; echo "$scratch"'], env=there, capture_output=True, text=True
+    )
+
+    assert result.stdout == f"{expected}\n", result.stderr
+    assert ("[[ $scratch = /* ]] || node_lacks" in text) == (scratch[0] in "~$" or "$" in scratch)
+
+
+def test_singularity_is_used_where_apptainer_is_not_there(tmp_path: Path) -> None:
+    text = script(container={"image": "/i.sif"})
+    first, last = text.index("apptainer=("), text.index('say "start')
+    end = text.index("# What killed jobs")
+    rest = text[text.index("export APPTAINERENV_PYTHONUNBUFFERED") : last]
+    program = (
+        f'node_lacks() {{ echo "lacks: $1"; exit 2; }}\nset -u; run=/r scratch=/s image=/i\n{text[first:end]}{rest}'
+    )
+    program += 'echo "${python[@]}"; env'
+
+    def run(*names: str) -> str:
+        for path in tmp_path.iterdir():
+            path.unlink()
+        for name in (*names, "env"):
+            (tmp_path / name).symlink_to("/usr/bin/env")
+        result = subprocess.run(
+            ["/bin/bash", "-c", program], env={"PATH": str(tmp_path)}, capture_output=True, text=True
+        )
+        return result.stdout + result.stderr
+
+    assert run("apptainer", "singularity").startswith("apptainer --silent exec --no-eval --containall ")
+    told = run("singularity")
+    assert told.startswith("singularity --silent exec --containall ")
+    assert "SINGULARITYENV_PYTHONUNBUFFERED=1" in told
+    assert run().startswith("lacks: no apptainer on this node")
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o640])
 def test_the_job_reads_the_containers_secrets_on_its_node(tmp_path: Path, mode: int) -> None:
     secret = tmp_path / "it's a key"
