@@ -141,7 +141,7 @@ def _keep(job: _Job, stage: StageConfig, profile: ClusterConfig, cluster: str, r
 
 def _last_lines(run_dir: Path) -> str:
     logs = sorted((run_dir / "logs").glob("slurm-*.out"), key=lambda path: path.stat().st_mtime)
-    lines = logs[-1].read_text(errors="replace").splitlines()[-3:] if logs else []
+    lines = logs[-1].read_text(errors="replace", encoding="utf-8").splitlines()[-3:] if logs else []
     return f"its log ({run_dir}/logs) ends: {' | '.join(lines) or 'empty'}"
 
 

@@ -137,13 +137,13 @@ def clear_attempts(run: Path) -> None:
 
 def note_jobs(run: Path, jobs: Iterable[str]) -> None:
     """Note that a run was queued."""
-    with (run / JOBS_FILE).open("a") as file:
+    with (run / JOBS_FILE).open("a", encoding="utf-8") as file:
         file.write(" ".join([str(furthest_step(run)), *jobs]) + "\n")
 
 
 def noted_jobs(run: Path) -> list[str]:
     """The ids of all jobs that a run was queued as since its user last submitted it, the oldest first."""
     path = run / JOBS_FILE
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     in_campaign = [job for line in lines for job in line.split()[1:]]
     return in_campaign or list(read_notes(run).get("jobs", []))

@@ -126,7 +126,7 @@ def _control_group_limit() -> float:
     limit = float("inf")
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            limit = min(limit, float(Path(path).read_text()))  # "max" where there is none
+            limit = min(limit, float(Path(path).read_text(encoding="utf-8")))  # "max" where there is none
         except (OSError, ValueError):
             continue
     return limit

@@ -43,7 +43,7 @@ def _carla_version(plan: Plan, client: str) -> str:
     if host is None:
         text = inside(plan, "cat", str(root / "VERSION")).strip()
     elif (host / "VERSION").is_file():
-        text = (host / "VERSION").read_text().strip()
+        text = (host / "VERSION").read_text(encoding="utf-8").strip()
     else:
         text = ""
     if not text:
