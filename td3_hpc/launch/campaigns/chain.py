@@ -27,10 +27,10 @@ from td3_hpc.launch.jobs.campaign_files import (
     local_lock,
     note_jobs,
     noted_jobs,
-    queue_lock,
 )
 from td3_hpc.launch.jobs.foreground import exclusive_lock, is_held, run_script
 from td3_hpc.launch.jobs.job_states import Job, not_known_to_have_ended, read_queue
+from td3_hpc.launch.jobs.lock import queue_lock
 from td3_hpc.launch.jobs.submission import frozen_profile, is_over, load_cluster, run_directory
 
 Log = Callable[[str], None]
@@ -86,7 +86,7 @@ def submit(here: Place, log: Log, package: Path = PACKAGE, past_preflight: bool 
     if live:
         log(f"{directory.root}: submitted already; its jobs: {', '.join(f'{job.id} {job.state}' for job in live)}")
         if here.profile.scheduler == "slurm":
-            for stage, jobs in _queue(here):
+            for stage, jobs in _queue(here, log):
                 log(f"stage {stage} had none for some seed: {', '.join(jobs)}")
         return ExitCode.DONE
     outcome = Admissions(directory, here.campaign).outcome()
@@ -114,7 +114,7 @@ def start(here: Place, log: Log) -> ExitCode:
     """Queue what is unfinished (or run it, without Slurm)."""
     if here.profile.scheduler == "local":
         return _run_here(here, log)
-    for stage, jobs in _queue(here):
+    for stage, jobs in _queue(here, log):
         log(f"stage {stage}: {', '.join(jobs)}")
     log(f"{here.directory.root}: queued; see `td3-hpc status {_shown(here.directory.root)}`")
     return ExitCode.DONE
@@ -209,12 +209,12 @@ def shared_ports(here: Place, stage: Stage) -> list[str]:
     return [key for key, port in ports.items() if port]
 
 
-def _queue(here: Place) -> list[tuple[str, list[str]]]:
+def _queue(here: Place, log: Log) -> list[tuple[str, list[str]]]:
     """Queue the unfinished runs that have no job; returns each stage's new ones. Raises BadInput, with none left."""
     directory = here.directory
     queued: list[tuple[str, list[str]]] = []
     behind: list[str] = []
-    with queue_lock(directory):
+    with queue_lock(directory.submission):
         live, runs = live_jobs(here), unfinished(here)
         for stage in here.campaign.stages:
             there = [job for job in live if job.script == str(directory.script(stage.name))]
@@ -224,7 +224,7 @@ def _queue(here: Place) -> list[tuple[str, list[str]]]:
                 _refuse_unknown(here, stage.name, seeds)
                 queued.append((stage.name, jobs))
                 try:
-                    _queue_stage(here, stage.name, seeds, behind, jobs)
+                    _queue_stage(here, stage.name, seeds, behind, jobs, log)
                 except BadInput:
                     slurm.scancel([job for _, jobs in queued for job in jobs], cluster=here.profile.clusters)
                     raise
@@ -232,7 +232,7 @@ def _queue(here: Place) -> list[tuple[str, list[str]]]:
     return queued
 
 
-def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str]) -> None:
+def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str], log: Log) -> None:
     """Queue a stage for some seeds; adds the ids of its job arrays to `jobs`: one for all seeds, and where a job is to
     have others behind it, some for each seed."""
     script = here.directory.script(stage)
@@ -247,10 +247,10 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
         for _ in range(links - 1):
             try:
                 jobs.append(_sbatch(here, script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
-            except BadInput:  # its user may have no more jobs in the queue
+            except BadInput as error:  # its user may have no more jobs in the queue
                 if chained:
-                    raise
-                break  # the job itself tries again when it starts
+                    log(f"stage {stage}, seed {seed}: a chain of {len(row)} jobs, not {links}: {error.cause}")
+                break  # the jobs themselves try again when they start
             row.append(f"{jobs[-1]}_{seed}")
         note_jobs(here.directory.run(stage, seed), row)
 

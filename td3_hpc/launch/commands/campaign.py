@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.options import AsJson, Cluster, ClusterOverride, PastPreflight, Wait
+from td3_hpc.options import AsJson, Cluster, ClusterOverride, PastPreflight, Wait, WatchEvery
 
 app = typer.Typer(help="Stages in a row, each of which must earn the next one.", no_args_is_help=True)
 
@@ -117,6 +117,7 @@ def status(
     cluster: Cluster,
     cluster_override: ClusterOverride = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the table up to date; Ctrl-C leaves.")] = False,
+    every: WatchEvery = 30.0,
     as_json: AsJson = False,
 ) -> None:
     """Where a campaign stands; the same as `td3-hpc status` with its directory.
@@ -126,7 +127,7 @@ def status(
     from td3_hpc.launch.campaigns.chain import place
     from td3_hpc.launch.runs.status_table import show
 
-    show([place(campaign, cluster, cluster_override or []).directory.root], watch, as_json)
+    show([place(campaign, cluster, cluster_override or []).directory.root], watch, as_json, every)
 
 
 @app.command()

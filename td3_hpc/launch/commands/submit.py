@@ -57,6 +57,9 @@ def submit(
     submission = submit_stage(config, profile, run_dir, override or [], submit_by, passed_over=passed_over)
     if submission.jobs:
         typer.echo(f"job {', '.join(submission.jobs)} runs {submission.run_dir}; its log: {submission.run_dir}/logs")
+        if submission.shortened:
+            wanted = f"{len(submission.jobs)} of the chain's {profile.chain_length} jobs are queued"
+            typer.echo(f"{wanted}: {submission.shortened}. Submit it again when they are over, if the run is not")
     elif submit_by == "hand":
         typer.echo(f"{'bash' if profile.scheduler == 'local' else 'sbatch'} {submission.script}")
     raise typer.Exit(submission.status)

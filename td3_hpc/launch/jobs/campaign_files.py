@@ -1,9 +1,7 @@
 """Freezing a campaign: configurations, gates, scripts and code of all its stages, as they are at submission."""
 
 import json
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -99,28 +97,6 @@ def check_whole(directory: CampaignDirectory, runs: Iterable[tuple[str, int]]) -
     for name, seed in runs:
         if read_notes(directory.run(name, seed)).get("code_sha256") != digest:
             raise BadInput(f"{directory.submission}: not whole, a `campaign resume` was cut off; give it again")
-
-
-@contextmanager
-def queue_lock(directory: CampaignDirectory, patience_s: float = 60.0) -> Iterator[None]:
-    """Entered by one at a time: by commands here, and by jobs (their script does the same) that heal the chain.
-
-    A lock that is older than anybody needs it was left by a killed process, and is taken over.
-    """
-    lock, deadline = directory.submission / "lock", time.monotonic() + patience_s
-    while True:
-        try:
-            lock.mkdir()
-            break
-        except FileExistsError:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.2)
-    try:
-        yield
-    finally:
-        with suppress(FileNotFoundError):
-            lock.rmdir()
 
 
 def local_lock(directory: CampaignDirectory) -> Path:

@@ -62,7 +62,8 @@ def sbatch(script: Path, *options: str, cluster: str | None = None) -> Queued:
     """Submit a script. Raises BadInput with Slurm's reason where it refuses, UserError where its answer is none."""
     result = run("sbatch", "--parsable", *options, str(script), cluster=cluster)
     if result.returncode != 0:
-        raise BadInput(f"Slurm refused the job: {reason(result.stderr)}; correct the profile. Nothing was queued")
+        refused = f"Slurm refused the job: {reason(result.stderr)}"
+        raise BadInput(f"{refused}; correct the profile. Nothing was queued", cause=refused)
     for line in reversed(result.stdout.splitlines()):  # some sites' sbatch greets first
         if match := re.fullmatch(r"(\d+)(?:;(\S+))?", line.strip()):
             return Queued(match[1], match[2] or cluster)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -13,11 +14,12 @@ from td3_hpc.code import PACKAGE
 from td3_hpc.config import StageConfig, apply_overrides, dump_yaml, load_stage, read_yaml, validate
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput
+from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.foreground import run_script
 from td3_hpc.launch.jobs.freeze import FrozenImage, freeze_code, freeze_image
-from td3_hpc.launch.jobs.job_states import not_known_to_have_ended
+from td3_hpc.launch.jobs.job_states import not_known_to_have_ended, read_queue
+from td3_hpc.launch.jobs.lock import queue_lock
 from td3_hpc.launch.jobs.script import TRAINING, render
 from td3_hpc.submission_notes import SUBMISSION_FILE, read_notes
 
@@ -39,6 +41,8 @@ class Submission:
     """Ids of its jobs; empty where it ran at once."""
     status: int = 0
     """Exit status where it ran at once."""
+    shortened: str = ""
+    """Why its chain is shorter than the profile says; empty where it is not."""
 
 
 def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
@@ -129,29 +133,43 @@ def submit_stage(
         slurm.use_configuration(profile.slurm_conf)
         if route != "hand":
             slurm.require()
-    refuse_second_job(directory)
-    image = freeze_image(profile.container.image) if profile.container else None
-    script = _freeze(stage, profile, directory, image, package, program)
-    _note(directory, {"past_preflight": list(passed_over)})
-    if route == "hand":
-        return Submission(directory, script, [])
-    if profile.scheduler == "local":
-        return Submission(directory, script, [], run_script(script))
-    count = profile.chain_length if profile.requeue == "chain" else 1
-    submission = Submission(directory, script, [])
-    for _ in range(count):
-        queued = _queue(stage.name, profile, submission, route)
-        submission.jobs.append(queued.job)
-        _note(directory, {"jobs": submission.jobs, "cluster": queued.cluster})
-    return submission
+    refuse_second_job(directory, route == "hand")
+    image = freeze_image(profile.container.image) if profile.container else None  # reads the image, for some seconds
+    try:
+        with queue_lock(directory / "submission"):
+            refuse_second_job(directory, route == "hand")  # another command may have queued one meanwhile
+            script = _freeze(stage, profile, directory, image, package, program)
+            _note(directory, {"past_preflight": list(passed_over)})
+            if route != "hand" and profile.scheduler == "slurm":
+                return _queue_all(stage.name, profile, directory, script, route)
+    except OSError as error:
+        raise BadInput(
+            f"{directory}: the run directory cannot be written ({error.strerror}); give another --run-dir"
+        ) from None
+    return Submission(directory, script, [], 0 if route == "hand" else run_script(script))
 
 
-def _queue(stage: str, profile: ClusterConfig, submission: Submission, route: Route) -> slurm.Queued:
+def _queue_all(stage: str, profile: ClusterConfig, directory: Path, script: Path, route: Route) -> Submission:
+    """Queue the job, or as many of a chain as the site takes: its user may have no more in the queue."""
+    jobs: list[str] = []
+    for _ in range(profile.chain_length if profile.requeue == "chain" else 1):
+        try:
+            queued = _queue(stage, profile, directory, script, route)
+        except BadInput as error:
+            if not jobs:
+                raise
+            return Submission(directory, script, jobs, shortened=error.cause)
+        jobs.append(queued.job)
+        _note(directory, {"jobs": jobs, "cluster": queued.cluster})
+    return Submission(directory, script, jobs)
+
+
+def _queue(stage: str, profile: ClusterConfig, run_dir: Path, script: Path, route: Route) -> slurm.Queued:
     if route == "sbatch":
-        return slurm.sbatch(submission.script, cluster=profile.clusters)
+        return slurm.sbatch(script, cluster=profile.clusters)
     from td3_hpc.launch.jobs.submitit_job import queue  # submitit is slow to import
 
-    return slurm.Queued(queue(stage, profile, submission.run_dir, submission.script), profile.clusters)
+    return slurm.Queued(queue(stage, profile, run_dir, script), profile.clusters)
 
 
 def run_directory(stage: StageConfig, profile: ClusterConfig, run_dir: Path | None) -> Path:
@@ -176,30 +194,24 @@ def _freeze(
     """Write <run>/submission anew; returns the script's path."""
     frozen = run_dir / "submission"
     script = frozen / "stage.sbatch"
-    try:
-        frozen.mkdir(parents=True, exist_ok=True)
-        (run_dir / "logs").mkdir(exist_ok=True)
-        for left_over in ("attempts", "outcome", "bad_nodes", "cancelled"):
-            (frozen / left_over).unlink(missing_ok=True)
-        code = freeze_code(package, frozen / "code")
-        replace_file(frozen / "stage.yaml", dump_yaml(stage).encode())
-        replace_file(frozen / "cluster.yaml", dump_yaml(profile).encode())
-        replace_file(script, render(stage.name, profile, run_dir, image, program).encode())
-        _note(
-            run_dir,
-            {
-                "submitted": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                "version": __version__,
-                "code_sha256": code,
-                "image": {**asdict(image), "path": str(image.path)} if image else None,
-                "jobs": [],
-                "cluster": None,
-            },
-        )
-    except OSError as error:
-        raise BadInput(
-            f"{run_dir}: the run directory cannot be written ({error.strerror}); give another --run-dir"
-        ) from None
+    (run_dir / "logs").mkdir(exist_ok=True)
+    for left_over in ("attempts", "outcome", "bad_nodes", "cancelled"):
+        (frozen / left_over).unlink(missing_ok=True)
+    code = freeze_code(package, frozen / "code")
+    replace_file(frozen / "stage.yaml", dump_yaml(stage).encode())
+    replace_file(frozen / "cluster.yaml", dump_yaml(profile).encode())
+    replace_file(script, render(stage.name, profile, run_dir, image, program).encode())
+    _note(
+        run_dir,
+        {
+            "submitted": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "version": __version__,
+            "code_sha256": code,
+            "image": {**asdict(image), "path": str(image.path)} if image else None,
+            "jobs": [],
+            "cluster": None,
+        },
+    )
     return script
 
 
@@ -207,18 +219,23 @@ def _note(run_dir: Path, items: dict[str, Any]) -> None:
     replace_file(run_dir / SUBMISSION_FILE, json.dumps({**read_notes(run_dir), **items}, indent=1).encode())
 
 
-def jobs_of(run_dir: Path) -> dict[str, str]:
+def jobs_of(run_dir: Path, by_hand: bool = False) -> dict[str, str]:
     """The jobs of a run that are queued or run, with their states, and those of which nobody says that they ended.
 
-    Raises UserError where Slurm does not answer.
+    Raises UserError where Slurm does not answer; by_hand: only where the run is known to have had jobs.
     """
-    notes = read_notes(run_dir)
-    jobs, cluster = list(notes.get("jobs", [])), notes.get("cluster")
+    notes, profile = read_notes(run_dir), submitted_profile(run_dir)
+    jobs, cluster = list(notes.get("jobs", [])), notes.get("cluster") or (profile.clusters if profile else None)
     states = slurm.job_states(jobs, cluster)
     found = {job: state for job, state in states.items() if state not in slurm.OVER}
     if not is_over(run_dir):
         missing = [job for job in jobs if job not in states]
         found |= dict.fromkeys(not_known_to_have_ended(missing, cluster), f"not known to cluster {cluster}")
+    if profile and profile.scheduler == "slurm" and shutil.which("squeue"):  # its user may have queued one by hand
+        queue = read_queue(cluster)
+        if queue.unknown and not by_hand:
+            raise UserError(f"{queue.unknown[0]}; try again")
+        found |= {job.id: job.state for job in queue.of(run_dir / "submission" / "stage.sbatch")}
     return found
 
 
@@ -229,9 +246,9 @@ def is_over(run_dir: Path) -> bool:
     return (frozen / "cancelled").exists() or outcome.partition("\n")[0] in ("0", "1", "2", "3")
 
 
-def refuse_second_job(run_dir: Path) -> None:
+def refuse_second_job(run_dir: Path, by_hand: bool = False) -> None:
     """Raise BadInput where a run has a job."""
     cluster = read_notes(run_dir).get("cluster")
-    for job, state in jobs_of(run_dir).items():
+    for job, state in jobs_of(run_dir, by_hand).items():
         how = f"`td3-hpc cancel {run_dir}`" if cluster else f"`scancel {job}`"
         raise BadInput(f"{run_dir} has job {job} already ({state}); {how} first, or give another --run-dir")

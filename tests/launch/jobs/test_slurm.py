@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,61 @@ def test_a_library_that_calls_slurm_finds_a_clean_environment_and_leaves_the_old
     with slurm.clean_environment():
         assert "SBATCH_TIMELIMIT" not in os.environ
     assert os.environ["SBATCH_TIMELIMIT"] == "1"
+
+
+def test_two_submits_at_the_same_time_queue_one_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, run = Site(tmp_path, monkeypatch), tmp_path / "run"
+    program = f"""
+from pathlib import Path
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.launch.jobs.submission import submit
+print(submit(Path({str(STAGE)!r}), ClusterConfig(), Path({str(run)!r}), package=Path({str(STAND_IN)!r})).jobs)
+"""
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    answers = sorted(process.communicate(timeout=120) for process in both)
+
+    assert len(site.calls("sbatch")) == 1
+    assert [out for out, _ in answers] == ["", "['1000']\n"]
+    assert "has job 1000 already" in answers[0][1]
+
+
+def test_a_job_that_its_user_has_queued_by_hand_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, run = Site(tmp_path, monkeypatch), tmp_path / "run"
+    script = submit(STAGE, ClusterConfig(), run, route="hand", package=STAND_IN).script
+    site.answer(squeue=f"77|N/A|77|PENDING|Priority||0:00|{script}")
+
+    with pytest.raises(BadInput, match=r"has job 77 already \(PENDING\); `scancel 77` first"):
+        queue(run)
+
+
+def test_a_chain_is_as_long_as_the_site_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, run = Site(tmp_path, monkeypatch, max_jobs=4), tmp_path / "run"
+    profile = ClusterConfig(requeue="chain")
+
+    chain = submit(STAGE, profile, run, package=STAND_IN)
+
+    assert chain.jobs == read_notes(run)["jobs"] == ["1000", "1001", "1002", "1003"]
+    assert chain.shortened == "Slurm refused the job: QOSMaxSubmitJobPerUserLimit"
+    assert len(site.calls("sbatch")) == 5
+    with pytest.raises(BadInput, match="Nothing was queued"):
+        submit(STAGE, profile, tmp_path / "other", package=STAND_IN)
+
+
+def test_one_question_for_many_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path, monkeypatch)
+    runs = [tmp_path / f"run-{number}" for number in range(4)]
+    for run in runs:
+        queue(run)
+    before = len(site.calls())
+
+    read_status(runs)
+
+    assert [call[0] for call in site.calls()[before:]] == ["squeue", "sacct"]
 
 
 def test_states_are_read_past_the_lines_that_name_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
