@@ -36,10 +36,10 @@ _SENSORS = (
 def main() -> None:
     """Compare, or keep anew."""
     found = {str(vehicles): hashes(vehicles) for vehicles in VEHICLES}
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     kind = torch.backends.cpu.get_cpu_capability()
     if "--write" in sys.argv:
-        KEPT.write_text(json.dumps({**kept, kind: found}, indent=1, sort_keys=True) + "\n")
+        KEPT.write_text(json.dumps({**kept, kind: found}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         print(f"  kept for {kind}")
     elif kind not in kept:
         sys.exit(f"no hashes are kept for a processor of the kind {kind}")

@@ -46,6 +46,10 @@ CARLA_VERSION = "0.9.16"
 # It is read when PyTorch is loaded (libgomp's manual, GOMP_SPINCOUNT).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+# Without HOME, as some sites' jobs start, the carla client library crashes when it is loaded. Where the user has none
+# either, this is a path that is not there, which it does not mind.
+os.environ.setdefault("HOME", os.path.expanduser("~"))
+
 
 def load_policy(path: str | Path) -> Any:
     """A `td3_hpc.export.policy.Policy` that `td3-hpc export` wrote: its folder, or its .onnx file.

@@ -17,5 +17,9 @@ ClusterOverride = Annotated[
     list[str] | None,
     typer.Option("--cluster-override", "-c", metavar="KEY=VALUE", help="Change one key of the profile; repeatable."),
 ]
+PastPreflight = Annotated[
+    bool, typer.Option("--past-preflight", help="Queue in spite of the mistakes that preflight finds; recorded.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+WatchEvery = Annotated[float, typer.Option(min=1, help="With --watch: seconds between two looks.")]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds that running jobs have to save and end.")]

@@ -7,6 +7,14 @@ import sys
 SHOW = "import td3_hpc, os; print(os.environ['GOMP_SPINCOUNT'])"
 
 
+def test_without_a_home_the_client_library_still_loads():
+    inherited = {name: value for name, value in os.environ.items() if name != "HOME"}
+    command = [sys.executable, "-c", "import td3_hpc, os, carla; print(os.environ['HOME'])"]
+    result = subprocess.run(command, env=inherited, capture_output=True, text=True)
+
+    assert (result.returncode, result.stdout.strip()) == (0, os.path.expanduser("~")), result.stderr
+
+
 def test_pytorchs_threads_hardly_spin_unless_the_user_says_so():
     def spin_count(**environment):
         inherited = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}

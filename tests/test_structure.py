@@ -227,3 +227,50 @@ def test_tests_mirror_the_package():
             stray.append(f"{path.relative_to(ROOT)}: there is no {module.relative_to(ROOT)}")
     assert stray == [], "name it after the module, or give its reason in OTHER_TESTS:\n" + "\n".join(stray)
     assert [key for key in OTHER_TESTS if not (tests / key).exists()] == [], "these reasons are for no test"
+
+
+# ---- text files ----------------------------------------------------------------------------------------------------
+def without_encoding(tree: ast.AST) -> Iterator[ast.Call]:
+    """Calls that read or write a text file in the locale's encoding."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or any(word.arg in ("encoding", None) for word in node.keywords):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        receiver = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        given = [*node.args, *(word.value for word in node.keywords if word.arg == "mode")]
+        texts = [item.value for item in given if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+        modes = [text for text in texts if re.fullmatch(r"[rwaxbt+]{1,3}", text)]
+        opens = name in ("open", "fdopen", "NamedTemporaryFile", "TemporaryFile")
+        by_default = name == "open" and (not receiver or (not given and receiver not in ("record", "tensorboard")))
+        if name in ("read_text", "write_text") or (opens and ("b" not in modes[0] if modes else by_default)):
+            yield node
+
+
+def test_every_text_file_is_read_and_written_as_utf_8():
+    """A login node in another locale would garble reports, or stop at their first letter that is not ASCII."""
+    found = []
+    for folder in (PACKAGE, "benchmarks", "slurm"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            calls = without_encoding(ast.parse(path.read_text(encoding="utf-8")))
+            found += [f"{path.relative_to(ROOT)}:{call.lineno}: {ast.unparse(call)}" for call in calls]
+    assert found == [], "\n".join(['give encoding="utf-8":', *found])
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("path.read_text()", True),
+        ("path.read_text(errors='replace')", True),
+        ("path.write_text(text, encoding='utf-8')", False),
+        ("path.open()", True),
+        ("path.open('a')", True),
+        ("path.open(mode='r+b')", False),
+        ("open(name)", True),
+        ("open(name, 'wb')", False),
+        ("os.open(name, os.O_RDONLY)", False),
+        ("record.open()", False),
+        ("NamedTemporaryFile('w', suffix='.b')", True),
+    ],
+)
+def test_what_is_a_text_file_without_encoding(code, wrong):
+    assert bool(list(without_encoding(ast.parse(code)))) is wrong

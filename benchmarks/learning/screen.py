@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 import td3_hpc
+from td3_hpc.config import read_yaml
 from td3_hpc.training.evaluation.measures import paired_difference
 
 PACKAGE = Path(td3_hpc.__file__).parent
@@ -71,7 +71,7 @@ class Screening:
 
 def read_screening(path: Path) -> Screening:
     """Read the YAML file: `stages`, `truth`, `seeds`, `overrides`, and `cases` by name."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = read_yaml(path)
     cases = []
     for name, case in values["cases"].items():
         case = case or {}

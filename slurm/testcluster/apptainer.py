@@ -58,7 +58,9 @@ def _download(directory: Path) -> Path:
         folder.mkdir(parents=True)
     directory.chmod(0o755)
     sources = directory / "unstable.sources"
-    sources.write_text(f"Types: deb\nURIs: {MIRROR}\nSuites: sid\nComponents: main\nSigned-By: {KEYRING}\n")
+    sources.write_text(
+        f"Types: deb\nURIs: {MIRROR}\nSuites: sid\nComponents: main\nSigned-By: {KEYRING}\n", encoding="utf-8"
+    )
     options = [f"-oDir::Etc::SourceList={sources}", f"-oDir::Etc::SourceParts={empty}", f"-oDir::State::Lists={lists}"]
     options += [f"-oDir::Etc::Preferences={empty}/none", f"-oDir::Etc::PreferencesParts={empty}"]
     options += [f"-oDir::Cache={cache}", "-oAPT::Sandbox::User=root", "-oAcquire::Languages=none"]
@@ -84,8 +86,8 @@ def _fitted(package: Path, directory: Path) -> Path:
     except elf_symbols.TooNew as error:
         raise ClusterError(f"Debian unstable's Apptainer is too new for glibc {major}.{minor}: {error}") from None
     control = tree / "DEBIAN" / "control"
-    text = re.sub(r"libc6 \(>= [^)]*\)", f"libc6 (>= {major}.{minor})", control.read_text())
-    control.write_text(re.sub(r"(?m)^(Version: .*)$", r"\1~fitted1", text))
+    text = re.sub(r"libc6 \(>= [^)]*\)", f"libc6 (>= {major}.{minor})", control.read_text(encoding="utf-8"))
+    control.write_text(re.sub(r"(?m)^(Version: .*)$", r"\1~fitted1", text), encoding="utf-8")
     (tree / "DEBIAN" / "md5sums").unlink(missing_ok=True)
     fitted = directory / "apptainer-fitted.deb"
     subprocess.run(
@@ -99,26 +101,31 @@ def _mend_machine() -> None:
     missing, held = _capabilities()
     if missing:  # its default asks for every capability, and fails where root does not have them all
         users = {"users": {"root": held}}
-        (CONFIGURATION.parent / "capability.json").write_text(json.dumps(users) + "\n")
+        (CONFIGURATION.parent / "capability.json").write_text(json.dumps(users) + "\n", encoding="utf-8")
         wanted = re.sub(
-            r"(?m)^root default capabilities = .*", "root default capabilities = file", CONFIGURATION.read_text()
+            r"(?m)^root default capabilities = .*",
+            "root default capabilities = file",
+            CONFIGURATION.read_text(encoding="utf-8"),
         )
-        CONFIGURATION.write_text(wanted)
+        CONFIGURATION.write_text(wanted, encoding="utf-8")
     fuse = Path("/dev/fuse")
     if fuse.exists() and fuse.stat().st_mode & 0o666 != 0o666:  # udev's default
         fuse.chmod(0o666)
     hosts = Path("/etc/hosts")
     if not hosts.exists():
-        hosts.write_text("127.0.0.1 localhost\n")
+        hosts.write_text("127.0.0.1 localhost\n", encoding="utf-8")
     if not Path("/etc/localtime").exists():
         CONFIGURATION.write_text(
-            CONFIGURATION.read_text().replace("\nbind path = /etc/localtime", "\n# bind path = /etc/localtime")
+            CONFIGURATION.read_text(encoding="utf-8").replace(
+                "\nbind path = /etc/localtime", "\n# bind path = /etc/localtime"
+            ),
+            encoding="utf-8",
         )
 
 
 def _capabilities() -> tuple[list[str], list[str]]:
     """What this machine withholds from root, and what it grants."""
-    match = re.search(r"CapBnd:\s*([0-9a-f]+)", Path("/proc/self/status").read_text())
+    match = re.search(r"CapBnd:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(encoding="utf-8"))
     bounding = int(match[1], 16) if match else -1
     names = [f"CAP_{name}" for name in CAPABILITIES.split()]
     missing = [name for bit, name in enumerate(names) if not bounding >> bit & 1]

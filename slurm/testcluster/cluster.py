@@ -142,7 +142,7 @@ class Cluster:
         shutil.rmtree(data)
         data.mkdir(mode=0o700)
         script = "CREATE DATABASE mysql;\nUSE mysql;\nSET @skip_auth_anonymous=1, @auth_root_socket=NULL;\n"
-        script += "".join(Path("/usr/share/mysql", name).read_text() for name in MARIADB_TABLES)
+        script += "".join(Path("/usr/share/mysql", name).read_text(encoding="utf-8") for name in MARIADB_TABLES)
         result = subprocess.run(
             [*self._mariadbd(data), "--bootstrap"], input=script, env=self.environment, capture_output=True, text=True
         )

@@ -55,7 +55,7 @@ def _services_kept_from_starting() -> Iterator[None]:
     if policy.exists():
         yield
         return
-    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
     policy.chmod(0o755)
     try:
         yield

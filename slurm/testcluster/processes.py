@@ -20,7 +20,7 @@ def start_time(pid: int) -> int | None:
     With the id it names one process for good: ids are used again, together with the start time never.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()
@@ -39,7 +39,7 @@ class Daemon:
     def pid(self) -> int | None:
         """The process id while the daemon lives, else None."""
         try:
-            record = json.loads(self._record.read_text())
+            record = json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         return record["pid"] if start_time(record["pid"]) == record["started"] else None
@@ -52,7 +52,7 @@ class Daemon:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
             )
-        self._record.write_text(json.dumps({"pid": process.pid, "started": start_time(process.pid)}))
+        self._record.write_text(json.dumps({"pid": process.pid, "started": start_time(process.pid)}), encoding="utf-8")
 
     def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Wait until the daemon is ready; raises ClusterError with its last lines when it dies or takes too long."""
@@ -80,7 +80,7 @@ class Daemon:
         self._record.unlink(missing_ok=True)
 
     def _last_lines(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()[-3:] if self.log.exists() else []
+        lines = self.log.read_text(errors="replace", encoding="utf-8").splitlines()[-3:] if self.log.exists() else []
         return " | ".join(lines) + f" (see {self.log.parent})"
 
 
@@ -134,5 +134,5 @@ def _ancestors(pid: int) -> set[int]:
     found = set()
     while pid > 1:
         found.add(pid)
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
     return found

@@ -116,7 +116,7 @@ class Admissions:
             if upstream.final:
                 return upstream
             if (run / GAVE_UP_FILE).exists():
-                return Admission("stuck", f"{who}: {(run / GAVE_UP_FILE).read_text().strip()}")
+                return Admission("stuck", f"{who}: {(run / GAVE_UP_FILE).read_text(encoding='utf-8').strip()}")
             return Admission("wait", f"{who} is unfinished", ((stage.name, seed),))
         if for_seed is not None:
             later = self._campaign.stages[index + 1]
@@ -175,7 +175,7 @@ def admit(run: Path) -> Admission:
     admission = Admissions(directory, campaign).decide(index, seed)
     if admission.decision == "wait":
         lines = [f"{name} {other} {furthest_step(directory.run(name, other))}\n" for name, other in admission.waits_for]
-        (run / WAITS_FOR_FILE).write_text("".join(lines))
+        (run / WAITS_FOR_FILE).write_text("".join(lines), encoding="utf-8")
     if admission.decision == "go" and campaign.stages[index].continues:
         stage_before = campaign.stages[index - 1]
         before = directory.run(stage_before.name, seed)

@@ -177,7 +177,7 @@ def _is_alive(holder: Mapping[str, Any]) -> bool | None:
 def _start_ticks(pid: int) -> int:
     """Clock ticks from the machine's boot to a process's start; 0 where there is no such process, or no /proc."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
         return 0
     return int(stat.rpartition(")")[2].split()[19])
@@ -216,7 +216,7 @@ def _is_restart_of(holder: Mapping[str, Any]) -> bool:
 def _machine() -> str:
     """This boot of this machine, and this container of it: processes of another one cannot be seen."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""

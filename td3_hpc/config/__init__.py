@@ -10,7 +10,7 @@ training.py     steps, evaluation, checkpoints, logging
 monitors.py     limits whose crossing is an alert, and who is told
 gates.py        what a stage has to earn
 campaign.py     a campaign's file
-cluster.py      a cluster's profile
+cluster.py      a cluster's profile;  sbatch.py  what it may say to sbatch
 secret.py       what is named by a variable or a file, and redacted in copies
 formats.py      what a resolved configuration of an earlier format means
 changes.py      what differs between two stages, and what may differ while a run goes on

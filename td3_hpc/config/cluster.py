@@ -1,13 +1,18 @@
 """A cluster profile: how one site's Slurm and Apptainer run a stage."""
 
+import math
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from td3_hpc.config.base import ConfigSection
+from td3_hpc.config.sbatch import check_options, gpu_count, node_names, seconds
 
 FilePath = Annotated[Path, Field(strict=False)]  # YAML holds it as text
+Count = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(gt=0)]
 
 
 class ContainerConfig(ConfigSection):
@@ -58,20 +63,39 @@ class ClusterConfig(ConfigSection):
     """Quality of service."""
     gres: str | None = None
     """Generic resources, for example gpu:1."""
+    gpus: Count | str | None = None
+    """GPUs of the job, a number or TYPE:NUMBER, where a site asks for them so and not by gres."""
+    gpus_per_node: Count | str | None = None
+    """The same for each node."""
+    gpu_bind: str | None = None
+    """Which GPUs a task sees (--gpu-bind), for the job and for its step."""
     constraint: str | None = None
     """Node features, as the site names them."""
     exclude: list[str] = []
-    """Nodes to keep away from."""
+    """Nodes to keep away from, by name or as Slurm writes several: n[1-3,7]."""
     nodes: int = Field(1, ge=1)
     """Nodes of a job, at most one for each of the stage's training simulators. The learner, evaluation and every
     nodes-th training simulator are on the first, the others in turn on the other nodes, where the learner must reach
     their ports: CARLA's protocol knows no password."""
     cpus: int = Field(4, ge=1)
     """CPUs of the job, on each node: PyTorch's threads, the simulators, one worker each."""
-    memory_gib: float = Field(16.0, gt=0)
-    """Memory of the job: replay buffer, networks, both simulators."""
+    cpus_per_gpu: Count | None = None
+    """The same for each GPU, where a site asks for CPUs so; leave cpus out then."""
+    hint: Literal["compute_bound", "memory_bound", "multithread", "nomultithread"] | None = None
+    """How the CPUs are used (--hint), for the job and for its step."""
+    exclusive: bool | Literal["user", "mcs"] = False
+    """`true`: whole nodes; `user`, `mcs`: shared with the user's, or the group's, own jobs only."""
+    memory_gib: Amount | None = None
+    """Memory of the job, on each node: replay buffer, networks, simulators. Left out, as are the two below, the site
+    decides."""
+    mem_per_cpu: Amount | None = None
+    """The same for each CPU, in GiB."""
+    mem_per_gpu: Amount | None = None
+    """The same for each GPU, in GiB."""
+    walltime: Count | str | None = None
+    """Time limit of one attempt as Slurm reads times: minutes, M:S, H:M:S, D-H, D-H:M or D-H:M:S."""
     walltime_minutes: int = Field(240, ge=1)
-    """Time limit of one attempt."""
+    """The same in minutes; a resolved copy has this one."""
     signal_lead_s: int = Field(180, ge=1)
     """How long before the time limit Slurm sends SIGUSR1. Slurm may send it up to a minute early, and a checkpoint
     takes seconds to a minute."""
@@ -80,15 +104,120 @@ class ClusterConfig(ConfigSection):
     submitted at once and run one after another (--dependency=singleton)."""
     chain_length: int = Field(10, ge=2)
     """Jobs of such a chain; those that find the run finished end at once."""
+    reservation: str | None = None
+    """A reservation of the site's to run in."""
+    licenses: str | None = None
+    """Licences, as NAME or NAME:NUMBER, separated by commas."""
+    mail_type: str | None = None
+    """When Slurm writes to the user, for example END,FAIL."""
+    mail_user: str | None = None
+    """To which address."""
+    nice: int | None = None
+    """Added to what the job's priority is lowered by."""
+    comment: str | None = None
+    """Words for the site, which some bill by."""
+    clusters: str | None = None
+    """The cluster of a site that has several under one Slurm; every command of Slurm's is told (-M)."""
+    sbatch: dict[str, str | int | bool | None] = {}
+    """Any other option of sbatch's, by its long name: `{wckey: mine, contiguous: true}`."""
     modules: list[str] = []
     """Environment modules to load first, for example apptainer."""
     scratch: FilePath = Path("/tmp")
     """A folder on each node's own disk, for the container's /tmp and HOME; the job leaves nothing there, and what a
-    job that Slurm had to kill left, the next one removes."""
+    job that Slurm had to kill left, the next one removes. `~` and variables, as in `$SLURM_TMPDIR`, are the node's."""
     runs: FilePath = Path("checkpoints")
     """Where run directories live; on a file system that every node sees."""
     container: ContainerConfig | None = None
     """Left out, the job runs this Python without a container, for which it must be on every node."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _walltime_becomes_minutes(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(walltime := values.get("walltime"), int | str):
+            return values
+        limit = seconds(str(walltime))
+        if not limit:
+            raise ValueError(f"walltime ({walltime}): write it as Slurm does: minutes, 4:00:00, 2-12 or 1-06:30:00")
+        minutes = math.ceil(limit / 60)
+        if values.get("walltime_minutes", minutes) != minutes:
+            raise ValueError(
+                f"walltime ({walltime}) and walltime_minutes ({values['walltime_minutes']}): leave one out"
+            )
+        return {**values, "walltime": None, "walltime_minutes": minutes}
+
+    @field_validator("walltime_minutes", mode="before")
+    @classmethod
+    def _minutes_are_a_number(cls, value: Any) -> Any:
+        if isinstance(value, str) and seconds(value):
+            raise ValueError(f"{value} is no number of minutes; write walltime: {value} in its place")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cpus_follow_the_gpus(cls, values: Any) -> Any:
+        """With cpus_per_gpu, cpus is a product, which a frozen profile holds as well."""
+        if not isinstance(values, dict) or type(values.get("cpus_per_gpu")) is not int:
+            return values
+        gpus = gpu_count(values)
+        if gpus is None:
+            raise ValueError("cpus_per_gpu: of how many GPUs? Set gpus_per_node, gpus or gres: gpu:NUMBER")
+        cpus = values["cpus_per_gpu"] * gpus
+        if values.get("cpus", cpus) != cpus:
+            raise ValueError(
+                f"cpus ({values['cpus']}) and cpus_per_gpu ({values['cpus_per_gpu']} for each of {gpus}): leave one out"
+            )
+        return {**values, "cpus": cpus}
+
+    @model_validator(mode="after")
+    def _nothing_is_asked_for_twice(self) -> "ClusterConfig":
+        alternatives = {
+            "memory": ("memory_gib", "mem_per_cpu", "mem_per_gpu"),
+            "GPUs": ("gpus", "gpus_per_node", "gres"),
+        }
+        for what, keys in alternatives.items():
+            given = [key for key in keys if getattr(self, key) is not None]
+            if what == "GPUs" and not self._gres_has_gpus:
+                given = [key for key in given if key != "gres"]
+            if len(given) > 1:
+                raise ValueError(f"{' and '.join(given)}: each tells the job's {what}; leave all but one out")
+        if self.mem_per_gpu is not None and self.gpus_on_a_node is None:
+            raise ValueError("mem_per_gpu: of how many GPUs? Set gpus_per_node, gpus or gres: gpu:NUMBER")
+        if self.gpus is not None and self.nodes > 1:
+            raise ValueError("gpus counts those of the whole job; with nodes above 1 set gpus_per_node in its place")
+        if self.clusters is not None and ("," in self.clusters or self.clusters == "all"):
+            raise ValueError("clusters: name one, since the run's jobs are looked for there ever after")
+        return self
+
+    @field_validator("scratch")
+    @classmethod
+    def _scratch_is_absolute(cls, scratch: Path) -> Path:
+        if not re.match(r"/|~(/|$)|\$\{?[A-Za-z_]", str(scratch)):
+            raise ValueError(f"{scratch}: not an absolute path; begin it with /, ~/ or a variable of the node's")
+        return scratch
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _one_text_names_nodes_too(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("exclude")
+    @classmethod
+    def _nodes_are_named_in_full(cls, names: list[str]) -> list[str]:
+        """The job adds nodes to them, one by one."""
+        return [name for item in names for name in node_names(item)]
+
+    @field_validator("sbatch")
+    @classmethod
+    def _sbatch_options_are_free(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return check_options(options)
+
+    @field_validator("*")
+    @classmethod
+    def _text_is_one_line(cls, value: Any) -> Any:
+        """A line end would begin another line of the job's script."""
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError("holds a line end, or another character that cannot be printed")
+        return value
 
     @model_validator(mode="after")
     def _signal_comes_before_the_limit(self) -> "ClusterConfig":
@@ -110,3 +239,29 @@ class ClusterConfig(ConfigSection):
     def for_simulators(self, count: int) -> "ClusterConfig":
         """The profile for a stage with so many training simulators, which has no more nodes than those."""
         return self.model_copy(update={"nodes": min(self.nodes, count)})
+
+    @property
+    def memory_of_a_node_gib(self) -> float | None:
+        """What the job may use on each node; None where the site decides."""
+        if self.mem_per_cpu is not None:
+            return self.mem_per_cpu * self.cpus
+        if self.mem_per_gpu is not None:
+            return self.mem_per_gpu * (self.gpus_on_a_node or 1)
+        return self.memory_gib
+
+    @property
+    def gpus_on_a_node(self) -> int | None:
+        """How many GPUs the job asks for on each node; None where it asks for none, or its words are not understood."""
+        return gpu_count(self.model_dump(include={"gpus", "gpus_per_node", "gres"}))
+
+    @property
+    def gpu_request(self) -> str | None:
+        """How it asks for GPUs, in the profile's words; None where it does not."""
+        for key in ("gpus", "gpus_per_node"):
+            if getattr(self, key) is not None:
+                return f"{key}: {getattr(self, key)}"
+        return self.gres if self._gres_has_gpus else None
+
+    @property
+    def _gres_has_gpus(self) -> bool:
+        return "gpu" in (self.gres or "")

@@ -47,13 +47,33 @@ def _mapping_without_duplicates(loader: _UniqueKeyLoader, node: yaml.MappingNode
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
 
 
-def _number(loader: _UniqueKeyLoader, node: yaml.ScalarNode) -> float:
-    """A float; a whole number written with an exponent, such as 1e6, is an integer."""
+def _integer(loader: _UniqueKeyLoader, node: yaml.ScalarNode) -> int | str:
+    """An integer, but for what YAML 1.1 alone takes for one: 4:00:00 stays as it is written, and 0010, which would be
+    octal, is refused."""
+    if ":" in node.value:
+        return str(node.value)
+    if re.fullmatch(r"[-+]?0[0-9_]+", node.value):
+        decimal = int(node.value)
+        raise yaml.constructor.ConstructorError(
+            None,
+            None,
+            f"{node.value} begins with a zero, which YAML 1.1 reads as octal: write {decimal}, or '{node.value}' if it "
+            "is text",
+            node.start_mark,
+        )
+    return int(loader.construct_yaml_int(node))
+
+
+def _number(loader: _UniqueKeyLoader, node: yaml.ScalarNode) -> float | str:
+    """A float; a whole number written with an exponent, such as 1e6, is an integer, and 1:30.5 stays as written."""
+    if ":" in node.value:
+        return str(node.value)
     value: float = loader.construct_yaml_float(node)
     whole = "e" in node.value.lower() and value.is_integer()
     return int(value) if whole else value
 
 
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:int", _integer)
 _UniqueKeyLoader.add_constructor("tag:yaml.org,2002:float", _number)
 # YAML 1.1 reads 1e-4 as a string, for want of a dot; a learning rate written so is meant as a number. The dumper has to
 # know, or it would write the string "1e4" without its quotes.

@@ -25,7 +25,8 @@ A stage is a YAML file with the sections and keys below. Only `name`, `training.
 and can be repeated; the value is read as YAML: `-o agent.tau=0.01`, `-o 'environment.weather=[ClearNoon, WetNoon]'`,
 `-o agent.clip_norms.actor=null`.
 
-Numbers may be written as `0.0003`, `3e-4`, `1e6` or `1_000_000`. Unknown keys, duplicate keys, wrong types and values
+Numbers may be written as `0.0003`, `3e-4`, `1e6` or `1_000_000`; one that begins with a zero, such as `0010`, is
+refused, and `1:30` is no number. Unknown keys, duplicate keys, wrong types and values
 out of range are refused before anything starts (exit code 2); all of them are listed at once, each with its path. The
 resolved configuration, with every default written out, is stored as `config.yaml` in the run directory.
 """

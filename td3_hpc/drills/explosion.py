@@ -62,7 +62,7 @@ def explosion(workspace: Path) -> Caught:
 
 def _expect_refused(run: TrainingRun) -> None:
     """The verdict: NO-GO by both gates, each with a cause and a change that undoes what was set."""
-    verdict: dict[str, Any] = json.loads((run.directory / "verdict.json").read_text())
+    verdict: dict[str, Any] = json.loads((run.directory / "verdict.json").read_text(encoding="utf-8"))
     gates = {gate["name"]: gate for gate in verdict["gates"]}
     for name in (GROWTH, LIMIT):
         gate = gates[name]

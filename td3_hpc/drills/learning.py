@@ -21,11 +21,11 @@ def learns_nothing(workspace: Path) -> Caught:
     with training_run(workspace) as run:
         started = time.monotonic()
         run.complete(*FROZEN, *QUICK, *JUDGED)
-        verdict: dict[str, Any] = json.loads((run.directory / "verdict.json").read_text())
+        verdict: dict[str, Any] = json.loads((run.directory / "verdict.json").read_text(encoding="utf-8"))
         gate = next(gate for gate in verdict["gates"] if gate["name"] == "above_constant")
         if verdict["verdict"] != "NO-GO" or gate["status"] != "fail":
             raise NotCaught(f"{verdict['verdict']}, and gate above_constant is {gate['status']}: {gate['why']}")
-        sentence = (run.directory / "report.md").read_text().splitlines()[2].strip("*")
+        sentence = (run.directory / "report.md").read_text(encoding="utf-8").splitlines()[2].strip("*")
         if not sentence.startswith("It does not drive: "):
             raise NotCaught(f"the report begins with: {sentence}")
         return Caught(f"NO-GO by gate above_constant: {gate['cause']}", seconds_since(started))

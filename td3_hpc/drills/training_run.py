@@ -128,7 +128,7 @@ class TrainingRun:
 
     def simulator_pid(self, purpose: str) -> int:
         """The process of one of its simulators."""
-        status = json.loads((self.directory / "simulators" / f"simulator-{purpose}.json").read_text())
+        status = json.loads((self.directory / "simulators" / f"simulator-{purpose}.json").read_text(encoding="utf-8"))
         return int(status["pid"])
 
     def newest_state_file(self) -> Path:

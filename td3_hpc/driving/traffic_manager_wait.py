@@ -90,7 +90,7 @@ def _worker_file(new: Set[str]) -> BinaryIO | None:
 
 def _name(thread: str) -> str:
     try:
-        with open(f"/proc/self/task/{thread}/comm") as file:
+        with open(f"/proc/self/task/{thread}/comm", encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return "server"  # ended meanwhile

@@ -44,7 +44,9 @@ def build(
         chosen.setdefault("BASE", str(debian_image(cache)))
     _apptainer_build(definitions / f"{kind}.def", output, chosen, wheels)
     image = freeze_image(output)
-    output.with_name(f"{output.name}.sha256").write_text(f"{image.sha256}  {output.name}\n")  # for sha256sum -c
+    output.with_name(f"{output.name}.sha256").write_text(
+        f"{image.sha256}  {output.name}\n", encoding="utf-8"
+    )  # for sha256sum -c
     return image
 
 
@@ -111,7 +113,7 @@ def build_environment() -> dict[str, str]:
     root, as small virtual machines do.
     """
     cap_sys_resource = 24
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     bounding = int(status.split("CapBnd:")[1].split()[0], 16)
     missing = os.getuid() == 0 and not bounding >> cap_sys_resource & 1
     return {**os.environ, **({"APPTAINER_DROP_CAPS": "CAP_SYS_RESOURCE"} if missing else {})}

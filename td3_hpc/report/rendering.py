@@ -78,7 +78,7 @@ def _inline(text: str) -> Markup:
 
 def _svg(name: str, run_dir: Path) -> Markup:
     """A figure to stand in the page, where its text takes the page's colour and font."""
-    text = (run_dir / "figures" / f"{name}.svg").read_text()
+    text = (run_dir / "figures" / f"{name}.svg").read_text(encoding="utf-8")
     start = text.index("<svg")
     return Markup(text[start:].replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1))
 

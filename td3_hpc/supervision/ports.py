@@ -120,7 +120,7 @@ def _lock(first: int) -> list[socket.socket] | None:
 def _first_ephemeral() -> int:
     """Ports from here on are handed out to outgoing connections, so a server may lose them at any time."""
     try:
-        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="utf-8").split()[0])
     except (OSError, ValueError, IndexError):
         return 32_768
 
@@ -130,7 +130,7 @@ def _listening_sockets(port: int) -> dict[int, int]:
     found = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
-            lines = Path(table).read_text().splitlines()[1:]
+            lines = Path(table).read_text(encoding="utf-8").splitlines()[1:]
         except OSError:
             continue
         for line in lines:

@@ -319,7 +319,7 @@ def main() -> None:
     """Read the specification that `SupervisorHandle` wrote, and supervise."""
     parser = argparse.ArgumentParser(description="Supervises one simulator server; started by the learner.")
     parser.add_argument("--spec", type=Path, required=True, help="JSON file written by the learner")
-    supervise(json.loads(parser.parse_args().spec.read_text()), PipeLink())
+    supervise(json.loads(parser.parse_args().spec.read_text(encoding="utf-8")), PipeLink())
 
 
 if __name__ == "__main__":

@@ -422,5 +422,31 @@ def test_a_long_value_is_cut_in_the_message(write):
     assert len(line) < 400
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("seed: 0010", "0010 begins with a zero, which YAML 1.1 reads as octal: write 10, or '0010' if it is text"),
+        (
+            "checkpoint: {every_minutes: 1:30}",
+            "checkpoint.every_minutes: input should be a valid number (found '1:30')",
+        ),
+        ("checkpoint: {every_minutes: 1:30.5}", "input should be a valid number (found '1:30.5')"),
+        ("seed: 1:30", "seed: input should be a valid integer (found '1:30')"),
+    ],
+)
+def test_octal_and_sexagesimal_numbers_are_refused(line, message, write):
+    (told,) = mistakes("name: s\ntraining: {total_steps: 2000, learning_starts: 500}\n" + line, write)
+    assert message in told
+    key, _, value = line.replace(": {", ".").rstrip("}").rpartition(": ")
+    (told,) = mistakes(MINIMAL, write, f"{key}={value}")
+    assert message in told
+
+
+def test_a_time_of_day_stays_what_it_is_through_a_copy(write):
+    assert read_yaml(write("a: [4:00:00, '1:30', 0x10, 0, -5]")) == {"a": ["4:00:00", "1:30", 16, 0, -5]}
+    named = validate(StageConfig, put(MINIMAL, "name", "4-00"), "s")
+    assert read_yaml(write(dump_yaml(named)))["name"] == "4-00"
+
+
 def test_a_file_is_read_as_it_stands(write):
     assert read_yaml(write("a: 1\nb: {c: [2, x]}")) == {"a": 1, "b": {"c": [2, "x"]}}

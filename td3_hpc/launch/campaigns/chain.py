@@ -7,11 +7,13 @@ ends, or puts itself behind a new job of an unfinished stage. So no process has 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from td3_hpc.campaign.admission import Admissions
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import Campaign, Stage, load_campaign
 from td3_hpc.code import PACKAGE
+from td3_hpc.config import read_yaml
 from td3_hpc.config.changes import changes
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
@@ -26,12 +28,12 @@ from td3_hpc.launch.jobs.campaign_files import (
     identify,
     local_lock,
     note_jobs,
-    queue_lock,
+    noted_jobs,
 )
 from td3_hpc.launch.jobs.foreground import exclusive_lock, is_held, run_script
-from td3_hpc.launch.jobs.job_states import Job, read_queue
-from td3_hpc.launch.jobs.submission import load_cluster, run_directory
-from td3_hpc.launch.runs.cancel import scancel
+from td3_hpc.launch.jobs.job_states import Job, not_known_to_have_ended, read_queue
+from td3_hpc.launch.jobs.lock import queue_lock
+from td3_hpc.launch.jobs.submission import frozen_profile, is_over, load_cluster, run_directory
 
 Log = Callable[[str], None]
 
@@ -57,15 +59,18 @@ def place(path: Path, cluster: str, overrides: list[str]) -> Place:
     return Place(campaign, CampaignDirectory(root), profile, cluster)
 
 
-def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
-    """Start a campaign, or continue one that stopped; does nothing where it runs or is over. Raises BadInput."""
+def submit(here: Place, log: Log, package: Path = PACKAGE, past_preflight: bool = False) -> ExitCode:
+    """Start a campaign, or continue one that stopped; does nothing where it runs or is over. Raises BadInput.
+
+    past_preflight: start it in spite of what preflight finds, which the ledger records.
+    """
     directory = here.directory
     require_slurm(here)
     if not directory.exists:
-        require_ready(here)
+        passed_over = _passed_over(here, past_preflight, log)
         frozen = identify(here.profile, package)
         freeze(directory, here.campaign, frozen, without_verdict(here), package)
-        note_origin(here, "submitted", frozen)
+        note_origin(here, "submitted", frozen, **passed_over)
         return start(here, log)
     _refuse_changes(here)
     live = live_jobs(here)
@@ -77,7 +82,7 @@ def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
     if live:
         log(f"{directory.root}: submitted already; its jobs: {', '.join(f'{job.id} {job.state}' for job in live)}")
         if here.profile.scheduler == "slurm":
-            for stage, jobs in _queue(here):
+            for stage, jobs in _queue(here, log):
                 log(f"stage {stage} had none for some seed: {', '.join(jobs)}")
         return ExitCode.DONE
     outcome = Admissions(directory, here.campaign).outcome()
@@ -95,10 +100,10 @@ def submit(here: Place, log: Log, package: Path = PACKAGE) -> ExitCode:
     return start(here, log)
 
 
-def note_origin(here: Place, event: str, frozen: Frozen) -> None:
-    """Put into the ledger what the jobs run from now on, and whether the doctor saw one start again."""
+def note_origin(here: Place, event: str, frozen: Frozen, **more: Any) -> None:
+    """Put into the ledger what the jobs run from now on, whether the doctor saw one start again, and `more`."""
     origin = {"code_sha256": frozen.code_sha256, "image_sha256": frozen.image_sha256}
-    here.directory.note(event, **origin, resume_tested=resume_tested(here))
+    here.directory.note(event, **origin, resume_tested=resume_tested(here), **more)
 
 
 def resume_tested(here: Place) -> bool:
@@ -111,7 +116,7 @@ def start(here: Place, log: Log) -> ExitCode:
     """Queue what is unfinished (or run it, without Slurm)."""
     if here.profile.scheduler == "local":
         return _run_here(here, log)
-    for stage, jobs in _queue(here):
+    for stage, jobs in _queue(here, log):
         log(f"stage {stage}: {', '.join(jobs)}")
     log(f"{here.directory.root}: queued; see `td3-hpc status {_shown(here.directory.root)}`")
     return ExitCode.DONE
@@ -140,7 +145,7 @@ def live_jobs(here: Place) -> list[Job]:
     runs the chain. Raises BadInput where Slurm does not answer."""
     if here.profile.scheduler == "local":
         return [Job("a process on this machine", "RUNNING")] if is_held(local_lock(here.directory)) else []
-    queue = read_queue()
+    queue = read_queue(here.profile.clusters)
     if queue.unknown:
         raise BadInput(f"{queue.unknown[0]}; nothing was queued, try again")
     frozen = here.directory.campaign().stages if here.directory.exists else ()  # before a correction
@@ -176,6 +181,20 @@ def require_ready(here: Place, anew: Collection[tuple[str, int]] = ()) -> None:
         raise BadInput("\n".join(found))
 
 
+def _passed_over(here: Place, past_preflight: bool, log: Log) -> dict[str, list[str]]:
+    """What preflight finds wrong and the user passes over, for the ledger. Raises BadInput where it is not."""
+    try:
+        require_ready(here)
+    except BadInput as error:
+        if not past_preflight:
+            raise
+        lines = str(error).splitlines()
+        for line in lines:
+            log(f"passed over: {line}")
+        return {"past_preflight": lines}
+    return {}
+
+
 def shared_ports(here: Place, stage: Stage) -> list[str]:
     """The keys of fixed ports that several seeds' jobs, on one node and without networks of their own, would share."""
     container = here.profile.container
@@ -192,29 +211,30 @@ def shared_ports(here: Place, stage: Stage) -> list[str]:
     return [key for key, port in ports.items() if port]
 
 
-def _queue(here: Place) -> list[tuple[str, list[str]]]:
+def _queue(here: Place, log: Log) -> list[tuple[str, list[str]]]:
     """Queue the unfinished runs that have no job; returns each stage's new ones. Raises BadInput, with none left."""
     directory = here.directory
     queued: list[tuple[str, list[str]]] = []
     behind: list[str] = []
-    with queue_lock(directory):
+    with queue_lock(directory.submission):
         live, runs = live_jobs(here), unfinished(here)
         for stage in here.campaign.stages:
             there = [job for job in live if job.script == str(directory.script(stage.name))]
             seeds = [seed for name, seed in runs if name == stage.name and seed not in {job.task for job in there}]
             jobs: list[str] = []
             if seeds:
+                _refuse_unknown(here, stage.name, seeds)
                 queued.append((stage.name, jobs))
                 try:
-                    _queue_stage(here, stage.name, seeds, behind, jobs)
+                    _queue_stage(here, stage.name, seeds, behind, jobs, log)
                 except BadInput:
-                    scancel([job for _, jobs in queued for job in jobs])
+                    slurm.scancel([job for _, jobs in queued for job in jobs], cluster=here.profile.clusters)
                     raise
             behind = [job.id for job in there] + jobs or behind
     return queued
 
 
-def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str]) -> None:
+def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str], log: Log) -> None:
     """Queue a stage for some seeds; adds the ids of its job arrays to `jobs`: one for all seeds, and where a job is to
     have others behind it, some for each seed."""
     script = here.directory.script(stage)
@@ -223,18 +243,40 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
     for seed in seeds:
         clear_attempts(here.directory.run(stage, seed))
     after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
-    jobs.append(slurm.sbatch(script, f"--array={','.join(map(str, seeds))}", *after))
+    jobs.append(_sbatch(here, script, f"--array={','.join(map(str, seeds))}", *after))
     for seed in seeds:
         row = [f"{jobs[0]}_{seed}"]
         for _ in range(links - 1):
             try:
-                jobs.append(slurm.sbatch(script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
-            except BadInput:  # its user may have no more jobs in the queue
+                jobs.append(_sbatch(here, script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
+            except BadInput as error:  # its user may have no more jobs in the queue
                 if chained:
-                    raise
-                break  # the job itself tries again when it starts
+                    log(f"stage {stage}, seed {seed}: a chain of {len(row)} jobs, not {links}: {error.cause}")
+                break  # the jobs themselves try again when they start
             row.append(f"{jobs[-1]}_{seed}")
         note_jobs(here.directory.run(stage, seed), row)
+
+
+def _sbatch(here: Place, script: Path, *options: str) -> str:
+    queued, wanted = slurm.sbatch(script, *options, cluster=here.profile.clusters), here.profile.clusters
+    if queued.cluster != wanted:
+        slurm.scancel([queued.job], cluster=queued.cluster)
+        raise BadInput(
+            f"sbatch took the job to cluster {queued.cluster}; set clusters: {queued.cluster} in the profile, so that "
+            "its jobs are looked for there. It was cancelled"
+        )
+    return queued.job
+
+
+def _refuse_unknown(here: Place, stage: str, seeds: list[int]) -> None:
+    """Raise BadInput where a run has a job on another cluster of which nobody says that it ended."""
+    for seed in seeds:
+        run = here.directory.run(stage, seed)
+        for job in () if is_over(run) else not_known_to_have_ended(noted_jobs(run), here.profile.clusters):
+            raise BadInput(
+                f"{run}: job {job} is not known to cluster {here.profile.clusters}, and nothing says that it ended; "
+                "cancel the campaign first"
+            )
 
 
 def _run_here(here: Place, log: Log) -> ExitCode:
@@ -257,13 +299,24 @@ def _refuse_changes(here: Place) -> None:
     """Raise BadInput where the campaign or the profile is not what was submitted: `resume` takes changes over."""
     old, root = here.directory.campaign(), here.directory.root
     found = differences(old, here.campaign)
-    if load_cluster(str(here.directory.submission / "cluster.yaml")) != here.profile:
+    if _frozen_profile(here) != here.profile:
         found.append("another cluster profile")
     if found:
         raise BadInput(
             f"{root}: was submitted otherwise: {'; '.join(found)}. Undo it; or give `td3-hpc campaign resume`; or have "
             "another directory by -c runs=FOLDER"
         )
+
+
+def _frozen_profile(here: Place) -> ClusterConfig:
+    """The profile that was submitted. One of before the keys for a site's memory says 16 GiB where the site's own file
+    says nothing, which was the default then."""
+    path = here.directory.submission / "cluster.yaml"
+    frozen = frozen_profile(path)
+    before = "mem_per_cpu" not in read_yaml(path)
+    if before and frozen.memory_gib == 16 and here.profile.memory_of_a_node_gib is None:
+        return frozen.model_copy(update={"memory_gib": None})
+    return frozen
 
 
 def differences(old: Campaign, new: Campaign) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.options import AsJson, Cluster, ClusterOverride, Wait
+from td3_hpc.options import AsJson, Cluster, ClusterOverride, PastPreflight, Wait, WatchEvery
 
 app = typer.Typer(help="Stages in a row, each of which must earn the next one.", no_args_is_help=True)
 
@@ -31,6 +31,7 @@ def submit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and show the chain; queue and write nothing.")
     ] = False,
+    past_preflight: PastPreflight = False,
 ) -> None:
     """Queue all stages of a campaign at once; or continue one that stopped. Harmless where it runs or is over.
 
@@ -44,7 +45,7 @@ def submit(
 
     here = place(campaign, cluster, cluster_override or [])
     if not dry_run:
-        raise typer.Exit(submit_chain(here, typer.echo))
+        raise typer.Exit(submit_chain(here, typer.echo, past_preflight=past_preflight))
     require_ready(here)
     seeds = ", ".join(map(str, here.campaign.seeds))
     before = ""
@@ -116,6 +117,7 @@ def status(
     cluster: Cluster,
     cluster_override: ClusterOverride = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the table up to date; Ctrl-C leaves.")] = False,
+    every: WatchEvery = 30.0,
     as_json: AsJson = False,
 ) -> None:
     """Where a campaign stands; the same as `td3-hpc status` with its directory.
@@ -125,7 +127,7 @@ def status(
     from td3_hpc.launch.campaigns.chain import place
     from td3_hpc.launch.runs.status_table import show
 
-    show([place(campaign, cluster, cluster_override or []).directory.root], watch, as_json)
+    show([place(campaign, cluster, cluster_override or []).directory.root], watch, as_json, every)
 
 
 @app.command()

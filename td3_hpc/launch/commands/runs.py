@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from td3_hpc.options import AsJson, Wait
+from td3_hpc.options import AsJson, Wait, WatchEvery
 
 
 def status(
@@ -16,6 +16,7 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Keep the table up to date until nothing goes on; Ctrl-C leaves.")
     ] = False,
+    every: WatchEvery = 30.0,
     as_json: AsJson = False,
 ) -> None:
     """What is going on: job and its state in Slurm, steps, speed, time left, checkpoint, alerts.
@@ -27,7 +28,7 @@ def status(
     from td3_hpc.launch.runs.status import default_paths
     from td3_hpc.launch.runs.status_table import show
 
-    show(runs or default_paths(), watch, as_json)
+    show(runs or default_paths(), watch, as_json, every)
 
 
 def logs(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from td3_hpc.errors import BadInput
-from td3_hpc.options import Cluster, ClusterOverride, Override, StageFile
+from td3_hpc.options import Cluster, ClusterOverride, Override, PastPreflight, StageFile
 
 container = typer.Typer(help="Build the container images that jobs run in.", no_args_is_help=True)
 
@@ -24,14 +24,15 @@ def submit(
         Literal["sbatch", "submitit", "hand"],
         typer.Option("--by", help="All queue the same script; hand: only write it, for your own sbatch."),
     ] = "sbatch",
+    past_preflight: PastPreflight = False,
     print_only: Annotated[
         bool, typer.Option("--print", help="Show the job's script; queue and write nothing.")
     ] = False,
 ) -> None:
     """Queue one stage as a Slurm job that outlives preemption, time limits and lost nodes.
 
-    What `td3-hpc preflight` finds wrong is refused. Code, configuration and image are frozen now; later edits change
-    nothing in the job.
+    What `td3-hpc preflight` finds wrong is refused, unless --past-preflight is given. Code, configuration and image are
+    frozen now; later edits change nothing in the job.
 
     Example: td3-hpc submit configs/stages/1k.yaml --cluster testcluster -o seed=2
     """
@@ -47,12 +48,18 @@ def submit(
     found = mistakes(check(config, cluster, run_dir, override or [], cluster_override or []))
     if submit_by == "hand" and not shutil.which("sbatch"):  # a container on a login node, say: it is outside
         found = [finding for finding in found if finding.check != ASK_SLURM]
-    if found:
+    if found and not past_preflight:
         raise refusal(found)
+    passed_over = [f"{finding.check}: {finding.found}" for finding in found]
+    for line in passed_over:
+        typer.echo(f"passed over: {line}", err=True)
     profile = load_cluster(cluster, cluster_override or [])
-    submission = submit_stage(config, profile, run_dir, override or [], submit_by)
+    submission = submit_stage(config, profile, run_dir, override or [], submit_by, passed_over=passed_over)
     if submission.jobs:
         typer.echo(f"job {', '.join(submission.jobs)} runs {submission.run_dir}; its log: {submission.run_dir}/logs")
+        if submission.shortened:
+            wanted = f"{len(submission.jobs)} of the chain's {profile.chain_length} jobs are queued"
+            typer.echo(f"{wanted}: {submission.shortened}. Submit it again when they are over, if the run is not")
     elif submit_by == "hand":
         typer.echo(f"{'bash' if profile.scheduler == 'local' else 'sbatch'} {submission.script}")
     raise typer.Exit(submission.status)

@@ -19,7 +19,7 @@ from td3_hpc.launch.doctor.notes import read_notes, sent_file
 from td3_hpc.launch.doctor.probe import SIGNALS
 from td3_hpc.launch.doctor.result import DoctorResult, Restart, result_path, write_result
 from td3_hpc.launch.jobs import slurm
-from td3_hpc.launch.jobs.submission import Submission, submit_stage
+from td3_hpc.launch.jobs.submission import Submission, jobs_of, submit_stage
 from td3_hpc.submission_notes import read_notes as read_submission
 
 PROGRAM = "td3_hpc.launch.doctor.probe"
@@ -87,7 +87,7 @@ def _short(profile: ClusterConfig) -> ClusterConfig:
 
 def _clear(run_dir: Path) -> None:
     """Remove what the last doctor left. Raises BadInput where that one still has a job."""
-    for job in slurm.live_jobs(read_submission(run_dir).get("jobs", [])):
+    for job in jobs_of(run_dir):
         raise BadInput(f"{run_dir}: a doctor's job is there already ({job}); wait for it, or `scancel {job}`")
     if (run_dir / "submission").is_dir():
         shutil.rmtree(run_dir)
@@ -141,7 +141,7 @@ def _keep(job: _Job, stage: StageConfig, profile: ClusterConfig, cluster: str, r
 
 def _last_lines(run_dir: Path) -> str:
     logs = sorted((run_dir / "logs").glob("slurm-*.out"), key=lambda path: path.stat().st_mtime)
-    lines = logs[-1].read_text(errors="replace").splitlines()[-3:] if logs else []
+    lines = logs[-1].read_text(errors="replace", encoding="utf-8").splitlines()[-3:] if logs else []
     return f"its log ({run_dir}/logs) ends: {' | '.join(lines) or 'empty'}"
 
 
@@ -149,26 +149,27 @@ class _SlurmJob:
     """The job in Slurm."""
 
     def __init__(self, submission: Submission) -> None:
-        self._jobs = submission.jobs
+        self._jobs, self._cluster = submission.jobs, read_submission(submission.run_dir).get("cluster")
         self._node = ""
 
     def state(self) -> str:
-        live = slurm.live_jobs(self._jobs)
+        live = slurm.live_jobs(self._jobs, self._cluster)
         running = [job for job, state in live.items() if state in ("RUNNING", "COMPLETING")]
-        if running:
-            self._node = self._node or slurm.run("squeue", "-h", "-o", "%N", "--jobs", running[0]).stdout.strip()
+        if running and not self._node:
+            answer = slurm.run("squeue", "-h", "-o", "%N", "--jobs", running[0], cluster=self._cluster)
+            self._node = "".join(slurm.rows(answer.stdout)).strip()
         return ", ".join(f"job {job} {state.lower()}" for job, state in list(live.items())[:1])
 
     def signal(self, name: str) -> None:
-        for job, state in slurm.live_jobs(self._jobs).items():
+        for job, state in slurm.live_jobs(self._jobs, self._cluster).items():
             if state == "RUNNING":
-                slurm.run("scancel", f"--signal={SIGNALS[name].name.removeprefix('SIG')}", job)
+                slurm.scancel([job], f"--signal={SIGNALS[name].name.removeprefix('SIG')}", cluster=self._cluster)
 
     def facts(self) -> dict[str, Any]:
         return {"node": self._node, "job": self._jobs[0]}
 
     def end(self) -> None:
-        slurm.run("scancel", *self._jobs)
+        slurm.scancel(self._jobs, cluster=self._cluster)
 
 
 class _LocalJob:

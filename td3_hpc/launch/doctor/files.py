@@ -35,11 +35,11 @@ def measure_files(context: Context) -> Files:
 def _renames(folder: Path) -> bool:
     """A rename puts the new file in the old one's place, and a reader that has the old one open keeps it."""
     old, new = folder / "old", folder / "new"
-    old.write_text("old")
-    new.write_text("new")
-    with old.open() as reader:
+    old.write_text("old", encoding="utf-8")
+    new.write_text("new", encoding="utf-8")
+    with old.open(encoding="utf-8") as reader:
         new.rename(old)
-        return old.read_text() == "new" and not new.exists() and reader.read() == "old"
+        return old.read_text(encoding="utf-8") == "new" and not new.exists() and reader.read() == "old"
 
 
 def _links(folder: Path) -> bool:
@@ -59,7 +59,10 @@ def _links(folder: Path) -> bool:
 
 def _locks(folder: Path) -> bool:
     """A second lock on a locked file is refused."""
-    with (folder / "lock").open("w") as first, (folder / "lock").open("w") as second:
+    with (
+        (folder / "lock").open("w", encoding="utf-8") as first,
+        (folder / "lock").open("w", encoding="utf-8") as second,
+    ):
         try:
             fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -81,7 +81,7 @@ def measure_scratch(context: Context) -> Scratch:
 def file_system_kind(path: Path) -> str:
     """The type of the file system that a path lies on, as the kernel calls it."""
     best, kind = -1, "unknown"
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
         mounted, _, described = line.partition(" - ")
         target = Path(mounted.split()[4].encode().decode("unicode_escape"))  # \040 is a space
         if path.resolve().is_relative_to(target) and len(target.parts) >= best:
@@ -91,7 +91,7 @@ def file_system_kind(path: Path) -> str:
 
 def _quota() -> float | None:
     """CPUs that this process's control group allows, None without a limit there."""
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers == "":
             limit = _read(Path("/sys/fs/cgroup") / group.lstrip("/") / "cpu.max")
@@ -109,6 +109,6 @@ def _quota() -> float | None:
 
 def _read(path: Path) -> list[str]:
     try:
-        return path.read_text().split()
+        return path.read_text(encoding="utf-8").split()
     except OSError:
         return []

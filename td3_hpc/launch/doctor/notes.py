@@ -47,7 +47,7 @@ class Notes:
 def read_notes(run_dir: Path) -> dict[str, Any] | None:
     """The notes of a job; None where it has written none."""
     try:
-        notes: dict[str, Any] = json.loads((run_dir / NOTES_FILE).read_text())
+        notes: dict[str, Any] = json.loads((run_dir / NOTES_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return notes

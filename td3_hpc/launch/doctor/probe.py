@@ -106,7 +106,7 @@ def _await_signal(name: str, number: signal.Signals, arrivals: Arrivals, notes: 
     if not sent.exists():
         notes.fail(name, "the doctor had gone before it sent it")
     elif number in arrivals.times:
-        seconds = arrivals.times[number] - float(sent.read_text())
+        seconds = arrivals.times[number] - float(sent.read_text(encoding="utf-8"))
         notes.put(name, Delivery(arrived=True, seconds=seconds).model_dump())
     else:
         notes.put(name, Delivery(arrived=False).model_dump())

@@ -1,9 +1,7 @@
 """Freezing a campaign: configurations, gates, scripts and code of all its stages, as they are at submission."""
 
 import json
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -101,28 +99,6 @@ def check_whole(directory: CampaignDirectory, runs: Iterable[tuple[str, int]]) -
             raise BadInput(f"{directory.submission}: not whole, a `campaign resume` was cut off; give it again")
 
 
-@contextmanager
-def queue_lock(directory: CampaignDirectory, patience_s: float = 60.0) -> Iterator[None]:
-    """Entered by one at a time: by commands here, and by jobs (their script does the same) that heal the chain.
-
-    A lock that is older than anybody needs it was left by a killed process, and is taken over.
-    """
-    lock, deadline = directory.submission / "lock", time.monotonic() + patience_s
-    while True:
-        try:
-            lock.mkdir()
-            break
-        except FileExistsError:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.2)
-    try:
-        yield
-    finally:
-        with suppress(FileNotFoundError):
-            lock.rmdir()
-
-
 def local_lock(directory: CampaignDirectory) -> Path:
     """Held by the processes that run the chain without Slurm."""
     return directory.submission / "lock.local"
@@ -137,13 +113,13 @@ def clear_attempts(run: Path) -> None:
 
 def note_jobs(run: Path, jobs: Iterable[str]) -> None:
     """Note that a run was queued."""
-    with (run / JOBS_FILE).open("a") as file:
+    with (run / JOBS_FILE).open("a", encoding="utf-8") as file:
         file.write(" ".join([str(furthest_step(run)), *jobs]) + "\n")
 
 
 def noted_jobs(run: Path) -> list[str]:
     """The ids of all jobs that a run was queued as since its user last submitted it, the oldest first."""
     path = run / JOBS_FILE
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     in_campaign = [job for line in lines for job in line.split()[1:]]
     return in_campaign or list(read_notes(run).get("jobs", []))

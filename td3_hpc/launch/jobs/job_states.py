@@ -2,14 +2,15 @@
 
 import getpass
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from td3_hpc.errors import UserError
+from td3_hpc.launch.jobs import slurm
+
 TIMEOUT_S = 20
-#: States of jobs that are over; squeue shows them for some minutes when asked by id.
 QUEUED_STATES = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING"
 
 
@@ -53,12 +54,13 @@ class Queue:
         return [job for job in self.jobs if job.script == str(script) and task in (None, job.task)]
 
 
-def read_queue() -> Queue:
-    """The user's queue, as far as Slurm answers."""
+def read_queue(cluster: str | None = None) -> Queue:
+    """The user's queue, as far as Slurm answers; on the cluster of a name, or this machine's own."""
     if shutil.which("squeue") is None:
         return Queue(unknown=("no Slurm on this machine: jobs are not looked up",))
     columns = "%F|%K|%A|%T|%r|%N|%M|%o"
-    lines, error = _ask("squeue", "-h", "-r", "-u", getpass.getuser(), "-t", QUEUED_STATES, "-o", columns)
+    question = ("squeue", "-h", "-r", "-u", getpass.getuser(), "-t", QUEUED_STATES, "-o", columns)
+    lines, error = _ask(*question, cluster=cluster)
     if error:
         return Queue(unknown=(f"squeue: {error}",))
     return Queue(tuple(_queued(line) for line in lines))
@@ -78,7 +80,7 @@ def _queued(line: str) -> Job:
     )
 
 
-def ended_jobs(rows: Sequence[Sequence[str]]) -> tuple[list[Job | None], list[str]]:
+def ended_jobs(rows: Sequence[Sequence[str]], cluster: str | None = None) -> tuple[list[Job | None], list[str]]:
     """How runs' jobs ended, and what could not be learnt. Accounting that is off leaves the controller's memory.
 
     A row holds the ids of one run's jobs, the oldest first. Of each row comes the latest that ran, since one that only
@@ -87,9 +89,14 @@ def ended_jobs(rows: Sequence[Sequence[str]]) -> tuple[list[Job | None], list[st
     if not rows or shutil.which("sacct") is None:
         return [None] * len(rows), []
     columns = "JobID,State,ExitCode,NodeList,Elapsed"
-    lines, error = _ask("sacct", "-n", "-X", "-P", "-o", columns, "-j", ",".join(job for row in rows for job in row))
+    numbers = ",".join(job for row in rows for job in row)
+    lines, error = _ask("sacct", "-n", "-X", "-P", "-o", columns, "-j", numbers, cluster=cluster)
     accounted = {job.id: job for job in map(_accounted, lines)}
-    ended = [_latest(row, _remembered if error else accounted.get) for row in rows]
+
+    def remembered(job: str) -> Job | None:
+        return _remembered(job, cluster)
+
+    ended = [_latest(row, remembered if error else accounted.get) for row in rows]
     return ended, [f"sacct: {error}; how jobs ended is known for some minutes only"] if error and None in ended else []
 
 
@@ -108,9 +115,21 @@ def _latest(row: Sequence[str], look_up: Callable[[str], Job | None]) -> Job | N
     return latest
 
 
-def _remembered(job: str) -> Job | None:
+def not_known_to_have_ended(jobs: Sequence[str], cluster: str | None) -> list[str]:
+    """Jobs of a cluster that its controller does not list, and of which its accounting does not say that they are over.
+
+    Without a cluster's name there are none: this machine's own controller forgets no job that may still run.
+    """
+    if cluster is None or not jobs:
+        return []
+    lines, _ = _ask("sacct", "-n", "-X", "-P", "-o", "JobID,State", "-j", ",".join(jobs), cluster=cluster)
+    accounted = dict(line.split("|")[:2] for line in lines if "|" in line)
+    return [job for job in jobs if (accounted.get(job, "").split() or [""])[0] not in slurm.OVER]
+
+
+def _remembered(job: str, cluster: str | None) -> Job | None:
     """A job that the controller still remembers; None where it does not."""
-    lines, error = _ask("scontrol", "show", "job", "-o", job)
+    lines, error = _ask("scontrol", "show", "job", "-o", job, cluster=cluster)
     words = dict(word.split("=", 1) for word in (lines[0].split() if lines and not error else []) if "=" in word)
     if "JobState" not in words:
         return None
@@ -124,13 +143,13 @@ def _remembered(job: str) -> Job | None:
     )
 
 
-def _ask(*command: str) -> tuple[list[str], str]:
+def _ask(*command: str, cluster: str | None = None) -> tuple[list[str], str]:
     """Lines that a command printed, and why it failed (empty: it did not)."""
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
+        result = slurm.run(*command, cluster=cluster, timeout_s=TIMEOUT_S)
+    except (OSError, UserError):
         return [], f"no answer within {TIMEOUT_S} s"
     if result.returncode != 0:
         output = [line.strip() for line in result.stderr.splitlines() if line.strip()]
         return [], output[-1].split("error: ")[-1] if output else f"exit status {result.returncode}"
-    return result.stdout.splitlines(), ""
+    return slurm.rows(result.stdout), ""

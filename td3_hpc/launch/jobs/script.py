@@ -1,6 +1,7 @@
 """The job's script: bash that is complete and readable on its own."""
 
 import hashlib
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -48,6 +49,8 @@ def render(
         undefined=jinja2.StrictUndefined,
     )
     templates.filters["q"] = lambda value: shlex.quote(str(value))
+    templates.filters["sbatch"] = quote_for_sbatch
+    templates.filters["on_node"] = expanded_on_node
     container = profile.container
     return templates.get_template("stage.sbatch.j2").render(
         stage=stage,
@@ -58,6 +61,7 @@ def render(
         container=container,
         slurm=profile.scheduler == "slurm",
         sbatch_options=[item for item in sbatch_options(profile) if not campaign or item[0] != "dependency"],
+        step_options=step_options(profile),
         run=run_dir,
         image=image,
         environment=environment(profile, run_dir),
@@ -67,21 +71,67 @@ def render(
     )
 
 
-def sbatch_options(profile: ClusterConfig) -> list[tuple[str, str]]:
-    """What the profile asks of Slurm, as long options of sbatch."""
-    wanted = {
+def sbatch_options(profile: ClusterConfig) -> list[tuple[str, str | None]]:
+    """What the profile asks of Slurm, as long options of sbatch; None: an option without a value."""
+    wanted: dict[str, str | int | None] = {
+        "clusters": profile.clusters,
         "partition": profile.partition,
         "account": profile.account,
         "qos": profile.qos,
+        "reservation": profile.reservation,
         "gres": profile.gres,
+        "gpus": profile.gpus,
+        "gpus-per-node": profile.gpus_per_node,
+        "gpu-bind": profile.gpu_bind,
         "constraint": profile.constraint,
         "exclude": ",".join(profile.exclude),
-        "cpus-per-task": str(profile.cpus),
-        "mem": f"{round(profile.memory_gib * 1024)}M",
-        "time": str(profile.walltime_minutes),
+        "cpus-per-gpu": profile.cpus_per_gpu,
+        "cpus-per-task": None if profile.cpus_per_gpu else profile.cpus,
+        "hint": profile.hint,
+        "mem": _mib(profile.memory_gib),
+        "mem-per-cpu": _mib(profile.mem_per_cpu),
+        "mem-per-gpu": _mib(profile.mem_per_gpu),
+        "time": profile.walltime_minutes,
+        "licenses": profile.licenses,
+        "mail-type": profile.mail_type,
+        "mail-user": profile.mail_user,
+        "nice": profile.nice,
+        "comment": profile.comment,
         "dependency": "singleton" if profile.requeue == "chain" else None,
     }
-    return [(name, value) for name, value in wanted.items() if value]
+    options: dict[str, str | None] = {name: str(value) for name, value in wanted.items() if value not in (None, "")}
+    if profile.exclusive:
+        options["exclusive"] = None if profile.exclusive is True else profile.exclusive
+    options |= {name: None if value is None else str(value) for name, value in profile.sbatch.items()}
+    return list(options.items())
+
+
+def _mib(gib: float | None) -> str | None:
+    return None if gib is None else f"{round(gib * 1024)}M"
+
+
+def quote_for_sbatch(value: object) -> str:
+    """A value as it stands in an #SBATCH line, where Slurm takes spaces, quotes, backslashes and # apart."""
+    text = str(value)
+    if re.fullmatch(r"[^\s\"'\\#]+", text):
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+def expanded_on_node(path: object) -> str:
+    """A path in bash, with ~ and variables as they are on the node; one that is not set makes no absolute path."""
+    text = re.sub(r"^~(?=/|$)", "$HOME", str(path))
+    words = re.split(r"\$(?:\{(\w+)\}|(\w+))", text)  # text, and a name in one of two groups, in turn
+    quoted = [shlex.quote(words[0]) if words[0] else ""]
+    for braced, bare, rest in zip(words[1::3], words[2::3], words[3::3]):
+        quoted += [f'"${{{braced or bare}:-not-set}}"', shlex.quote(rest) if rest else ""]
+    return "".join(quoted)
+
+
+def step_options(profile: ClusterConfig) -> str:
+    """What the job's step is told as the job was: srun takes nothing from the job's environment."""
+    wanted = {"gpu-bind": profile.gpu_bind, "hint": profile.hint}
+    return "".join(f" --{name}={shlex.quote(value)}" for name, value in wanted.items() if value)
 
 
 def environment(profile: ClusterConfig, run_dir: Path) -> list[tuple[str, str]]:

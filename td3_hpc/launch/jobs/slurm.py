@@ -1,13 +1,34 @@
 """Slurm's own commands."""
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from td3_hpc.errors import BadInput, UserError
 
 TIMEOUT_S = 60
+#: States of jobs that are over; squeue shows them for some minutes when asked by id.
+OVER = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
+        "REVOKED", "TIMEOUT")  # fmt: skip
+
+#: Beginnings of the variables by which the environment changes what Slurm's commands do, and those of them that only
+#: say where Slurm is and who asks. SBATCH_EXPORT is a site's rule for every job; the script copes with it.
+STEERING = ("SALLOC_", "SACCT", "SBATCH_", "SCANCEL_", "SCONTROL_", "SINFO_", "SLURM_", "SQUEUE_", "SRUN_")
+HARMLESS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SBATCH_EXPORT", "SBATCH_GET_USER_ENV")
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A job that sbatch has taken."""
+
+    job: str
+    cluster: str | None
+    """Where it went, if sbatch says so: it does where it was told a cluster (-M)."""
 
 
 def use_configuration(slurm_conf: Path | None) -> None:
@@ -37,33 +58,91 @@ def require() -> None:
         )
 
 
-def sbatch(script: Path, *options: str) -> str:
-    """Submit a script; returns the job's id. Raises BadInput with Slurm's reason where it refuses."""
-    result = run("sbatch", "--parsable", *options, str(script))
+def sbatch(script: Path, *options: str, cluster: str | None = None) -> Queued:
+    """Submit a script. Raises BadInput with Slurm's reason where it refuses, UserError where its answer is none."""
+    result = run("sbatch", "--parsable", *options, str(script), cluster=cluster)
     if result.returncode != 0:
-        raise BadInput(f"Slurm refused the job: {reason(result.stderr)}; correct the profile. Nothing was queued")
-    return result.stdout.strip().split(";")[0]
+        refused = f"Slurm refused the job: {reason(result.stderr)}"
+        raise BadInput(f"{refused}; correct the profile. Nothing was queued", cause=refused)
+    for line in reversed(result.stdout.splitlines()):  # some sites' sbatch greets first
+        if match := re.fullmatch(r"(\d+)(?:;(\S+))?", line.strip()):
+            return Queued(match[1], match[2] or cluster)
+    raise UserError(
+        f"sbatch took {script} and answered {' '.join(result.stdout.split())[-200:]!r}, in which no line is a job's "
+        "number; look for the job with squeue before you submit again"
+    )
 
 
-def live_jobs(jobs: list[str]) -> dict[str, str]:
-    """Which of the jobs are queued or running, with their states; raises UserError where Slurm does not answer."""
+def job_states(jobs: Sequence[str], cluster: str | None = None) -> dict[str, str]:
+    """The state of each job that the controller still knows; raises UserError where Slurm does not answer."""
     if not jobs or shutil.which("squeue") is None:
         return {}
-    result = run("squeue", "-h", "-o", "%i %T", "--jobs", ",".join(jobs))
+    result = run("squeue", "-h", "-o", "%i %T", "--jobs", ",".join(jobs), cluster=cluster)
     if result.returncode != 0 and "Invalid job id" not in result.stderr:  # that one it has forgotten
         raise UserError(f"squeue: {reason(result.stderr)}; try again")
-    lines = [line.split() for line in result.stdout.splitlines()]
-    return {job: state for job, state in lines if state not in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")}
+    return dict(line.split()[:2] for line in rows(result.stdout))
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's commands; raises UserError where it does not answer."""
+def live_jobs(jobs: Sequence[str], cluster: str | None = None) -> dict[str, str]:
+    """Which of the jobs are queued or running, with their states; raises UserError where Slurm does not answer."""
+    return {job: state for job, state in job_states(jobs, cluster).items() if state not in OVER}
+
+
+def scancel(jobs: Sequence[str], *options: str, cluster: str | None = None) -> None:
+    """Cancel jobs, or send them a signal; those that are gone already are no error."""
+    if jobs:
+        run("scancel", *options, *jobs, cluster=cluster)
+
+
+def run(*command: str, cluster: str | None = None, timeout_s: float = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
+    """Run one of Slurm's commands, for another cluster than this machine's own where one is named.
+
+    Raises UserError where it does not answer.
+    """
+    if cluster:  # scontrol's subcommand comes first, sbatch's script last
+        where = ["-M", cluster]
+        command = (*command, *where) if command[0] == "scontrol" else (command[0], *where, *command[1:])
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+            env=environment(),
+        )
     except subprocess.TimeoutExpired:
         raise UserError(
-            f"{command[0]} did not answer within {TIMEOUT_S} s; is Slurm's controller up? Try again"
+            f"{command[0]} did not answer within {timeout_s:g} s; is Slurm's controller up? Try again"
         ) from None
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what would change a command's meaning: the profile wins over SBATCH_TIMELIMIT,
+    and over what a job that this runs in has left."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in HARMLESS or not name.startswith(STEERING)
+    }  # fmt: skip
+
+
+@contextmanager
+def clean_environment() -> Iterator[None]:
+    """The same for this process, for as long as a library calls Slurm by itself."""
+    before, wanted = dict(os.environ), environment()
+    for name in before.keys() - wanted.keys():
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
+def rows(output: str) -> list[str]:
+    """Lines of a command's output, without those that name the cluster that was asked (-M)."""
+    return [line for line in output.splitlines() if line.strip() and not line.startswith("CLUSTER: ")]
 
 
 def reason(stderr: str) -> str:

@@ -1,6 +1,8 @@
 """A stage as a job: everything it needs frozen into its run directory, then submitted by sbatch or by submitit."""
 
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -12,16 +14,21 @@ from td3_hpc.code import PACKAGE
 from td3_hpc.config import StageConfig, apply_overrides, dump_yaml, load_stage, read_yaml, validate
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput
+from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.foreground import run_script
 from td3_hpc.launch.jobs.freeze import FrozenImage, freeze_code, freeze_image
+from td3_hpc.launch.jobs.job_states import not_known_to_have_ended, read_queue
+from td3_hpc.launch.jobs.lock import queue_lock
 from td3_hpc.launch.jobs.script import TRAINING, render
 from td3_hpc.submission_notes import SUBMISSION_FILE, read_notes
 
 Route = Literal["sbatch", "submitit", "hand"]
 """Who queues the script: we by either, or the user."""
 PROFILES = Path("configs/clusters")
+#: What a bind mount (:,), Slurm's name of a log (%, backslash) or a line of #SBATCH (the rest) would take for something
+#: else than a part of a path.
+NOT_IN_PATHS = " :,%#\\\"'"
 
 
 @dataclass(frozen=True)
@@ -34,15 +41,28 @@ class Submission:
     """Ids of its jobs; empty where it ran at once."""
     status: int = 0
     """Exit status where it ran at once."""
+    shortened: str = ""
+    """Why its chain is shorter than the profile says; empty where it is not."""
 
 
 def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
-    """The profile of a name in configs/clusters, or in a YAML file; raises BadInput listing every mistake."""
+    """The profile of a name in configs/clusters, or in a YAML file; raises BadInput listing every mistake.
+
+    Where it names no cluster, SLURM_CLUSTERS does, which some sites' modules set.
+    """
     path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
     if not path.exists():
         known = ", ".join(sorted(item.stem for item in PROFILES.glob("*.yaml"))) or "none"
         raise BadInput(f"{path}: no such cluster profile; in {PROFILES}: {known}")
-    return validate(ClusterConfig, apply_overrides(read_yaml(path), overrides), str(path))
+    values = apply_overrides(read_yaml(path), overrides)
+    if values.get("clusters") is None and values.get("scheduler", "slurm") == "slurm":
+        values["clusters"] = os.environ.get("SLURM_CLUSTERS") or None
+    return validate(ClusterConfig, values, str(path))
+
+
+def frozen_profile(path: Path) -> ClusterConfig:
+    """A profile as it was submitted."""
+    return validate(ClusterConfig, read_yaml(path), str(path))
 
 
 def submitted_profile(directory: Path) -> ClusterConfig | None:
@@ -50,7 +70,7 @@ def submitted_profile(directory: Path) -> ClusterConfig | None:
     for folder in (directory, directory.parent.parent):
         path = folder / "submission" / "cluster.yaml"
         if path.is_file():
-            return load_cluster(str(path))
+            return frozen_profile(path)
     return None
 
 
@@ -84,13 +104,15 @@ def submit(
     overrides: Sequence[str] = (),
     route: Route = "sbatch",
     package: Path = PACKAGE,
+    passed_over: Sequence[str] = (),
 ) -> Submission:
     """Freeze a stage, a profile and a package into a run directory and queue the job (or run it, without Slurm).
 
     Raises BadInput, with nothing queued, where anything is wrong or the run has a job already.
     """
     stage = load_stage(stage_path, overrides)
-    return submit_stage(stage, profile, run_directory(stage, profile, run_dir), route, package)
+    directory = run_directory(stage, profile, run_dir)
+    return submit_stage(stage, profile, directory, route, package, passed_over=passed_over)
 
 
 def submit_stage(
@@ -100,42 +122,63 @@ def submit_stage(
     route: Route = "sbatch",
     package: Path = PACKAGE,
     program: str = TRAINING,
+    passed_over: Sequence[str] = (),
 ) -> Submission:
-    """The same for a stage that is loaded already, and for another program than its training."""
+    """The same for a stage that is loaded already, and for another program than its training.
+
+    passed_over: mistakes that preflight found and the user passed over, which are kept with the run.
+    """
     profile = profile.for_simulators(stage.simulators)
     if profile.scheduler == "slurm":
         slurm.use_configuration(profile.slurm_conf)
         if route != "hand":
             slurm.require()
-    _refuse_second_job(directory)
-    image = freeze_image(profile.container.image) if profile.container else None
-    script = _freeze(stage, profile, directory, image, package, program)
-    if route == "hand":
-        return Submission(directory, script, [])
-    if profile.scheduler == "local":
-        return Submission(directory, script, [], run_script(script))
-    count = profile.chain_length if profile.requeue == "chain" else 1
-    submission = Submission(directory, script, [])
-    for _ in range(count):
-        submission.jobs.append(_queue(stage.name, profile, submission, route))
-        _note(directory, {"jobs": submission.jobs})
-    return submission
+    refuse_second_job(directory, route == "hand")
+    image = freeze_image(profile.container.image) if profile.container else None  # reads the image, for some seconds
+    try:
+        with queue_lock(directory / "submission"):
+            refuse_second_job(directory, route == "hand")  # another command may have queued one meanwhile
+            script = _freeze(stage, profile, directory, image, package, program)
+            _note(directory, {"past_preflight": list(passed_over)})
+            if route != "hand" and profile.scheduler == "slurm":
+                return _queue_all(stage.name, profile, directory, script, route)
+    except OSError as error:
+        raise BadInput(
+            f"{directory}: the run directory cannot be written ({error.strerror}); give another --run-dir"
+        ) from None
+    return Submission(directory, script, [], 0 if route == "hand" else run_script(script))
 
 
-def _queue(stage: str, profile: ClusterConfig, submission: Submission, route: Route) -> str:
+def _queue_all(stage: str, profile: ClusterConfig, directory: Path, script: Path, route: Route) -> Submission:
+    """Queue the job, or as many of a chain as the site takes: its user may have no more in the queue."""
+    jobs: list[str] = []
+    for _ in range(profile.chain_length if profile.requeue == "chain" else 1):
+        try:
+            queued = _queue(stage, profile, directory, script, route)
+        except BadInput as error:
+            if not jobs:
+                raise
+            return Submission(directory, script, jobs, shortened=error.cause)
+        jobs.append(queued.job)
+        _note(directory, {"jobs": jobs, "cluster": queued.cluster})
+    return Submission(directory, script, jobs)
+
+
+def _queue(stage: str, profile: ClusterConfig, run_dir: Path, script: Path, route: Route) -> slurm.Queued:
     if route == "sbatch":
-        return slurm.sbatch(submission.script)
+        return slurm.sbatch(script, cluster=profile.clusters)
     from td3_hpc.launch.jobs.submitit_job import queue  # submitit is slow to import
 
-    return queue(stage, profile, submission.run_dir, submission.script)
+    return slurm.Queued(queue(stage, profile, run_dir, script), profile.clusters)
 
 
 def run_directory(stage: StageConfig, profile: ClusterConfig, run_dir: Path | None) -> Path:
     """Where a stage's run lives: as given, or named after the stage in the profile's runs. Raises BadInput."""
     directory = (run_dir or profile.runs / stage.name).absolute()
-    if any(character in str(directory) for character in ":,%\n "):
+    if set(str(directory)) & set(NOT_IN_PATHS) or not str(directory).isprintable():
         raise BadInput(
-            f"{directory}: a run directory's path must not hold spaces, or any of : , %; give another --run-dir"
+            f"{str(directory)!r}: a run directory's path must not hold spaces, line ends, tabs, or any of "
+            ": , % # \\ \" '; give another --run-dir"
         )
     return directory
 
@@ -151,29 +194,24 @@ def _freeze(
     """Write <run>/submission anew; returns the script's path."""
     frozen = run_dir / "submission"
     script = frozen / "stage.sbatch"
-    try:
-        frozen.mkdir(parents=True, exist_ok=True)
-        (run_dir / "logs").mkdir(exist_ok=True)
-        for left_over in ("attempts", "outcome", "bad_nodes", "cancelled"):
-            (frozen / left_over).unlink(missing_ok=True)
-        code = freeze_code(package, frozen / "code")
-        replace_file(frozen / "stage.yaml", dump_yaml(stage).encode())
-        replace_file(frozen / "cluster.yaml", dump_yaml(profile).encode())
-        replace_file(script, render(stage.name, profile, run_dir, image, program).encode())
-        _note(
-            run_dir,
-            {
-                "submitted": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                "version": __version__,
-                "code_sha256": code,
-                "image": {**asdict(image), "path": str(image.path)} if image else None,
-                "jobs": [],
-            },
-        )
-    except OSError as error:
-        raise BadInput(
-            f"{run_dir}: the run directory cannot be written ({error.strerror}); give another --run-dir"
-        ) from None
+    (run_dir / "logs").mkdir(exist_ok=True)
+    for left_over in ("attempts", "outcome", "bad_nodes", "cancelled"):
+        (frozen / left_over).unlink(missing_ok=True)
+    code = freeze_code(package, frozen / "code")
+    replace_file(frozen / "stage.yaml", dump_yaml(stage).encode())
+    replace_file(frozen / "cluster.yaml", dump_yaml(profile).encode())
+    replace_file(script, render(stage.name, profile, run_dir, image, program).encode())
+    _note(
+        run_dir,
+        {
+            "submitted": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "version": __version__,
+            "code_sha256": code,
+            "image": {**asdict(image), "path": str(image.path)} if image else None,
+            "jobs": [],
+            "cluster": None,
+        },
+    )
     return script
 
 
@@ -181,6 +219,36 @@ def _note(run_dir: Path, items: dict[str, Any]) -> None:
     replace_file(run_dir / SUBMISSION_FILE, json.dumps({**read_notes(run_dir), **items}, indent=1).encode())
 
 
-def _refuse_second_job(run_dir: Path) -> None:
-    for job, state in slurm.live_jobs(read_notes(run_dir).get("jobs", [])).items():
-        raise BadInput(f"{run_dir} has job {job} already ({state}); `scancel {job}` first, or give another --run-dir")
+def jobs_of(run_dir: Path, by_hand: bool = False) -> dict[str, str]:
+    """The jobs of a run that are queued or run, with their states, and those of which nobody says that they ended.
+
+    Raises UserError where Slurm does not answer; by_hand: only where the run is known to have had jobs.
+    """
+    notes, profile = read_notes(run_dir), submitted_profile(run_dir)
+    jobs, cluster = list(notes.get("jobs", [])), notes.get("cluster") or (profile.clusters if profile else None)
+    states = slurm.job_states(jobs, cluster)
+    found = {job: state for job, state in states.items() if state not in slurm.OVER}
+    if not is_over(run_dir):
+        missing = [job for job in jobs if job not in states]
+        found |= dict.fromkeys(not_known_to_have_ended(missing, cluster), f"not known to cluster {cluster}")
+    if profile and profile.scheduler == "slurm" and shutil.which("squeue"):  # its user may have queued one by hand
+        queue = read_queue(cluster)
+        if queue.unknown and not by_hand:
+            raise UserError(f"{queue.unknown[0]}; try again")
+        found |= {job.id: job.state for job in queue.of(run_dir / "submission" / "stage.sbatch")}
+    return found
+
+
+def is_over(run_dir: Path) -> bool:
+    """Whether the run's job has noted its end, or its user has cancelled it."""
+    frozen = run_dir / "submission"
+    outcome = (frozen / "outcome").read_text(encoding="utf-8") if (frozen / "outcome").exists() else ""
+    return (frozen / "cancelled").exists() or outcome.partition("\n")[0] in ("0", "1", "2", "3")
+
+
+def refuse_second_job(run_dir: Path, by_hand: bool = False) -> None:
+    """Raise BadInput where a run has a job."""
+    cluster = read_notes(run_dir).get("cluster")
+    for job, state in jobs_of(run_dir, by_hand).items():
+        how = f"`td3-hpc cancel {run_dir}`" if cluster else f"`scancel {job}`"
+        raise BadInput(f"{run_dir} has job {job} already ({state}); {how} first, or give another --run-dir")

@@ -14,6 +14,7 @@ import submitit
 
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
+from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.script import job_name, sbatch_options
 
 
@@ -28,7 +29,8 @@ def run_script(script: str) -> int:
 def queue(stage: str, profile: ClusterConfig, run_dir: Path, script: Path) -> str:
     """Submit the script by submitit; returns the job's id. Raises BadInput where Slurm refuses."""
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # submitit repeats sbatch's messages there
+        # submitit repeats sbatch's messages on standard error
+        with slurm.clean_environment(), contextlib.redirect_stderr(io.StringIO()):
             return str(_executor(stage, profile, run_dir).submit(run_script, str(script)).job_id)
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, RuntimeError) as error:
         lines = [line for line in str(error).splitlines() if "error:" in line] or [" ".join(str(error).split())]
@@ -58,7 +60,7 @@ def _executor(stage: str, profile: ClusterConfig, run_dir: Path) -> submitit.Slu
         use_srun=False,  # the script makes the step; submitit's Python in a step would nest two
         setup=["trap : TERM USR1 USR2"],
         additional_parameters={
-            **{name: value for name, value in options.items() if name != "time"},
+            **{name: True if value is None else value for name, value in options.items() if name != "time"},
             "nodes": 1,
             "ntasks": 1,
             "requeue" if profile.requeue == "slurm" else "no-requeue": True,

@@ -66,10 +66,15 @@ def check_apptainer(plan: Plan) -> str:
         if plan.doctor.simulation is None:
             raise NotLearnt(f"the doctor's job got nowhere in its container, {plan.doctor.age}", plan.run_doctor)
         return f"its container ran on {plan.doctor.node}, {plan.doctor.age}"
-    program = shutil.which("apptainer")
+    program = _program()
     if program is None and not plan.profile.modules:
         raise Mistake("no apptainer on this machine", "install it, or leave `container` out of the profile")
     return program or f"from the modules {', '.join(plan.profile.modules)}"
+
+
+def _program() -> str | None:
+    """Apptainer, or Singularity where that alone is there; the job's script looks for them in the same order."""
+    return shutil.which("apptainer") or shutil.which("singularity")
 
 
 def _container(plan: Plan) -> ContainerConfig:
@@ -82,13 +87,15 @@ def inside(plan: Plan, *command: str) -> str:
     """What a command prints in the image, started here. Raises NotLearnt where it cannot be started."""
     container = _container(plan)
     image, binds = container.image, [word for bind in container.binds for word in ("--bind", bind)]
-    if shutil.which("apptainer") is None:
+    program = _program()
+    if program is None:
         raise NotLearnt("it lies in the image, and there is no apptainer on this machine to look", plan.run_doctor)
     try:
         result = subprocess.run(
-            ["apptainer", "--silent", "exec", "--containall", *binds, str(image), *command],
+            [program, "--silent", "exec", "--containall", *binds, str(image), *command],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=TIMEOUT_S,
             stdin=subprocess.DEVNULL,
         )

@@ -14,7 +14,7 @@ def check_device(plan: Plan) -> str:
         return judge_torch(look_for_torch(), look_for_gpus(), plan)
     if device != "cuda":
         return "the CPU" if device == "cpu" else "a GPU where there is one, else the CPU"
-    if profile.scheduler == "slurm" and "gpu" not in (profile.gres or ""):
+    if profile.scheduler == "slurm" and profile.gpu_request is None:
         raise Mistake("training.device: cuda; the profile asks for no GPU", f"set gres: gpu:1 in {plan.profile_file}")
     if profile.container:
         if not profile.container.nvidia:
@@ -22,7 +22,7 @@ def check_device(plan: Plan) -> str:
                 "training.device: cuda; the container is started without the driver",
                 f"set container.nvidia: true in {plan.profile_file}",
             )
-        return f"{profile.gres or 'this machine'}, with the driver in the container"
+        return f"{profile.gpu_request or 'this machine'}, with the driver in the container"
     if profile.scheduler == "slurm":
-        return f"{profile.gres}"
+        return str(profile.gpu_request)
     return judge_torch(look_for_torch(), look_for_gpus(), plan)

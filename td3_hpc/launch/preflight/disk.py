@@ -1,8 +1,11 @@
 """Do the run's files fit where they are to be written? Space, number of files, and the user's quota."""
 
+import grp
 import math
 import os
+import re
 import shutil
+import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,16 +92,21 @@ def check_inodes(plan: Plan) -> str:
 
 
 def check_quota(plan: Plan) -> str:
-    """What the user may still write there, by `quota`, or by `lfs quota` on Lustre."""
+    """What may still be written there, by `quota`, or on Lustre by `lfs quota` of user, group and project."""
     place = existing_parent(plan.run_dir)
     device, kind = file_system(place)
-    limits = _lustre_quota(place) if kind == "lustre" else _quota(device)
-    if limits is None:
-        return f"none for {user()} at {place}"
+    known = _lustre_quotas(place) if kind == "lustre" else {user(): _quota(device)}
+    limits = {whose: limit for whose, limit in known.items() if limit is not None}
+    if not limits:
+        return f"none for {', '.join(known)} at {place}"
     wanted, there = need(plan.stage), _there(plan)
-    left, files_left = limits
+    return "; ".join(_within(whose, *limit, wanted, there, place) for whose, limit in limits.items())
+
+
+def _within(whose: str, left: float, files_left: float, wanted: Need, there: Need, place: Path) -> str:
+    """What there is to write, and what may be. Raises Mistake where it is more."""
     found = (
-        f"{(wanted.bytes - there.bytes) / GIB:.1f} GiB in {wanted.files - there.files} files to write; {user()} may "
+        f"{(wanted.bytes - there.bytes) / GIB:.1f} GiB in {wanted.files - there.files} files to write; {whose} may "
         f"write {_or_any(left / GIB, ' GiB')} in {_or_any(files_left, ' files')} more at {place}"
     )
     if wanted.bytes - there.bytes > left or wanted.files - there.files > files_left:
@@ -126,12 +134,33 @@ def _quota(device: str) -> tuple[float, float] | None:
     return None
 
 
-def _lustre_quota(place: Path) -> tuple[float, float] | None:
+def _lustre_quotas(place: Path) -> dict[str, tuple[float, float] | None]:
+    """By user, by the group that new files belong to, and by the folder's project, where it has one."""
     if shutil.which("lfs") is None:
         raise NotLearnt("Lustre, but no `lfs` command on this machine", "ask your site for your quota there")
+    status = place.stat()
+    group = status.st_gid if status.st_mode & stat.S_ISGID else os.getgid()
+    asked = {user(): ("-u", user()), f"group {_group_name(group)}": ("-g", str(group))}
+    project = _run("lfs", "project", "-d", str(place)).split()  # its number, P where it is inherited, the folder
+    if project and project[0].isdigit() and project[0] != "0":
+        asked[f"project {project[0]}"] = ("-p", project[0])
+    return {whose: _lustre_quota(option, number, place) for whose, (option, number) in asked.items()}
+
+
+def _group_name(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def _lustre_quota(option: str, whose: str, place: Path) -> tuple[float, float] | None:
     # file system, kbytes, quota, limit, grace, files, quota, limit, grace; a long name stands on a line of its own
-    fields = _run("lfs", "quota", "-q", "-u", user(), str(place)).split()
-    return (1024 * _left(fields[-8:-5]), _left(fields[-4:-1])) if len(fields) >= 9 else None
+    fields = _run("lfs", "quota", "-q", option, whose, str(place)).split()
+    if len(fields) < 9 or not all(re.fullmatch(r"[\d*\[\]]+", field) for field in (*fields[-8:-5], *fields[-4:-1])):
+        return None
+    limits = 1024 * _left(fields[-8:-5]), _left(fields[-4:-1])
+    return None if all(map(math.isinf, limits)) else limits
 
 
 def _left(columns: list[str]) -> float:

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from td3_hpc.errors import BadInput, UserError
 
-Status = Literal["ok", "mistake", "not checked"]
+Status = Literal["ok", "mistake", "note", "not checked"]
 Subject = TypeVar("Subject")
-_COLOURS: dict[Status, str] = {"ok": "green", "mistake": "bold red", "not checked": "yellow"}
+_COLOURS: dict[Status, str] = {"ok": "green", "mistake": "bold red", "note": "yellow", "not checked": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,14 @@ class Mistake(Exception):
         self.found, self.change = found, change
 
 
+class Doubt(Exception):
+    """Raised by a check: it looks wrong, and may be right; nothing is refused for it."""
+
+    def __init__(self, found: str, change: str) -> None:
+        super().__init__(found)
+        self.found, self.change = found, change
+
+
 class NotLearnt(Exception):
     """Raised by a check: it cannot be told from here, and how it could be."""
 
@@ -43,7 +51,7 @@ class NotLearnt(Exception):
 
 
 def run_checks(checks: Mapping[str, Callable[[Subject], str]], subject: Subject) -> list[CheckResult]:
-    """The finding of every check. A check returns what it found in order, or raises Mistake or NotLearnt."""
+    """The finding of every check. A check returns what it found in order, or raises Mistake, Doubt or NotLearnt."""
     return [_run(name, check, subject) for name, check in checks.items()]
 
 
@@ -52,6 +60,8 @@ def _run(name: str, check: Callable[[Subject], str], subject: Subject) -> CheckR
         return CheckResult(name, "ok", check(subject))
     except Mistake as mistake:
         return CheckResult(name, "mistake", mistake.found, mistake.change)
+    except Doubt as doubt:
+        return CheckResult(name, "note", doubt.found, doubt.change)
     except NotLearnt as unknown:
         return CheckResult(name, "not checked", unknown.reason, unknown.change)
     except BadInput as error:  # a line that says what to do already

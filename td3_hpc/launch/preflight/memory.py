@@ -1,11 +1,13 @@
 """Does the run fit the job's memory? The figures were measured by `python -m benchmarks memory`."""
 
+import math
 from pathlib import Path
 
 import psutil
 
 from td3_hpc.config import AgentConfig, StageConfig
-from td3_hpc.launch.preflight.finding import Mistake
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan
 from td3_hpc.replay.rows import row_bytes
 
@@ -70,15 +72,20 @@ def _on_gpu(plan: Plan) -> bool:
         return False
     if plan.doctor_result and plan.doctor_result.torch:
         return plan.doctor_result.torch.gpu is not None
-    return plan.stage.training.device == "cuda" or "gpu" in (plan.profile.gres or "")
+    return plan.stage.training.device == "cuda" or plan.profile.gpu_request is not None
 
 
 def check_memory(plan: Plan) -> str:
     """Replay buffer, networks, batch, simulators and workers against the job's memory."""
     parts = estimate(plan)
     needed = sum(parts.values())
-    available, whose = job_memory(plan)
     listed = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
+    available, whose = job_memory(plan)
+    if available is None:
+        raise NotLearnt(
+            f"{_gib(needed)} GiB ({listed}); the profile asks for none, so the site decides",
+            f"set memory_gib to {-(-needed // GIB):.0f} in {plan.profile_file} where the site gives less",
+        )
     found = f"{_gib(needed)} GiB ({listed}) of {whose} {_gib(available)} GiB"
     if needed <= available:
         return found
@@ -87,7 +94,18 @@ def check_memory(plan: Plan) -> str:
     wanted = -(-needed // GIB)
     if plan.profile.scheduler == "local":
         raise Mistake(found, f"run it on a machine with {wanted:.0f} GiB{smaller}")
-    raise Mistake(found, f"raise memory_gib to {wanted:.0f} in {plan.profile_file}{smaller}")
+    key, parts_of_it = _memory_key(plan.profile)
+    amount = wanted / parts_of_it
+    raise Mistake(found, f"raise {key} to {math.ceil(amount * 10) / 10:g} in {plan.profile_file}{smaller}")
+
+
+def _memory_key(profile: ClusterConfig) -> tuple[str, int]:
+    """The profile's key of the job's memory, and how many times it counts on a node."""
+    if profile.mem_per_cpu is not None:
+        return "mem_per_cpu", profile.cpus
+    if profile.mem_per_gpu is not None:
+        return "mem_per_gpu", profile.gpus_on_a_node or 1
+    return "memory_gib", 1
 
 
 def stage_minimum(stage: StageConfig) -> int:
@@ -95,10 +113,11 @@ def stage_minimum(stage: StageConfig) -> int:
     return max(stage.agent.batch_size + 8, 2 * stage.checkpoint.every_steps)
 
 
-def job_memory(plan: Plan) -> tuple[float, str]:
-    """Bytes that the job may take, and whose they are."""
+def job_memory(plan: Plan) -> tuple[float | None, str]:
+    """Bytes that the job may take, and whose they are; None where the site decides."""
     if plan.profile.scheduler == "slurm":
-        return plan.profile.memory_gib * GIB, "the job's"
+        gib = plan.profile.memory_of_a_node_gib
+        return (None if gib is None else gib * GIB), "the job's"
     return min(psutil.virtual_memory().total, _control_group_limit()), "this machine's"
 
 
@@ -107,7 +126,7 @@ def _control_group_limit() -> float:
     limit = float("inf")
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            limit = min(limit, float(Path(path).read_text()))  # "max" where there is none
+            limit = min(limit, float(Path(path).read_text(encoding="utf-8")))  # "max" where there is none
         except (OSError, ValueError):
             continue
     return limit

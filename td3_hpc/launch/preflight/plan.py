@@ -1,6 +1,7 @@
 """What is about to be queued, and what is known of the place where it is to run."""
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,9 @@ from pathlib import Path
 from td3_hpc.config import StageConfig
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.doctor.result import DoctorResult, read_result
+from td3_hpc.launch.jobs import slurm
+from td3_hpc.launch.jobs.freeze import FrozenImage
+from td3_hpc.launch.jobs.script import render
 from td3_hpc.launch.jobs.submission import PROFILES
 from td3_hpc.launch.preflight.finding import NotLearnt
 
@@ -41,6 +45,18 @@ class Plan:
     def doctor_result(self) -> DoctorResult | None:
         """What `td3-hpc doctor` measured here last, if it ever did."""
         return self.given_result or read_result(self.profile, self.cluster)
+
+    @cached_property
+    def test_only(self) -> tuple[bool, str]:
+        """Whether Slurm itself would take the job (`sbatch --test-only`), and what it says. Queues nothing."""
+        profile = self.profile.for_simulators(self.stage.simulators)
+        # Only the options matter to Slurm; the digest of a large image would take a minute.
+        image = FrozenImage(profile.container.image, "", "") if profile.container else None
+        with tempfile.NamedTemporaryFile("w", suffix=".sbatch", encoding="utf-8") as script:
+            script.write(render(self.stage.name, profile, self.run_dir, image))
+            script.flush()
+            result = slurm.run("sbatch", "--test-only", script.name, cluster=profile.clusters)
+        return result.returncode == 0, slurm.reason(result.stderr).removeprefix("sbatch: ")
 
     @property
     def doctor(self) -> DoctorResult:

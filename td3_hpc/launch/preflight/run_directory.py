@@ -5,11 +5,10 @@ import tempfile
 from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint_names import STATE_DIR
 from td3_hpc.config import CONFIG_FILE
-from td3_hpc.errors import UserError
-from td3_hpc.launch.jobs import slurm
+from td3_hpc.errors import BadInput, UserError
+from td3_hpc.launch.jobs.submission import refuse_second_job
 from td3_hpc.launch.preflight.finding import Mistake
 from td3_hpc.launch.preflight.plan import Plan, existing_parent
-from td3_hpc.submission_notes import read_notes
 
 
 def check_writable(plan: Plan) -> str:
@@ -28,11 +27,10 @@ def check_writable(plan: Plan) -> str:
 
 def check_not_taken(plan: Plan) -> str:
     """No job of this run is queued or running, and no process trains in it."""
-    live = slurm.live_jobs(read_notes(plan.run_dir).get("jobs", []))
-    for job, state in live.items():
-        raise Mistake(
-            f"{plan.run_dir} has job {job} already ({state})", f"`scancel {job}` first, or give another --run-dir"
-        )
+    try:
+        refuse_second_job(plan.run_dir)
+    except BadInput as error:
+        raise Mistake(str(error), "") from None
     if (plan.run_dir / STATE_DIR).is_dir():
         try:
             Ownership(plan.run_dir / STATE_DIR).refuse_live_holder()

@@ -43,7 +43,7 @@ def _carla_version(plan: Plan, client: str) -> str:
     if host is None:
         text = inside(plan, "cat", str(root / "VERSION")).strip()
     elif (host / "VERSION").is_file():
-        text = (host / "VERSION").read_text().strip()
+        text = (host / "VERSION").read_text(encoding="utf-8").strip()
     else:
         text = ""
     if not text:
@@ -160,7 +160,7 @@ def check_carla_machine(plan: Plan) -> str:
     stage, profile = plan.stage, plan.profile
     if stage.simulator.kind != "carla":
         return f"not needed: the simulator is {stage.simulator.kind}"
-    if profile.scheduler == "slurm" and "gpu" not in (profile.gres or ""):
+    if profile.scheduler == "slurm" and profile.gpu_request is None:
         raise Mistake("CARLA renders on a GPU; the profile asks for none", f"set gres: gpu:1 in {plan.profile_file}")
     if profile.container and not profile.container.nvidia:
         raise Mistake(
@@ -177,7 +177,7 @@ def check_carla_machine(plan: Plan) -> str:
     there = host.is_file() if host else bool(inside(plan, "ls", str(binary)).strip())
     if not there:
         raise Mistake(f"{binary}: no such file", "set simulator.carla_root to the folder that holds CarlaUE4.sh")
-    return f"{binary}, with {profile.gres or 'this machine'}"
+    return f"{binary}, with {profile.gpu_request or 'this machine'}"
 
 
 def check_ports(plan: Plan) -> str:

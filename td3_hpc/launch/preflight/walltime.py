@@ -6,7 +6,7 @@ from pathlib import Path
 
 from td3_hpc.checkpoint_names import newest_step
 from td3_hpc.formatting import duration
-from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
+from td3_hpc.launch.preflight.finding import Doubt, Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan
 from td3_hpc.record import RECORD_FILE, CheckpointSaved, Interval, read_events
 
@@ -114,7 +114,8 @@ def check_checkpoint_interval(plan: Plan) -> str:
         interval = min(interval, checkpoint.every_steps / rate.learning)
     found = f"at most {duration(interval)} between two, in attempts of {plan.profile.walltime_minutes} minutes"
     if interval >= usable:
-        raise Mistake(
+        kind = Mistake if rate else Doubt  # at an unknown rate, every_steps may come sooner
+        raise kind(
             f"{found}: no checkpoint would be written before the time limit's warning",
             f"lower checkpoint.every_minutes ({checkpoint.every_minutes:g}), or raise walltime_minutes",
         )

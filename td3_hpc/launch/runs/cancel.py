@@ -1,6 +1,5 @@
 """Ending jobs so that what they did is kept."""
 
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from td3_hpc.launch.jobs.campaign_files import CANCELLED_FILE, local_lock, noted
 from td3_hpc.launch.jobs.foreground import is_held
 from td3_hpc.launch.jobs.job_states import Job, read_queue
 from td3_hpc.launch.jobs.submission import submitted_profile
+from td3_hpc.submission_notes import read_notes
 
 POLL_S = 1.0
 
@@ -46,18 +46,22 @@ def cancel(path: Path, wait_s: float, log: Callable[[str], None]) -> None:
         log("nothing to cancel: it was not submitted to Slurm, and no process works on it")
         return
     slurm.use_configuration(profile.slurm_conf)
-    _live(scripts, runs)  # where Slurm does not answer, nothing is changed
+    cluster = profile.clusters or read_notes(path).get("cluster")
+    _live(scripts, runs, cluster)  # where Slurm does not answer, nothing is changed
     if directory.exists:
         directory.note("cancelled")
     for run in runs:
         if (run / "submission").is_dir():
             (run / CANCELLED_FILE).touch()  # the job's script does not requeue itself then
-    _end(lambda: _live(scripts, runs), wait_s, log)
+    if cluster:  # another cluster's controller may know a job that it does not list
+        listed = {job.id for job in _live(scripts, runs, cluster)}
+        slurm.scancel([job for run in runs for job in noted_jobs(run) if job not in listed], cluster=cluster)
+    _end(lambda: _live(scripts, runs, cluster), cluster, wait_s, log)
 
 
-def _live(scripts: Sequence[Path], runs: Sequence[Path]) -> list[Job]:
+def _live(scripts: Sequence[Path], runs: Sequence[Path], cluster: str | None) -> list[Job]:
     """The jobs in the queue, those of later stages first."""
-    queue = read_queue()
+    queue = read_queue(cluster)
     if queue.unknown:
         raise UserError(f"{queue.unknown[0]}; nothing was cancelled")
     known = {job for run in runs for job in noted_jobs(run)}
@@ -65,7 +69,7 @@ def _live(scripts: Sequence[Path], runs: Sequence[Path]) -> list[Job]:
     return by_script + [job for job in queue.jobs if job.id in known and job not in by_script]
 
 
-def _end(live: Callable[[], list[Job]], wait_s: float, log: Callable[[str], None]) -> None:
+def _end(live: Callable[[], list[Job]], cluster: str | None, wait_s: float, log: Callable[[str], None]) -> None:
     """Cancel what waits, tell what runs to save, and cancel what is still there after `wait_s` seconds."""
     if not live():
         log("no jobs in the queue")
@@ -73,25 +77,19 @@ def _end(live: Callable[[], list[Job]], wait_s: float, log: Callable[[str], None
     deadline, told = time.monotonic() + wait_s, set[str]()
     while jobs := live():
         waiting = [job.id for job in jobs if job.state == "PENDING"]
-        scancel(waiting)
+        slurm.scancel(waiting, cluster=cluster)
         for job in waiting:
             log(f"job {job} cancelled")
         running = [job.id for job in jobs if job.state == "RUNNING" and job.id not in told]
         for job in running:
             log(f"job {job} told to save and stop")
-            scancel([job], "--signal=USR1")
+            slurm.scancel([job], "--signal=USR1", cluster=cluster)
         told.update(running)
         if time.monotonic() > deadline:
             late = [job.id for job in jobs]
-            scancel(late)
+            slurm.scancel(late, cluster=cluster)
             log(f"not gone after {wait_s:.0f} s, cancelled: {', '.join(late)}; the last checkpoint is what they leave")
             return
         if not waiting:
             time.sleep(POLL_S)
     log("all jobs are gone; submitting again continues from the last checkpoint")
-
-
-def scancel(jobs: Sequence[str], *options: str) -> None:
-    """Cancel jobs, or send them a signal; those that are gone already are no error."""
-    if jobs:
-        subprocess.run(["scancel", *options, *jobs], capture_output=True, timeout=60)

@@ -14,6 +14,7 @@ from td3_hpc.launch.jobs.campaign_files import local_lock, noted_jobs
 from td3_hpc.launch.jobs.foreground import is_held
 from td3_hpc.launch.jobs.job_states import Job, Queue, ended_jobs, read_queue
 from td3_hpc.launch.jobs.submission import submitted_profile
+from td3_hpc.submission_notes import read_notes
 
 RUN_FILES = ("config.yaml", "record.jsonl", "submission/stage.yaml")
 
@@ -60,11 +61,18 @@ def read_status(paths: Sequence[Path]) -> Status:
     for profile in profiles:
         slurm.use_configuration(profile.slurm_conf)
     on_slurm = any(profile.scheduler == "slurm" for profile in profiles)
-    queue = read_queue() if on_slurm else Queue()
-    newest = {run: _live(run, queue) for run in run_dirs}
-    gone = {run: ids for run, job in newest.items() if job is None and on_slurm and (ids := noted_jobs(run))}
-    jobs, unknown = ended_jobs(list(gone.values()))
-    ended = dict(zip(gone, jobs))
+    newest: dict[Path, Job | None] = dict.fromkeys(run_dirs)
+    ended: dict[Path, Job | None] = {}
+    unknown: dict[str, None] = {}
+    where = {run: _cluster(run) for run in run_dirs}
+    for cluster in dict.fromkeys(where.values()) if on_slurm else ():  # one question each, for all their runs
+        queue = read_queue(cluster)
+        newest |= {run: _live(run, queue) for run in run_dirs if where[run] == cluster}
+        gone = {run: noted_jobs(run) for run in run_dirs if where[run] == cluster and newest[run] is None}
+        gone = {run: ids for run, ids in gone.items() if ids}
+        jobs, not_learnt = ended_jobs(list(gone.values()), cluster)
+        ended |= dict(zip(gone, jobs))
+        unknown |= dict.fromkeys((*queue.unknown, *not_learnt))
     campaigns: dict[str, str] = {}
     statuses: list[RunStatus] = []
     for root, runs in places:
@@ -74,7 +82,7 @@ def read_status(paths: Sequence[Path]) -> Status:
         for run in runs:
             job = newest[run] or ended.get(run)
             statuses.append(_run_status(root, run, job, admissions))
-    return Status(tuple(statuses), campaigns, (*queue.unknown, *unknown))
+    return Status(tuple(statuses), campaigns, tuple(unknown))
 
 
 def default_paths(root: Path = Path("checkpoints")) -> list[Path]:
@@ -101,6 +109,12 @@ def _place(path: Path) -> tuple[Path, list[Path]]:
 
 def _is_run(path: Path) -> bool:
     return any((path / name).is_file() for name in RUN_FILES)
+
+
+def _cluster(run: Path) -> str | None:
+    """The cluster that a run's jobs are on, if one was named."""
+    profile = submitted_profile(run)
+    return read_notes(run).get("cluster") or (profile.clusters if profile else None)
 
 
 def _live(run: Path, queue: Queue) -> Job | None:

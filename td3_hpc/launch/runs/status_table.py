@@ -16,10 +16,11 @@ from td3_hpc.formatting import duration
 from td3_hpc.launch.jobs.job_states import Job
 from td3_hpc.launch.runs.status import RunStatus, Status, read_status
 
-INTERVAL_S = 5.0
+#: Every look is a question to Slurm's controller, which others ask as well.
+INTERVAL_S = 30.0
 
 
-def show(paths: Sequence[Path], watch: bool, as_json: bool) -> None:
+def show(paths: Sequence[Path], watch: bool, as_json: bool, every_s: float = INTERVAL_S) -> None:
     """Print the status of run and campaign directories; `watch`: again and again, until nothing goes on any more."""
     if as_json:
         typer.echo(json.dumps(as_fields(read_status(paths)), indent=1))
@@ -34,7 +35,7 @@ def show(paths: Sequence[Path], watch: bool, as_json: bool) -> None:
     try:
         with Live(table(status), console=console, auto_refresh=False) as live:
             while not status.over:
-                time.sleep(INTERVAL_S)
+                time.sleep(every_s)
                 status = read_status(paths)
                 live.update(table(status), refresh=True)
     except KeyboardInterrupt:

@@ -346,7 +346,7 @@ def _finish(drawing: xodr.OpenDrive, lights: dict[int, list[list[str]]]) -> str:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "town.xodr"
         drawing.write_xml(str(path))
-        root = ET.fromstring(path.read_text())
+        root = ET.fromstring(path.read_text(encoding="utf-8"))
     header = root.find("header")
     assert header is not None
     header.set("date", "2026-01-01")

@@ -82,6 +82,40 @@ def test_the_profile_becomes_sbatch_options() -> None:
     assert "srun --ntasks=1 --cpus-per-task=6 " in text
 
 
+def test_what_some_sites_ask_for_becomes_sbatch_options() -> None:
+    text = script(
+        gpus_per_node="a100:1", gpu_bind="closest", cpus_per_gpu=8, hint="nomultithread", exclusive=True,
+        mem_per_gpu=20, reservation="course", licenses="carla:1", mail_type="END,FAIL", mail_user="a@b.org",
+        nice=0, comment="it's #1 \"x\"", clusters="cm4", sbatch={"wckey": "w", "contiguous": True},
+    )  # fmt: skip
+
+    options = [line.removeprefix("#SBATCH --") for line in text.splitlines() if line.startswith("#SBATCH ")]
+    assert options[1:-6] == [
+        "clusters=cm4",
+        "reservation=course",
+        "gpus-per-node=a100:1",
+        "gpu-bind=closest",
+        "cpus-per-gpu=8",
+        "hint=nomultithread",
+        "mem-per-gpu=20480M",
+        "time=240",
+        "licenses=carla:1",
+        "mail-type=END,FAIL",
+        "mail-user=a@b.org",
+        "nice=0",
+        'comment="it\'s #1 \\"x\\""',
+        "exclusive",
+        "wckey=w",
+        "contiguous",
+    ]
+    assert "srun --ntasks=1 --cpus-per-task=8 --gpu-bind=closest --hint=nomultithread " in text
+
+
+def test_memory_that_is_left_out_is_left_to_the_site() -> None:
+    assert "#SBATCH --mem" not in script()
+    assert "#SBATCH --mem-per-cpu=1536M\n" in script(mem_per_cpu=1.5)
+
+
 def test_a_chain_waits_its_turn_and_is_not_requeued() -> None:
     text = script(requeue="chain")
 
@@ -119,6 +153,86 @@ def test_the_script_in_the_repository_is_what_print_shows_for_the_example_profil
 
     path = ROOT / "slurm" / "stage.sbatch"
     assert path.read_text() == expected, f"{path} is out of date; it should be:\n{expected}"
+
+
+LEFT_OVER = {
+    "SLURM_EXPORT_ENV": "NONE", "SLURM_MEM_PER_CPU": "100", "SLURM_CPU_BIND": "none", "SLURM_TRES_PER_TASK": "cpu=1",
+    "SRUN_CPUS_PER_TASK": "9", "SBATCH_TIMELIMIT": "1", "SBATCH_EXPORT": "NONE", "SQUEUE_PARTITION": "other",
+    "SINFO_FORMAT": "%N", "SALLOC_ACCOUNT": "x", "APPTAINERENV_LD_PRELOAD": "/x.so", "SINGULARITY_BIND": "/nowhere",
+}  # fmt: skip
+KEPT = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "2", "SLURM_CONF": "/c", "SLURM_TMPDIR": "/scratch/7"}
+
+
+def test_what_is_left_in_the_environment_does_not_steer_the_job() -> None:
+    text = script()
+    first, last = text.index("say() {"), text.index("# The furthest step")
+    program = f"set -u; job=7 attempt=2 node=n1\n{text[first:last]}env"
+    command = ["bash", "-c", program]
+
+    result = subprocess.run(command, env={**LEFT_OVER, **KEPT}, capture_output=True, text=True, check=True)
+
+    said, *lines = result.stdout.splitlines()
+    assert said.endswith(
+        "SBATCH_TIMELIMIT=1 was in the environment of sbatch, which puts it before what the profile says"
+    )
+    found = dict(line.split("=", 1) for line in lines)
+    assert found.keys() - KEPT.keys() <= {"HOME", "PATH", "PWD", "SHLVL", "_"}
+    assert KEPT.items() <= found.items()
+    assert found["HOME"] == str(Path.home())
+    assert "/usr/bin" in found["PATH"]
+
+
+@pytest.mark.parametrize(
+    ("scratch", "expected"),
+    [
+        ("/tmp", "/tmp"),
+        ("/it's #1", "/it's #1"),
+        ("~", "/home/me"),
+        ("~/x y", "/home/me/x y"),
+        ("$SLURM_TMPDIR", "/local/7"),
+        ("${SLURM_TMPDIR}/td3", "/local/7/td3"),
+        ("/scratch/$USER/$(id)", "/scratch/me/$(id)"),
+        ("$NOWHERE/x", "not-set/x"),
+    ],
+)
+def test_scratch_is_what_the_node_says(scratch: str, expected: str) -> None:
+    text = script(scratch=scratch)
+    (line,) = [line for line in text.splitlines() if line.startswith("scratch=") and "td3-hpc-" not in line]
+    there = {"HOME": "/home/me", "SLURM_TMPDIR": "/local/7", "USER": "me"}
+
+    result = subprocess.run(
+        ["bash", "-c", f'set -u; {line}; echo "$scratch"'], env=there, capture_output=True, text=True
+    )
+
+    assert result.stdout == f"{expected}\n", result.stderr
+    assert ("[[ $scratch = /* ]] || node_lacks" in text) == (scratch[0] in "~$" or "$" in scratch)
+
+
+def test_singularity_is_used_where_apptainer_is_not_there(tmp_path: Path) -> None:
+    text = script(container={"image": "/i.sif"})
+    first, last = text.index("apptainer=("), text.index('say "start')
+    end = text.index("# What killed jobs")
+    rest = text[text.index("export APPTAINERENV_PYTHONUNBUFFERED") : last]
+    program = (
+        f'node_lacks() {{ echo "lacks: $1"; exit 2; }}\nset -u; run=/r scratch=/s image=/i\n{text[first:end]}{rest}'
+    )
+    program += 'echo "${python[@]}"; env'
+
+    def run(*names: str) -> str:
+        for path in tmp_path.iterdir():
+            path.unlink()
+        for name in (*names, "env"):
+            (tmp_path / name).symlink_to("/usr/bin/env")
+        result = subprocess.run(
+            ["/bin/bash", "-c", program], env={"PATH": str(tmp_path)}, capture_output=True, text=True
+        )
+        return result.stdout + result.stderr
+
+    assert run("apptainer", "singularity").startswith("apptainer --silent exec --no-eval --containall ")
+    told = run("singularity")
+    assert told.startswith("singularity --silent exec --containall ")
+    assert "SINGULARITYENV_PYTHONUNBUFFERED=1" in told
+    assert run().startswith("lacks: no apptainer on this node")
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640])

@@ -136,9 +136,23 @@ def test_an_unwritable_run_directory_is_bad_input() -> None:
         submit(STAGE, profile(scheduler="local"), Path("/proc/run"))
 
 
-def test_a_run_directory_that_a_bind_mount_cannot_name_is_bad_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("character", [*" :,%#\\\"'\t\n", "\u2028"])
+def test_a_run_directory_that_not_every_part_of_a_job_can_name_is_bad_input(tmp_path: Path, character: str) -> None:
     with pytest.raises(BadInput, match="must not hold spaces"):
-        submit(STAGE, profile(scheduler="local"), tmp_path / "a run")
+        submit(STAGE, profile(scheduler="local"), tmp_path / f"a{character}run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_directory_may_have_other_letters(tmp_path: Path) -> None:
+    directory = tmp_path / "läuft [1] $x;y"
+    with pytest.raises(BadInput, match="spaces"):
+        submit(STAGE, profile(scheduler="local"), directory)
+    run = tmp_path / "läuft[1]$x;y&(z)"
+    run.mkdir()
+    (run / "plan.json").write_text(json.dumps({"total": 3, "step_s": 0.01, "status": 3}))
+
+    assert submit(STAGE, profile(scheduler="local", scratch=tmp_path), run, package=STAND_IN).status == 3
+    assert "#SBATCH --output=" + str(run) in show(STAGE, profile(), run)
 
 
 def test_show_writes_nothing(tmp_path: Path) -> None:

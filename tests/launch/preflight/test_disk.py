@@ -148,6 +148,25 @@ def test_no_quota_there_is_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert check_quota(plan(tmp_path / "run")).startswith("none for")
 
 
+@pytest.mark.parametrize("option", ["-g", "-p"])
+def test_lustres_quota_of_group_and_project_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    path = tmp_path / "lfs"
+    path.write_text(f"""#!/bin/sh
+[ "$1" = project ] && echo "4711 P $3"
+[ "$3" = {option} ] && echo "/lustre 900000 0 1000000 - 5 0 1000 -" && exit
+echo "/lustre 900000 0 0 - 5 0 0 -"
+""")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("td3_hpc.launch.preflight.disk.file_system", lambda path: ("server@tcp:/lustre", "lustre"))
+    whose = "group " if option == "-g" else "project 4711"
+
+    with pytest.raises(Mistake, match=rf"to write; {whose}.* may write 0\.1 GiB in 995"):
+        check_quota(plan(tmp_path / "run"))
+
+
 @pytest.mark.parametrize("name", ["/lustre", "/lustre/a/long/name\n   "])
 def test_lustres_quota_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     program(tmp_path, "lfs", f"{name} [900000] 0 1000000 - 5 0 1000 -\n")

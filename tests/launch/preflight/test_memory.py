@@ -8,7 +8,7 @@ import pytest
 from benchmarks.memory import BATCHES, peaks
 from td3_hpc.config import load_stage
 from td3_hpc.errors import BadInput
-from td3_hpc.launch.preflight.finding import Mistake
+from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
 from td3_hpc.launch.preflight.memory import (
     GIB,
     check_memory,
@@ -86,6 +86,26 @@ def test_a_job_too_small_for_the_1m_run_is_refused_with_what_would_do(tmp_path: 
                       memory_gib=6))  # fmt: skip
     check_memory(plan(tmp_path / "run", "replay.capacity=1e6", "training.total_steps=1e6", scheduler="slurm",
                       memory_gib=9))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("settings", "change"),
+    [
+        ({"mem_per_cpu": 2, "cpus": 2}, "raise mem_per_cpu to 4.5 in"),
+        ({"mem_per_gpu": 4, "gpus": 1}, "raise mem_per_gpu to 12 in"),
+    ],
+)
+def test_memory_by_cpu_and_by_gpu_is_the_nodes_product(tmp_path: Path, settings: dict[str, int], change: str) -> None:
+    million = ("replay.capacity=1e6", "training.total_steps=1e6")
+
+    with pytest.raises(Mistake, match=r"of the job's 4\.0 GiB") as caught:
+        check_memory(plan(tmp_path / "run", *million, scheduler="slurm", **settings))
+    assert caught.value.change.startswith(change)
+
+
+def test_memory_that_the_site_decides_is_a_note(tmp_path: Path) -> None:
+    with pytest.raises(NotLearnt, match=r"1\.\d GiB .* the profile asks for none, so the site decides"):
+        check_memory(plan(tmp_path / "run", scheduler="slurm"))
 
 
 def test_without_slurm_this_machines_memory_counts(tmp_path: Path) -> None:

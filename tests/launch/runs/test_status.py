@@ -14,7 +14,7 @@ from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs.campaign_files import JOBS_FILE, identify
 from td3_hpc.launch.jobs.campaign_files import freeze as freeze_campaign
 from td3_hpc.launch.runs.status import read_status
-from td3_hpc.launch.runs.status_table import table
+from td3_hpc.launch.runs.status_table import show, table
 from tests.campaign.test_progress import event, interval, make_run
 from tests.campaign_stand_in import write_campaign
 
@@ -85,6 +85,23 @@ def test_json_is_for_programs(campaign: Path) -> None:
         ("b", "not started", None),
     ]
     assert told["unknown"] == ["no Slurm on this machine: jobs are not looked up"]
+
+
+def test_watching_looks_every_half_minute_and_no_oftener_than_asked(
+    campaign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("td3_hpc.launch.runs.status_table.time.sleep", sleep)
+    (campaign / "a" / "seed-1" / "record.jsonl").write_text(event("attempt", 0, 0.0, epoch=1))
+    show([campaign], watch=True, as_json=False)
+    show([campaign], watch=True, as_json=False, every_s=5)
+
+    assert slept == [30, 5]
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
