@@ -43,8 +43,8 @@ class AgentConfig(ConfigSection):
     encoder: str = "steady"
     """Network that makes features of the camera's frames, by its name in `td3_hpc/td3/encoders.py`: `nature`, the CNN
     of Mnih et al. 2015, or `steady`, the same layers with features that vary with the picture and do not drift."""
-    discount: float = Field(0.99, ge=0, lt=1)
-    """γ, per decision."""
+    discount: float = Field(0.95, ge=0, lt=1)
+    """γ, per decision. Values settle within policy_freq / (tau (1 - γ)) updates: 8,000 by default."""
     tau: float = Field(0.005, gt=0, le=1)
     """Share of the online network that moves into its target at each policy update."""
     batch_size: int = Field(256, ge=1)

@@ -34,6 +34,8 @@ def learns(config: StageConfig) -> dict[str, Any]:
         change["agent.exploration_noise"] = shipped.exploration_noise
     if agent.encoder != shipped.encoder:
         change["agent.encoder"] = shipped.encoder
+    if agent.discount > shipped.discount:
+        change["agent.discount"] = shipped.discount
     if reward.efficiency < shipped_reward.efficiency:
         change["environment.reward.efficiency"] = shipped_reward.efficiency
     if reward.target_speed_kmh > shipped_reward.target_speed_kmh:
