@@ -27,7 +27,7 @@ def step_body(body: Actor, town: Town, dt: float) -> None:
         # Friction's lever is about half of the box's longer side.
         slowed = FRICTION * GRAVITY * dt / max(body.extent[0], body.extent[1], 0.1)
         body.yaw_rate = math.copysign(max(0.0, abs(body.yaw_rate) - slowed), body.yaw_rate)
-    x, y, z = pose.x + vx * dt, pose.y + vy * dt, pose.z + vz * dt
+    x, y, z = pose.x + vx * dt, pose.y + vy * dt, pose.z + (before[2] + vz) / 2.0 * dt
     floor = town.ground(x, y, z - below).z + below
     if z <= floor:
         z, vz = floor, 0.0

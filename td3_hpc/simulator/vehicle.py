@@ -179,12 +179,13 @@ def _steering_left(curve: tuple[tuple[float, float], ...], speed_kmh: float) -> 
 def _fall(vehicle: Vehicle, ground: Ground, grounded: bool, dt: float) -> tuple[float, float, bool]:
     """Height, vertical speed and whether it stands, of a vehicle above the ground."""
     z = vehicle.pose.z
-    vz = vehicle.velocity[2]
+    vz = before = vehicle.velocity[2]
     if vehicle.constant_velocity is not None and vehicle.constant_velocity[2] > 0.0:
-        vz = vehicle.constant_velocity[2]
+        vz = before = vehicle.constant_velocity[2]
     elif vehicle.gravity or grounded:
         vz -= GRAVITY * dt
-    z += vz * dt
+    # Exactly a parabola for what is thrown; a mere drop keeps the way in which it has always been added up.
+    z += (before + vz) / 2.0 * dt if vehicle.airborne else vz * dt
     if z > ground.z:
         return z, vz, False
     vehicle.airborne = False

@@ -26,9 +26,9 @@ def walk(walker: Walker, town: Town, dt: float) -> None:
     floor = town.ground(x, y, z - walker.extent[2]).z + walker.extent[2]
     vz = 0.0
     if not walker.stands or walker.jump or floor < z - _STEP:
-        vz = JUMP_SPEED if walker.stands and walker.jump else walker.velocity[2]
-        vz -= GRAVITY * dt if walker.gravity else 0.0
-        z += vz * dt
+        before = JUMP_SPEED if walker.stands and walker.jump else walker.velocity[2]
+        vz = before - (GRAVITY * dt if walker.gravity else 0.0)
+        z += (before + vz) / 2.0 * dt
         walker.stands = z <= floor
     if walker.stands:
         z, vz = floor, 0.0
