@@ -314,6 +314,8 @@ def _frozen_profile(here: Place) -> ClusterConfig:
     path = here.directory.submission / "cluster.yaml"
     frozen = frozen_profile(path)
     before = "mem_per_cpu" not in read_yaml(path)
+    if before and frozen.account is None:  # whose SBATCH_ACCOUNT was not read, but left to sbatch
+        frozen = frozen.model_copy(update={"account": here.profile.account})
     if before and frozen.memory_gib == 16 and here.profile.memory_of_a_node_gib is None:
         return frozen.model_copy(update={"memory_gib": None})
     return frozen

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from td3_hpc import __version__
 from td3_hpc.code import PACKAGE
 from td3_hpc.config import StageConfig, apply_overrides, dump_yaml, load_stage, read_yaml, validate
+from td3_hpc.config.changes import value_at
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, UserError
@@ -26,6 +27,10 @@ from td3_hpc.submission_notes import SUBMISSION_FILE, read_notes
 Route = Literal["sbatch", "submitit", "hand"]
 """Who queues the script: we by either, or the user."""
 PROFILES = Path("configs/clusters")
+#: Profiles of known sites, from their public pages: what is personal is asked for by name.
+SITES = PACKAGE / "launch" / "sites"
+#: Keys that a variable gives where the profile does not.
+FROM_ENVIRONMENT = {"account": "SBATCH_ACCOUNT", "clusters": "SLURM_CLUSTERS"}
 #: What a bind mount (:,), Slurm's name of a log (%, backslash) or a line of #SBATCH (the rest) would take for something
 #: else than a part of a path.
 NOT_IN_PATHS = " :,%#\\\"'"
@@ -46,18 +51,40 @@ class Submission:
 
 
 def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
-    """The profile of a name in configs/clusters, or in a YAML file; raises BadInput listing every mistake.
+    """The profile of a name in configs/clusters or of a known site, or in a YAML file; raises BadInput listing every
+    mistake.
 
-    Where it names no cluster, SLURM_CLUSTERS does, which some sites' modules set.
+    Where it names no account or cluster, the variables do that sites tell their users to set, or set by their modules.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    path = profile_path(name)
     if not path.exists():
-        known = ", ".join(sorted(item.stem for item in PROFILES.glob("*.yaml"))) or "none"
-        raise BadInput(f"{path}: no such cluster profile; in {PROFILES}: {known}")
-    values = apply_overrides(read_yaml(path), overrides)
-    if values.get("clusters") is None and values.get("scheduler", "slurm") == "slurm":
-        values["clusters"] = os.environ.get("SLURM_CLUSTERS") or None
+        folders = ((str(PROFILES), PROFILES), ("known sites", SITES))
+        known = [
+            f"{what}: {', '.join(sorted(item.stem for item in folder.glob('*.yaml'))) or 'none'}"
+            for what, folder in folders
+        ]
+        raise BadInput(f"{path}: no such cluster profile; in {'; '.join(known)}")
+    values = read_yaml(path)
+    personal = values.pop("personal", {})
+    for key in ("sources", "unverified"):
+        values.pop(key, None)
+    values = apply_overrides(values, overrides)
+    if values.get("scheduler", "slurm") == "slurm":
+        for key, variable in FROM_ENVIRONMENT.items():
+            if values.get(key) is None and os.environ.get(variable):
+                values[key] = os.environ[variable]
+    missing = [(key, what) for key, what in personal.items() if value_at(values, key) in (None, {})]
+    if missing:
+        raise BadInput("\n".join(f"{path}: {key}: missing, {what}; give -c {key}=..." for key, what in missing))
     return validate(ClusterConfig, values, str(path))
+
+
+def profile_path(name: str) -> Path:
+    """The file of a profile's name, or the file itself. The user's own profiles come before those of known sites."""
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    own, site = PROFILES / f"{name}.yaml", SITES / f"{name}.yaml"
+    return site if site.exists() and not own.exists() else own
 
 
 def frozen_profile(path: Path) -> ClusterConfig:

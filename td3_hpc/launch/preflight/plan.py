@@ -13,7 +13,7 @@ from td3_hpc.launch.doctor.result import DoctorResult, read_result
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.freeze import FrozenImage
 from td3_hpc.launch.jobs.script import render
-from td3_hpc.launch.jobs.submission import PROFILES
+from td3_hpc.launch.jobs.submission import profile_path
 from td3_hpc.launch.preflight.finding import NotLearnt
 
 
@@ -73,7 +73,7 @@ class Plan:
     @property
     def profile_file(self) -> str:
         """The profile's file, for people."""
-        return self.cluster if self.cluster.endswith((".yaml", ".yml")) else str(PROFILES / f"{self.cluster}.yaml")
+        return str(profile_path(self.cluster))
 
     @property
     def simulators_beside_learner(self) -> int:
