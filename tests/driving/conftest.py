@@ -75,7 +75,8 @@ def hamlet(make_simulator) -> Simulator:
 
 def small_config(vehicles: int = 6, **changes) -> EnvironmentConfig:
     """The small town with short routes."""
-    changes = {"town": "Hamlet", "route": RouteConfig(min_length_m=60, max_length_m=200), **changes}
+    route = RouteConfig(min_length_m=60, max_length_m=200, evaluation_routes=40)
+    changes = {"town": "Hamlet", "route": route, **changes}
     return EnvironmentConfig(traffic=TrafficConfig(vehicles=vehicles, port=0, evaluation_port=0), **changes)
 
 

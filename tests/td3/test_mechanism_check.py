@@ -86,7 +86,7 @@ def test_nothing_is_wrong_with_the_agent(precision, policy_freq):
     [
         (MaximumOfTwins, "min(Q1', Q2')"),
         (ValueAfterTheEnd, "min(Q1', Q2')"),
-        (updating_with(discount=0.95), "min(Q1', Q2')"),
+        (updating_with(discount=0.9), "min(Q1', Q2')"),
         (updating_with(policy_noise=0.0), "smoothing noise"),
         (updating_with(noise_clip=10.0), "beyond noise_clip"),
         (updating_with(policy_freq=1), "out of turn"),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -96,7 +97,7 @@ def test_watching_looks_every_half_minute_and_no_oftener_than_asked(
         slept.append(seconds)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("td3_hpc.launch.runs.status_table.time.sleep", sleep)
+    monkeypatch.setattr("td3_hpc.launch.runs.status_table.time", SimpleNamespace(sleep=sleep))  # nobody else's
     (campaign / "a" / "seed-1" / "record.jsonl").write_text(event("attempt", 0, 0.0, epoch=1))
     show([campaign], watch=True, as_json=False)
     show([campaign], watch=True, as_json=False, every_s=5)
