@@ -75,7 +75,7 @@ def reference(worker, seed, count):
 
 def test_an_episode_through_the_worker(make_worker, hamlet):
     worker = make_worker(hamlet)
-    assert worker.evaluation_routes == 10
+    assert worker.evaluation_routes == 40
     observation = worker.reset(seed=4, route=2)
     assert all(entry.fits(observation[entry.name]) for entry in OBSERVATION)
     first_image = observation["image"].copy()
