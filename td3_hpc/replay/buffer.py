@@ -187,8 +187,13 @@ class ReplayBuffer:
 
     def oldest(self, count: int) -> NDArray[np.int64]:
         """The numbers of the oldest rows whose observation is whole, at most `count`; an episode's last one counts."""
-        rows = np.arange(self._first_row, min(self._next_row, self._first_row + count + STACK))
-        return rows[self._whole(rows)][:count]
+        span = count + STACK
+        while True:  # the more environments, the more of the oldest rows have lost their frames
+            rows = np.arange(self._first_row, min(self._next_row, self._first_row + span))
+            whole = rows[self._whole(rows)]
+            if len(whole) >= count or self._first_row + span >= self._next_row:
+                return whole[:count]
+            span *= 2
 
     def has(self, rows: NDArray[np.int64]) -> bool:
         """Whether the observations of all these rows, which once were there, still are."""
