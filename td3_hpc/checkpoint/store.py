@@ -72,15 +72,15 @@ class Checkpoint:
 
     def rows(self) -> Iterator[dict[str, np.ndarray]]:
         """Consecutive blocks of the sealed rows, one segment at a time."""
-        for segment in self.manifest.segments:
-            count = segment.next_row - segment.first_row
-            yield read_table(self.run_dir / segment.path, segment.first_row, count)
+        return (self._rows_of(segment) for segment in self.manifest.segments)
 
     def newest_rows(self) -> dict[str, np.ndarray]:
         """The last block of `rows()`; empty where there is none."""
-        for segment in self.manifest.segments[-1:]:
-            return read_table(self.run_dir / segment.path, segment.first_row, segment.next_row - segment.first_row)
-        return {}
+        segments = self.manifest.segments
+        return self._rows_of(segments[-1]) if segments else {}
+
+    def _rows_of(self, segment: Segment) -> dict[str, np.ndarray]:
+        return read_table(self.run_dir / segment.path, segment.first_row, segment.next_row - segment.first_row)
 
 
 class CheckpointStore:

@@ -75,14 +75,18 @@ def _road_limits(road: ET.Element) -> list[tuple[float, float]]:
     return sorted(found)
 
 
+def _piece(changes: list[tuple[float, float]], s: float) -> int:
+    """Which of a list of (s, km/h) in the order of s holds at s; before the first it is the first one."""
+    return max(bisect.bisect_right(changes, (s, float("inf"))) - 1, 0)
+
+
 def _at(changes: list[tuple[float, float]], s: float) -> float:
-    """The limit at s of a list of (s, km/h) in the order of s; before the first it is the first one's."""
-    return changes[max(bisect.bisect_right(changes, (s, float("inf"))) - 1, 0)][1]
+    return changes[_piece(changes, s)][1]
 
 
 def _within(limits: list[tuple[float, float]], low: float, high: float) -> list[tuple[float, float]]:
     """The pieces of a road's limits from `low` to `high` metres."""
-    first = max(bisect.bisect_right(limits, (low, float("inf"))) - 1, 0)
+    first = _piece(limits, low)
     return [(max(s, low), limit) for s, limit in limits[first:] if s < high] or [(low, limits[first][1])]
 
 
