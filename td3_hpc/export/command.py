@@ -1,6 +1,5 @@
 """`td3-hpc export`: from a checkpoint to a folder of files, checked against the agent before they are written."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from td3_hpc.export.description import FORMAT, KEY, Description, arrays
 from td3_hpc.export.network import to_onnx, weights_of
 from td3_hpc.export.onnx_file import weights_digest
 from td3_hpc.export.policy import FILE, Policy
-from td3_hpc.spaces import OBSERVATION, STACK
+from td3_hpc.replay import ReplayBuffer
 from td3_hpc.td3 import TD3Agent
 
 WEIGHTS, CARD = "policy.safetensors", "MODEL_CARD.md"
@@ -68,25 +67,14 @@ def export(path: Path, output: Path) -> list[Path]:
 def stored_observations(checkpoint: Checkpoint, most: int) -> dict[str, NDArray[Any]]:
     """Up to so many observations (n, ...) that the run has stored last. Raises BadInput where there is none."""
     rows = checkpoint.newest_rows()
-    stacks = list(_stacks(rows["previous"])) if rows else []
-    if not stacks:
+    count = len(rows["flags"]) if rows else 0
+    buffer = ReplayBuffer(max(count, 2), np.random.default_rng(0))
+    if count:
+        buffer.restore(checkpoint.manifest.segments[-1].first_row, [rows])
+    whole = buffer.oldest(count)
+    if not len(whole):
         raise BadInput(f"{checkpoint.run_dir}: its checkpoint holds no stored observation to try the policy on")
-    chosen = np.array(stacks)[np.linspace(0, len(stacks) - 1, min(most, len(stacks))).astype(int)]
-    return {
-        entry.name: rows[entry.row_field][chosen if entry.stacked else chosen[:, -1]].copy() for entry in OBSERVATION
-    }
-
-
-def _stacks(previous: NDArray[np.int32]) -> Iterator[list[int]]:
-    """For each row whose frames are all there, theirs: an episode begins with its first frame four times."""
-    for row in range(len(previous)):
-        stack = [row]
-        for _ in range(STACK - 1):
-            stack.insert(0, stack[0] - int(previous[stack[0]]))
-            if stack[0] < 0:
-                break
-        else:
-            yield stack
+    return buffer.observations(whole[np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(int)])
 
 
 def _describe(checkpoint: Checkpoint, config: StageConfig, provenance: dict[str, Any], weights: str) -> Description:
