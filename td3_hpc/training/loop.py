@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from td3_hpc.checkpoint import Checkpoint, CheckpointInfo, CheckpointStore, Superseded
 from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.driving.worker_handle import EpisodeLog
@@ -101,10 +99,9 @@ class TrainingLoop:
         """A decision in every environment, in fixed order: send the actions, make the updates due on what the buffer
         holds while the simulators tick, collect. The last round of a run is as short as `total_steps` demands.
         """
-        slots = self._in_flight() or self._next_round()
-        for number, slot in enumerate(slots, self.counters.step + 1):
-            if slot.action is None:
-                slot.action = self._choose_action(slot, number)
+        slots = self._in_flight() or self._choose_actions(self._next_round())
+        for slot in slots:
+            assert slot.action is not None, "every environment of a round has decided"
             slot.simulation.send(slot.action)
         self._update_up_to(self.counters.step + len(slots))
         for slot in slots:
@@ -147,14 +144,19 @@ class TrainingLoop:
     def _learning_starts(self) -> int:
         return self._config.training.learning_starts
 
-    def _choose_action(self, slot: EnvSlot, number: int) -> np.ndarray:
+    def _choose_actions(self, slots: Sequence[EnvSlot]) -> Sequence[EnvSlot]:
+        """Decide for the steps of a round: at random before learning starts, then by the policy, in one pass."""
         agent = self._components.agent
-        if number > self._learning_starts:
-            return agent.explore(_newest(slot))
-        if slot.held is None or slot.held_for == 0:
-            slot.held, slot.held_for = agent.random_action()
-        slot.held_for -= 1
-        return slot.held
+        random = max(0, self._learning_starts - self.counters.step)
+        for slot in slots[:random]:
+            if slot.held is None or slot.held_for == 0:
+                slot.held, slot.held_for = agent.random_action()
+            slot.held_for -= 1
+            slot.action = slot.held
+        if decided := slots[random:]:
+            for slot, action in zip(decided, agent.explore([_newest(slot) for slot in decided]), strict=True):
+                slot.action = action
+        return slots
 
     def _update_up_to(self, step: int) -> None:
         """The updates due by a step; none where a repeated step has had its own already."""

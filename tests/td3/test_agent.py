@@ -244,12 +244,12 @@ def test_resumed_training_is_the_same_to_the_byte():
     uninterrupted = agent(seed=1, **config)
     for update in range(5):
         uninterrupted.update(random_batch(8, update))
-        uninterrupted.explore(random_observation(update))
+        uninterrupted.explore([random_observation(update)])
     resumed = agent(seed=2, **config)
     resumed.load_state(uninterrupted.state())
     for update in range(5, 10):
         assert uninterrupted.update(random_batch(8, update)) == resumed.update(random_batch(8, update))
-        explored = [learner.explore(random_observation(update)).tobytes() for learner in (uninterrupted, resumed)]
+        explored = [learner.explore([random_observation(update)]).tobytes() for learner in (uninterrupted, resumed)]
         assert explored[0] == explored[1]
         drawn = [learner.random_action() for learner in (uninterrupted, resumed)]
         assert (drawn[0][0].tobytes(), drawn[0][1]) == (drawn[1][0].tobytes(), drawn[1][1])
@@ -289,7 +289,7 @@ def test_updates_leave_torchs_global_generator_alone():
     learner = agent()
     global_state = torch.get_rng_state()
     learner.update(random_batch(4, 1))
-    learner.explore(random_observation(1))
+    learner.explore([random_observation(1)])
     assert torch.equal(torch.get_rng_state(), global_state)
 
 
@@ -342,7 +342,7 @@ def test_actions():
     action = learner.act(observation)
     assert (action.shape, action.dtype) == ((2,), np.float32)
     np.testing.assert_array_equal(action, learner.act(observation))
-    noise = np.array([learner.explore(observation) for _ in range(400)]) - action
+    noise = np.array([learner.explore([observation])[0] for _ in range(400)]) - action
     assert noise.std(0) == pytest.approx(0.2, rel=0.15)
     assert abs(noise.mean(0)).max() < 0.05
 
@@ -361,7 +361,7 @@ def test_random_actions_drive():
 
 def test_explored_actions_stay_in_range():
     learner = agent(exploration_noise=5.0)
-    explored = np.array([learner.explore(random_observation(1)) for _ in range(50)])
+    explored = np.array([learner.explore([random_observation(1)]) for _ in range(50)])
     assert abs(explored).max() == 1
 
 
