@@ -1,20 +1,16 @@
 """The scripted driver shows that the task can be done and that doing it pays."""
 
+from pathlib import Path
+
+import carla
 import pytest
 
 from td3_hpc.config import RouteConfig
 from td3_hpc.driving.environment import DrivingEnv
-from td3_hpc.driving.pure_pursuit import pure_pursuit
+from td3_hpc.simulator.towns import load_town
+from tests.conftest import StartServer
 from tests.driving.conftest import small_config
-
-
-def drive_route(env, number):
-    """The summary of a whole episode on evaluation route `number`."""
-    observation, _ = env.reset(seed=number, options={"route": number})
-    while True:
-        observation, _, terminated, truncated, info = env.step(pure_pursuit(observation))
-        if terminated or truncated:
-            return info["episode"]
+from tests.driving.scripted_drive import drive_route, number_training_routes
 
 
 @pytest.mark.parametrize(
@@ -24,12 +20,35 @@ def drive_route(env, number):
 def test_completes_routes(make_simulator, hamlet, town, route, numbers):
     simulator = hamlet if town == "Hamlet" else make_simulator(town)
     env = DrivingEnv(small_config(vehicles=0, town=town, route=route), port=simulator.port, tm_port=0)
+    served = carla.Map(town, load_town(town, None).opendrive)
     try:
         for number in numbers:
-            summary = drive_route(env, number)
-            assert summary["end_reason"] == "route_completed", summary
-            assert summary["mean_speed_kmh"] > 10
+            drive = drive_route(env, served, number)
+            assert drive.completed, drive
+            assert drive.beyond_lane_m < 0, drive
+            assert drive.episode["mean_speed_kmh"] > 10
             # a good drive earns nearly all of 1 per decision at the target speed, that is per 0.83 m
-            assert summary["return"] > 0.6 * summary["route_length_m"] / (30 / 3.6 * 0.1)
+            assert drive.episode["return"] > 0.6 * drive.episode["route_length_m"] / (30 / 3.6 * 0.1)
     finally:
         env.close()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("town", ["Brookfield", "Town01", "Town03", "Town04", "Town10HD"])
+def test_completes_routes_of_every_town_in_its_lane(simulator_server: StartServer, carla_maps: Path, town: str):
+    """40 held-out and 100 training routes without traffic: at least 95 % to their end, none out of its lane."""
+    if town.startswith("Town") and not (carla_maps / f"{town}.xodr").is_file():
+        pytest.skip(f"no {town}.xodr in {carla_maps}")
+    server = simulator_server(town, carla_maps)
+    config = small_config(vehicles=0, town=town, route=RouteConfig(evaluation_routes=40))
+    env = DrivingEnv(config, port=server.port, tm_port=0, timeout_s=60.0)
+    served = carla.Map(town, load_town(town, carla_maps).opendrive)
+    try:
+        number_training_routes(env, 100)
+        drives = [drive_route(env, served, number) for number in range(140)]
+    finally:
+        env.close()
+    told = {number: str(drive) for number, drive in enumerate(drives) if not drive.completed or drive.beyond_lane_m > 0}
+    assert sum(drive.completed for drive in drives) >= 0.95 * len(drives), told
+    assert max(drive.beyond_lane_m for drive in drives) < 0, told
