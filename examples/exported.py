@@ -16,14 +16,18 @@ class Exported:
         self.task = self.told["environment"]
         self._frames = None
 
-    def begin(self, points, yaws):
-        """A way: points (n, 2) a metre apart, and their headings in degrees, in CARLA's coordinates."""
+    def begin(self, points, yaws, goal=None):
+        """A way: points (n, 2) a metre apart, and their headings in degrees, in CARLA's coordinates.
+
+        `goal` is the number of the last point that is to be reached, where they go on beyond it: give 50 more.
+        """
         self._points, self._yaws, self._frames, self.done = np.asarray(points), np.asarray(yaws), None, 0
+        self._goal = len(points) - 1 if goal is None else goal
 
     @property
     def arrived(self):
-        """Whether the way's end is within three metres."""
-        return self.done >= len(self._points) - 3
+        """Whether the goal is within two metres."""
+        return self.done >= self._goal - 2
 
     def act(self, bgra, x, y, yaw_deg, vx, vy):
         """Steering and pedal in [-1, 1], for an 84 x 84 picture (84, 84, 4) and the car's place and velocity."""

@@ -2,7 +2,8 @@
 
 import heapq
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from td3_hpc.config.environment import RouteConfig
 from td3_hpc.driving.lanes import FloatArray, Lane, distances_along, read_lanes
 from td3_hpc.errors import BadInput
+from td3_hpc.spaces import WAYPOINTS
 
 ANCHOR_SPACING_M = 10.0
 """Distance between two places on a lane where a route may start or end."""
@@ -41,6 +43,8 @@ class Route:
     """(n, 3) pitch, yaw (continuous, not wrapped) and roll in degrees."""
     distances: FloatArray
     """(n,) metres from the start."""
+    beyond: FloatArray = field(default_factory=lambda: np.empty((0, 4)))
+    """(m, 4) metres from the start, x, y and yaw of the waypoints past the goal; none where the lane ends there."""
 
     @property
     def length(self) -> float:
@@ -48,9 +52,16 @@ class Route:
         return float(self.distances[-1])
 
     def place(self, distances: FloatArray) -> FloatArray:
-        """(3, m) x, y (metres) and yaw (degrees, continuous) at m distances from the start, held at both ends."""
-        columns = (self.points[:, 0], self.points[:, 1], self.angles[:, 1])
-        return np.stack([np.interp(distances, self.distances, column) for column in columns])
+        """(3, m) x, y (metres) and yaw (degrees, continuous) at m distances from the start, held at both ends; the
+        waypoints past the goal count."""
+        along, *columns = self._line
+        return np.stack([np.interp(distances, along, column) for column in columns])
+
+    @cached_property
+    def _line(self) -> FloatArray:
+        """(4, n + m) metres from the start, x, y and yaw."""
+        to_the_goal = np.column_stack([self.distances, self.points[:, :2], self.angles[:, 1]])
+        return np.concatenate([to_the_goal, self.beyond]).T
 
 
 @dataclass(frozen=True)
@@ -176,7 +187,23 @@ class RoutePlanner:
             pieces = [_piece(self._lanes[start.lane], start.offset, math.inf)]
             pieces += [_piece(self._lanes[lane], 0.0, math.inf) for lane in reversed(path[1:])]
             pieces.append(_piece(self._lanes[goal.lane], 0.0, goal.offset))
-        return _resample(start, goal, pieces, self._config.waypoint_spacing_m)
+        return _resample(start, goal, pieces, self._onward(goal), self._config.waypoint_spacing_m)
+
+    def _onward(self, goal: Anchor) -> list[FloatArray]:
+        """The lanes past a goal as far as its waypoints reach, straight on where there is a choice."""
+        lane, offset, left = goal.lane, goal.offset, (WAYPOINTS + 1) * self._config.waypoint_spacing_m
+        pieces = []
+        while True:
+            pieces.append(_piece(self._lanes[lane], offset, offset + left))
+            left -= self._lanes[lane].length - offset
+            if left <= 0 or not self._successors[lane]:
+                return pieces
+            lane, offset = min(self._successors[lane], key=self._turn), 0.0
+
+    def _turn(self, lane: int) -> float:
+        """Degrees between a lane's ends."""
+        yaws = self._lanes[lane].angles[:, 1]
+        return abs(float(yaws[-1] - yaws[0]))
 
 
 def _anchors(index: int, lane: Lane) -> list[Anchor]:
@@ -198,13 +225,26 @@ def _piece(lane: Lane, start: float, end: float) -> FloatArray:
     return np.stack([np.interp(where, lane.distances, column) for column in columns], axis=1)
 
 
-def _resample(start: Anchor, goal: Anchor, pieces: list[FloatArray], spacing: float) -> Route:
-    """The pieces joined and resampled every `spacing` metres; the last gap is whatever is left, 0.1 m at least."""
+def _resample(start: Anchor, goal: Anchor, pieces: list[FloatArray], onward: list[FloatArray], spacing: float) -> Route:
+    """The pieces joined and resampled every `spacing` metres; the last gap is whatever is left, 0.1 m at least. So is
+    what lies past the goal, from the goal on."""
+    along, joined = _join(pieces)
+    where = np.append(np.arange(0.0, along[-1] - 0.1, spacing), along[-1])
+    rows = _at(where, along, joined)
+    further, joined = _join([rows[-1:], *onward])
+    past = np.arange(spacing, min(further[-1], WAYPOINTS * spacing) + 1e-9, spacing)
+    beyond = np.column_stack([where[-1] + past, _at(past, further, joined)[:, [0, 1, 4]]])
+    return Route(start, goal, rows[:, :3], rows[:, 3:], where, beyond)
+
+
+def _join(pieces: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """(n,) metres along the joined pieces, and their rows (n, 6), yaw continuous, no place twice."""
     joined = np.concatenate(pieces)
     joined[:, 4] = np.unwrap(joined[:, 4], period=360.0)
     along = distances_along(joined)
     keep = np.concatenate(([True], np.diff(along) > 1e-6))
-    joined, along = joined[keep], along[keep]
-    where = np.append(np.arange(0.0, along[-1] - 0.1, spacing), along[-1])
-    rows = np.stack([np.interp(where, along, column) for column in joined.T], axis=1)
-    return Route(start, goal, rows[:, :3], rows[:, 3:], where)
+    return along[keep], joined[keep]
+
+
+def _at(where: FloatArray, along: FloatArray, rows: FloatArray) -> FloatArray:
+    return np.stack([np.interp(where, along, column) for column in rows.T], axis=1)

@@ -1,5 +1,7 @@
 """The vector at places worked out by hand; the stack of frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,9 +52,19 @@ def test_waypoints_turn_with_the_ego():
     assert ahead[:, 1] == pytest.approx(-SPACING * np.arange(1, WAYPOINTS + 1), rel=1e-5)
 
 
-def test_past_the_goal_the_waypoints_are_the_goal():
+def test_where_the_lane_ends_at_the_goal_the_waypoints_are_the_goal():
     ahead = waypoints(vector(x=90.0))
     assert ahead[4:, 0] == pytest.approx(np.full(WAYPOINTS - 4, 10.0), rel=1e-5)
+
+
+def test_past_the_goal_the_waypoints_follow_the_lane():
+    past = SPACING * np.arange(1, WAYPOINTS + 1)
+    beyond = np.column_stack([100.0 + past, np.full(WAYPOINTS, 100.0), past, np.full(WAYPOINTS, 90.0)])
+    route = replace(straight_route(), beyond=beyond)
+    ahead = waypoints(observation_vector(route, RoutePosition(90.0, 0.0, 0.0), SPACING, 90.0, 0.0, 0.0, 5.0))
+    assert ahead[:5, 0] == pytest.approx([2.0, 4.0, 6.0, 8.0, 10.0], rel=1e-5)
+    assert ahead[5:, 0] == pytest.approx(np.full(20, 10.0), rel=1e-5)
+    assert ahead[5:, 1] == pytest.approx(past[:20], rel=1e-5)
 
 
 @given(

@@ -81,6 +81,29 @@ def test_default_lengths_work_in_the_default_town():
     assert all(149 < route.length < 401 for route in planner.evaluation_routes)
 
 
+def test_past_its_goal_a_route_goes_on_along_lanes(planner):
+    """50 m of waypoints without a jump or a sharp turn; the town has no dead end."""
+    for route in planner.evaluation_routes + draw(planner, 9, 20):
+        assert route.beyond.shape == (25, 4)
+        line = np.concatenate([route.points[-2:, :2], route.beyond[:, 1:3]])
+        steps = np.diff(line, axis=0)
+        assert np.hypot(*steps[1:].T) == pytest.approx(np.full(25, 2.0), abs=0.1)
+        headings = np.degrees(np.arctan2(*steps.T[::-1]))
+        assert np.abs((np.diff(headings) + 180) % 360 - 180).max() < 45.0
+        turned = (route.beyond[:, 3] - headings[1:] + 180) % 360 - 180
+        assert np.abs(turned).max() < 25.0
+
+
+def test_at_a_dead_end_a_route_goes_no_farther_than_its_lane():
+    planner = RoutePlanner("m", carla.Map("m", town(road(1, 300.1))), CONFIG)
+    near_the_end = [r for r in planner.evaluation_routes + draw(planner, 2, 40) if r.goal.offset > 252.0]
+    assert near_the_end
+    for route in near_the_end:
+        assert len(route.beyond) == (299.998 - route.goal.offset) // 2
+        farthest = route.place(np.array([route.length + 50.0]))[:2, 0]
+        assert farthest == pytest.approx(route.beyond[-1, 1:3])
+
+
 def test_a_town_too_small_for_the_lengths_is_bad_input(carla_map):
     config = RouteConfig(min_length_m=90_000, max_length_m=100_000)
     with pytest.raises(BadInput, match=r"not enough routes of 90000 to 100000 m.*change environment\.route"):
