@@ -1,8 +1,9 @@
-"""Roads that chance makes with scenariogeneration: whatever is made loads, is served, and has routes on its lanes."""
+"""Roads that chance makes with scenariogeneration: whatever is made loads, is served, has routes, and is driven."""
 
 import itertools
 import math
 import random
+from pathlib import Path
 
 import carla
 import numpy as np
@@ -10,10 +11,14 @@ import pytest
 from scenariogeneration import xodr
 
 from td3_hpc.config.environment import RouteConfig
+from td3_hpc.driving.environment import DrivingEnv
 from td3_hpc.driving.route import Route, RoutePlanner
 from td3_hpc.errors import BadInput
 from td3_hpc.simulator.towns import parse_town
 from td3_hpc.simulator.towns.town import Town
+from tests.conftest import SimulatorServer, StartServer
+from tests.driving.conftest import small_config
+from tests.driving.scripted_drive import drive_route
 
 ROUTES = RouteConfig(min_length_m=20, max_length_m=150, evaluation_routes=2)
 
@@ -102,6 +107,26 @@ def a_crossing(chance: random.Random) -> xodr.OpenDrive:
     return drive
 
 
+def a_loop(chance: random.Random) -> xodr.OpenDrive:
+    """A ring of arcs, flat or tilted, without beginning or end."""
+    drive, count = xodr.OpenDrive("made"), chance.randint(2, 4)
+    left, right, width = chance.randint(0, 2), chance.randint(1, 2), chance.uniform(2.8, 4.0)
+    radius, tilt = chance.uniform(30, 60), chance.uniform(-0.05, 0.05)
+    length = 2 * math.pi * radius / count
+    roads = [
+        xodr.create_road([xodr.Arc(1 / radius, length=length)], n, left, right, lane_width=width)
+        for n in range(1, count + 1)
+    ]
+    for before, after in zip(roads, [*roads[1:], roads[0]], strict=True):
+        before.add_successor(xodr.ElementType.road, after.id, xodr.ContactPoint.start)
+        after.add_predecessor(xodr.ElementType.road, before.id, xodr.ContactPoint.end)
+    for made in roads:
+        made.add_superelevation(0, tilt, 0, 0, 0)
+        drive.add_road(made)
+    drive.adjust_roads_and_lanes()
+    return drive
+
+
 def text_of(drive: xodr.OpenDrive) -> str:
     from xml.etree import ElementTree
 
@@ -135,7 +160,7 @@ def check_route(town: Town, route: Route) -> None:
             assert abs((place.rotation.yaw - yaw + 180) % 360 - 180) < 20.0
 
 
-@pytest.mark.parametrize("make", [single_roads, a_chain, a_crossing])
+@pytest.mark.parametrize("make", [single_roads, a_chain, a_crossing, a_loop])
 @pytest.mark.parametrize("seed", range(6))
 def test_roads_of_chance(make, seed: int):
     town = parse_town("made", text_of(make(random.Random(seed))))
@@ -144,3 +169,35 @@ def test_roads_of_chance(make, seed: int):
     assert routes or make is single_roads
     for route in routes:
         check_route(town, route)
+
+
+MAKERS = {"single": single_roads, "chain": a_chain, "crossing": a_crossing, "loop": a_loop}
+
+
+@pytest.fixture(scope="module")
+def made_towns(simulator_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> SimulatorServer:
+    """A server with a town by each maker and seed, such as `chain3`."""
+    folder: Path = tmp_path_factory.mktemp("made")
+    for name, make in MAKERS.items():
+        for seed in range(6):
+            (folder / f"{name}{seed}.xodr").write_text(text_of(make(random.Random(seed))))
+    return simulator_server("Hamlet", folder)
+
+
+@pytest.mark.parametrize("name", [f"{maker}{seed}" for maker in MAKERS for seed in range(6)])
+def test_a_scripted_driver_keeps_its_lane_on_roads_of_chance(made_towns: SimulatorServer, name: str):
+    maker, seed = name[:-1], int(name[-1])
+    served = carla.Map(name, parse_town(name, text_of(MAKERS[maker](random.Random(seed)))).opendrive)
+    try:
+        env = DrivingEnv(small_config(vehicles=0, town=name, route=ROUTES), port=made_towns.port, tm_port=0)
+    except BadInput as error:
+        if maker != "single":
+            raise
+        pytest.skip(f"its roads are too short for a route: {error}")
+    try:
+        for number in range(ROUTES.evaluation_routes):
+            drive = drive_route(env, served, number)
+            assert drive.completed, drive
+            assert drive.beyond_lane_m < 0, drive
+    finally:
+        env.close()
