@@ -97,6 +97,16 @@ def hamlet_server(simulator_server: StartServer) -> SimulatorServer:
     return simulator_server("Hamlet")
 
 
+CARLA_TOWNS = ["Town01", "Town02", "Town03", "Town04", "Town05", "Town06", "Town07", "Town10HD"]
+"""Those whose OpenDRIVE files can be found in public."""
+
+
+def need_map(folder: Path, name: str) -> None:
+    """Skip the test where a folder of maps lacks a town."""
+    if not (folder / f"{name}.xodr").is_file():
+        pytest.skip(f"no {name}.xodr in {folder}")
+
+
 @pytest.fixture(scope="session")
 def carla_maps() -> Path:
     """The folder of CARLA's own towns: $TD3_HPC_MAPS, or shared/maps beside the repository."""

@@ -8,7 +8,7 @@ import pytest
 from td3_hpc.config import RouteConfig
 from td3_hpc.driving.environment import DrivingEnv
 from td3_hpc.simulator.towns import load_town
-from tests.conftest import StartServer
+from tests.conftest import CARLA_TOWNS, StartServer, need_map
 from tests.driving.conftest import small_config
 from tests.driving.scripted_drive import drive_route, number_training_routes
 
@@ -35,11 +35,11 @@ def test_completes_routes(make_simulator, hamlet, town, route, numbers):
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("town", ["Brookfield", "Town01", "Town03", "Town04", "Town10HD"])
+@pytest.mark.parametrize("town", ["Brookfield", *CARLA_TOWNS])
 def test_completes_routes_of_every_town_in_its_lane(simulator_server: StartServer, carla_maps: Path, town: str):
     """40 held-out and 100 training routes without traffic: at least 95 % to their end, none out of its lane."""
-    if town.startswith("Town") and not (carla_maps / f"{town}.xodr").is_file():
-        pytest.skip(f"no {town}.xodr in {carla_maps}")
+    if town in CARLA_TOWNS:
+        need_map(carla_maps, town)
     server = simulator_server(town, carla_maps)
     config = small_config(vehicles=0, town=town, route=RouteConfig(evaluation_routes=40))
     env = DrivingEnv(config, port=server.port, tm_port=0, timeout_s=60.0)

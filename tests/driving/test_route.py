@@ -12,6 +12,7 @@ from td3_hpc.errors import BadInput
 from td3_hpc.roads.healing import heal_opendrive
 from td3_hpc.roads.reading import read_opendrive
 from td3_hpc.simulator.towns import load_town
+from tests.conftest import CARLA_TOWNS, need_map
 from tests.roads.small_roads import back, lane, road, section, to, town
 
 CONFIG = RouteConfig(min_length_m=60, max_length_m=200, evaluation_routes=10)
@@ -143,10 +144,9 @@ def test_routes_do_not_start_where_a_lane_is_narrower_than_a_car():
     assert max(route.goal.offset for route in planner.evaluation_routes + draw(planner, 7)) < 90.0
 
 
-@pytest.mark.parametrize("name", ["Town03", "Town04", "Town10HD", "rr_figure8_lights"])
+@pytest.mark.parametrize("name", [*CARLA_TOWNS, "rr_figure8_lights"])
 def test_no_route_of_other_peoples_maps_turns_back(carla_maps, name):
-    if not (carla_maps / f"{name}.xodr").is_file():
-        pytest.skip(f"no {name}.xodr in {carla_maps}")
+    need_map(carla_maps, name)
     text = heal_opendrive(read_opendrive(carla_maps / f"{name}.xodr"), name).text
     planner = RoutePlanner(name, carla.Map(name, text), RouteConfig())
     for route in planner.evaluation_routes + draw(planner, 8, 100):
