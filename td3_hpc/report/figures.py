@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
 
 from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.durable import replace_file
@@ -32,6 +34,8 @@ LIMIT_COLOUR = "#d64550"
 INK = "#010203"
 #: Most points of a line; of more, the largest of each stretch is drawn.
 MOST_POINTS = 500
+#: Most evaluation cycles whose intervals are bars; those of more are a band.
+MOST_BARS = 30
 SIZE = (5.4, 3.2)
 
 
@@ -80,7 +84,9 @@ def _gradients(axes: Axes, history: RunHistory) -> None:
         points = [(reading.update, reading.before_clipping.get(group)) for reading in readings]
         _line(axes, points, label=group.replace("_cnn", " CNN"), color=colour, marker="o", markersize=3)
     _limit(axes, gate_limit(history, "actor_cnn_gradient"), "limit, actor CNN")
-    axes.set(yscale="log", xlabel="TD3 update", ylabel="L2 norm before clipping")
+    axes.set(yscale="log", ylabel="L2 norm before clipping")
+    _steps(axes)
+    axes.set_xlabel("TD3 update")
     _legend(axes)
 
 
@@ -96,7 +102,8 @@ def _values(axes: Axes, history: RunHistory) -> None:
     if history.stage is not None and factor is not None:
         for side, bound in zip("<>", value_bounds(history.config)):
             _limit(axes, factor * abs(bound), f"limit, Q {side} 0")
-    axes.set(yscale="log", xlabel="step")
+    _steps(axes)
+    axes.set(yscale="log")
     _legend(axes)
 
 
@@ -106,35 +113,42 @@ def _rewards(axes: Axes, history: RunHistory) -> None:
         _line(axes, points, label=name.replace("_", " "), color=colour)
     if history.stage is not None:
         axes.axvline(history.config.training.learning_starts, color=INK, ls=":", lw=1, label="learning starts")
-    axes.set(xlabel="step", ylabel="reward per step")
+    _steps(axes)
+    axes.set(ylabel="reward per step")
     _legend(axes)
 
 
 def _returns(axes: Axes, history: RunHistory) -> None:
     ended = history.of(EpisodeEnded)
-    episodes = _thin([(episode.last_step, episode.return_) for episode in ended if episode.return_ is not None])
-    axes.plot(*zip(*episodes) if episodes else ((), ()), ".", color=COLOURS[4], label="training episode")
+    episodes = [(episode.last_step, episode.return_) for episode in ended if episode.return_ is not None]
+    many = len(episodes) > MOST_POINTS
+    style: dict[str, Any] = {"alpha": 0.4, "ms": 2, "rasterized": True} if many else {}
+    axes.plot(*zip(*episodes) if episodes else ((), ()), ".", color=COLOURS[4], label="training episode", **style)
     _with_intervals(axes, history, "return", COLOURS[0])
-    axes.set(xlabel="step", ylabel="return")
+    _steps(axes)
+    axes.set(ylabel="return")
     _legend(axes)
 
 
 def _completion(axes: Axes, history: RunHistory) -> None:
     _with_intervals(axes, history, "route completion", COLOURS[2])
-    axes.set(xlabel="step", ylabel="route completion (%)", ylim=(0, 100))
+    _steps(axes)
+    axes.set(ylabel="route completion (%)", ylim=(0, 100))
     _legend(axes)
 
 
 def _with_intervals(axes: Axes, history: RunHistory, measure: str, colour: str) -> None:
     cycles = [cycle for cycle in history.of(EvaluationCycle) if cycle.episodes]
     figures = [estimates(cycle.episodes, decision_s(history))[measure] for cycle in cycles]
-    middle = [figure.value for figure in figures]
-    reach = [
-        [abs(figure.value - figure.low) for figure in figures],
-        [abs(figure.high - figure.value) for figure in figures],
-    ]
-    steps = [cycle.step for cycle in cycles]
-    axes.errorbar(steps, middle, yerr=reach, fmt="s-", color=colour, ms=4, lw=1.4, capsize=3, label="evaluation, 95 %")
+    steps, middle = [cycle.step for cycle in cycles], [figure.value for figure in figures]
+    low, high = [figure.low for figure in figures], [figure.high for figure in figures]
+    label = "evaluation, 95 %"
+    if len(cycles) > MOST_BARS:
+        axes.fill_between(steps, low, high, color=colour, alpha=0.25, lw=0)
+        axes.plot(steps, middle, color=colour, lw=1.4, label=label)
+        return
+    reach = [np.subtract(middle, low), np.subtract(high, middle)]
+    axes.errorbar(steps, middle, yerr=np.abs(reach), fmt="s-", color=colour, ms=4, lw=1.4, capsize=3, label=label)
 
 
 def _map(axes: Axes, history: RunHistory) -> None:
@@ -259,6 +273,12 @@ def gate_limit(history: RunHistory, name: str) -> float | None:
     except BadInput:  # which the report says elsewhere
         return None
     return gate.limit if gate else None
+
+
+def _steps(axes: Axes) -> None:
+    """The horizontal axis, in steps: 500, 20k, 1M."""
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _limit(axes: Axes, height: float | None, label: str) -> None:

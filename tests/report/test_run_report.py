@@ -309,3 +309,21 @@ def test_the_command_names_the_file(healthy_run):
     command = [sys.executable, "-m", "td3_hpc", "report", str(healthy_run)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, f"report: {healthy_run / 'report.md'}\n"), done.stderr
+
+
+def test_a_page_of_a_long_run_stays_small(healthy_run, tmp_path):
+    """As many intervals, episodes and evaluation cycles as a run of 1M steps writes, by repeating what a short one did."""
+    run_dir = tmp_path / "long"
+    run_dir.mkdir()
+    shutil.copy(healthy_run / "config.yaml", run_dir)
+    first, *others = map(json.loads, (healthy_run / "record.jsonl").read_text().splitlines())
+    repeated = [each for each in others if each["event"] in ("interval", "gradients", "episode", "evaluation")]
+    lines = [first, *others]
+    for number in range(1, 100):
+        for event in repeated:
+            moved = {key: event[key] + 1000 * number for key in ("step", "first_step", "last_step") if key in event}
+            lines.append(event | moved)
+    (run_dir / "record.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text, page = report(run_dir)
+    assert len(page) < 1_000_000, {path.name: path.stat().st_size for path in (run_dir / "figures").iterdir()}
+    assert "cannot be drawn" not in text
