@@ -22,18 +22,10 @@ from statistics import median
 import numpy as np
 import torch
 
-from td3_hpc.checkpoint import CheckpointStore
-from td3_hpc.config import StageConfig
+from benchmarks.loops import endless_stage, make_loop, open_record
 from td3_hpc.driving.worker_handle import StepResult
-from td3_hpc.record import RunRecord
-from td3_hpc.replay import ReplayBuffer
 from td3_hpc.spaces import random_observation
-from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.loop import Components, TrainingLoop
-from td3_hpc.training.signals import StopFlag
-from td3_hpc.training.telemetry.console import RunConsole
-from td3_hpc.training.telemetry.telemetry import Telemetry
-from td3_hpc.training.telemetry.tensorboard import TensorBoard
 
 ROUNDS = 15
 FACTORS = (0.5, 1.0, 2.0)
@@ -70,43 +62,13 @@ class WaitingSimulation:
         time.sleep(max(0.0, self._ready_at - time.perf_counter()))
 
 
-def make_loop(
+def waiting_loop(
     directory: Path, serial: bool, stack: contextlib.ExitStack, simulators: int = 1, batch: int = BATCH
 ) -> tuple[TrainingLoop, list[WaitingSimulation], Components]:
     """A loop past `learning_starts`, in a directory of its own."""
-    directory.mkdir()
-    config = StageConfig.model_validate(
-        {
-            "name": "overlap",
-            "simulators": simulators,
-            "agent": {"batch_size": batch},
-            "training": {"total_steps": 10**6, "learning_starts": 300},
-            "evaluation": {"every_steps": 10**6},
-            "checkpoint": {"every_steps": 10**6, "every_minutes": 10**6},
-            "replay": {"capacity": 2 * 10**6},
-            "logging": {"interval_steps": 10**6, "gradient_interval_updates": 10**6},
-        }
-    )
-    record, tensorboard = RunRecord(directory), TensorBoard(directory / "tensorboard", enabled=False)
-    record.open()
-    stack.callback(record.close)
-    console = stack.enter_context(RunConsole("overlap", 10**6, 0))
+    config = endless_stage(300, simulators=simulators, agent={"batch_size": batch})
     simulations = [WaitingSimulation(serial) for _ in range(simulators)]
-    components = Components(
-        agent=TD3Agent(config.agent, "cpu", seed=1),
-        replay=ReplayBuffer(config.replay.capacity, np.random.default_rng(1)),
-        training=simulations,  # type: ignore[arg-type]
-        evaluation=simulations[0],  # type: ignore[arg-type]
-        store=CheckpointStore(directory, config.checkpoint),
-        record=record,
-        tensorboard=tensorboard,
-        telemetry=Telemetry(config, record, tensorboard, console),
-        stop=StopFlag(),
-        on_step=lambda step: None,
-    )
-    loop = TrainingLoop(config, components, {})
-    while loop.counters.step < config.training.learning_starts + 4:
-        loop.play_round()
+    loop, components = make_loop(config, open_record(directory, stack), simulations, stack)
     return loop, simulations, components
 
 
@@ -123,9 +85,9 @@ def gains_of_several() -> list[float]:
     """Steps a second with SEVERAL simulators over those with one, round by round; each waits SEVERAL updates' time."""
     gains = []
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        one, (fast,), _ = make_loop(Path(directory) / "one", False, stack, batch=SEVERAL_BATCH)
-        several, slow, _ = make_loop(Path(directory) / "several", False, stack, SEVERAL, SEVERAL_BATCH)
-        _, _, apart = make_loop(Path(directory) / "update", False, stack, batch=SEVERAL_BATCH)
+        one, (fast,), _ = waiting_loop(Path(directory) / "one", False, stack, batch=SEVERAL_BATCH)
+        several, slow, _ = waiting_loop(Path(directory) / "several", False, stack, SEVERAL, SEVERAL_BATCH)
+        _, _, apart = waiting_loop(Path(directory) / "update", False, stack, batch=SEVERAL_BATCH)
         for _ in range(ROUNDS):
             updates = seconds_of_two(lambda: apart.agent.update(apart.replay.sample(SEVERAL_BATCH)))
             for simulation in (fast, *slow):
@@ -139,8 +101,10 @@ def main() -> None:
     torch.set_num_threads(2)
     ratios: dict[tuple[float, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        loops = {kind: make_loop(Path(directory) / kind, kind == "serial", stack) for kind in ("overlapped", "serial")}
-        _, _, apart = make_loop(Path(directory) / "update", False, stack)  # its updates must not count in a loop
+        loops = {
+            kind: waiting_loop(Path(directory) / kind, kind == "serial", stack) for kind in ("overlapped", "serial")
+        }
+        _, _, apart = waiting_loop(Path(directory) / "update", False, stack)  # its updates must not count in a loop
         for _ in range(ROUNDS):
             updates = seconds_of_two(lambda: apart.agent.update(apart.replay.sample(BATCH)))
             for factor in FACTORS:

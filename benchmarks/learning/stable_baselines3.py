@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,10 +85,10 @@ def train(config: StageConfig, output: Path) -> None:
         try:
             evaluation.start()
             training.start()
-            address = _ready(training)
+            address = wait_until_ready(training)
             env = DrivingEnv(config.environment, address.host, address.port, tm_port=0, seed=config.seed, timeout_s=60)
             try:
-                model = _model(config, env)
+                model = make_model(config, env)
                 model.learn(config.training.total_steps, EvaluationCycles(config, evaluation, stop, record))
             finally:
                 env.close()
@@ -97,7 +98,8 @@ def train(config: StageConfig, output: Path) -> None:
             record.close()
 
 
-def _model(config: StageConfig, env: DrivingEnv) -> TD3:
+def make_model(config: StageConfig, env: DrivingEnv, **options: Any) -> TD3:
+    """Stable-Baselines3's TD3 with a stage's numbers; `options` are its own."""
     agent = config.agent
     return TD3(
         "MultiInputPolicy",
@@ -115,10 +117,12 @@ def _model(config: StageConfig, env: DrivingEnv) -> TD3:
         policy_kwargs={"net_arch": list(agent.hidden), "features_extractor_kwargs": {"cnn_output_dim": 512}},
         seed=config.seed,
         device="cpu",
+        **options,
     )
 
 
-def _ready(simulator: SupervisorHandle) -> Address:
+def wait_until_ready(simulator: SupervisorHandle) -> Address:
+    """Where a simulator listens. Raises SystemExit where it is not ready in time."""
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         address = simulator.address(timeout_s=1.0)

@@ -312,7 +312,7 @@ def test_the_command_names_the_file(healthy_run):
 
 
 def test_a_page_of_a_long_run_stays_small(healthy_run, tmp_path):
-    """As many intervals, episodes and evaluation cycles as a run of 1M steps writes, by repeating what a short one did."""
+    """As many intervals, episodes and evaluation cycles as a run of 1M steps writes: a short one's, again and again."""
     run_dir = tmp_path / "long"
     run_dir.mkdir()
     shutil.copy(healthy_run / "config.yaml", run_dir)
