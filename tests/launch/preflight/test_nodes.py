@@ -25,7 +25,7 @@ def test_a_node_without_vulkan_is_a_mistake_for_carla_and_a_note_for_the_embedde
     assert judged(nodes.check_vulkan, tmp_path, **none) == f"none ({ICD}); the embedded simulator needs none"
     with pytest.raises(Mistake, match=f"no Vulkan device on n1: {ICD}") as caught:
         judged(nodes.check_vulkan, tmp_path, *CARLA, **none)
-    assert "container.nvidia: true" in caught.value.change
+    assert "container.gpu: nvidia" in caught.value.change
 
 
 def test_software_rendering_is_not_taken_for_a_gpu(tmp_path: Path) -> None:
