@@ -58,6 +58,17 @@ def test_servers_and_learner_share_the_gpus_memory(tmp_path: Path) -> None:
     assert judged(nodes.check_gpu_memory, tmp_path) == "no GPU to share"
 
 
+def test_a_pytorch_for_amds_gpus_is_told_with_its_rocm(tmp_path: Path) -> None:
+    torch = {"version": "2.13.0+rocm7.1", "cuda": None, "rocm": "7.1", "gpu": "AMD Instinct MI250X"}
+    gpus = {"names": ["AMD Instinct MI250X"], "memory_mib": [65520]}
+
+    told = "PyTorch 2.13.0+rocm7.1 for ROCm 7.1, on AMD Instinct MI250X"
+    assert judged(nodes.check_torch, tmp_path, gpus=gpus, torch=torch) == told
+    assert judged(nodes.check_gpu, tmp_path, gpus=gpus) == "AMD Instinct MI250X with 64 GiB"
+    with pytest.raises(Mistake, match=r"for ROCm 7\.1; it sees no GPU"):
+        judged(nodes.check_torch, tmp_path, gpus=gpus, torch={**torch, "gpu": None})
+
+
 @pytest.mark.parametrize(
     ("torch", "found"),
     [
