@@ -266,6 +266,7 @@ def _mount() -> None:
     from td3_hpc.drills.cli import drill
     from td3_hpc.launch.commands.campaign import app as campaign
     from td3_hpc.launch.commands.checks import doctor, preflight
+    from td3_hpc.launch.commands.cluster import cluster
     from td3_hpc.launch.commands.runs import cancel, logs, status
     from td3_hpc.launch.commands.submit import container, submit
     from td3_hpc.simulator.__main__ import simulator
@@ -279,6 +280,7 @@ def _mount() -> None:
     app.command()(submit)
     app.add_typer(container, name="container")
     app.add_typer(campaign, name="campaign")
+    app.add_typer(cluster, name="cluster")
     for command in (status, logs, cancel):
         app.command()(command)
 

@@ -20,8 +20,9 @@ class ContainerConfig(ConfigSection):
 
     image: FilePath
     """The SIF file; its digest is noted at submission, and a job refuses any other file there."""
-    nvidia: bool = False
-    """Bring the node's NVIDIA driver into the container (`apptainer --nv`)."""
+    gpu: Literal["nvidia", "amd", "none"] = "none"
+    """Whose GPUs the nodes have, for the driver that the container needs: `nvidia` is `apptainer --nv`, `amd` is
+    `--rocm`, which no AMD GPU was there to try. Profiles of before say `nvidia: true` or `false`."""
     network: Literal["host", "loopback"] = "host"
     """`loopback`: a network of the job's own, where nobody else reaches the simulator's ports. Works without root
     where the site allows user namespaces; TensorBoard and checkpoints are files and need no network."""
@@ -37,6 +38,17 @@ class ContainerConfig(ConfigSection):
     code: Literal["image", "checkout"] = "image"
     """`image`: run the package that is in the image. `checkout`: run a copy of the submitting package, frozen into
     the run directory at submission."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nvidia_was_a_key(cls, values: Any) -> Any:
+        """Profiles frozen before `gpu` was a key have `nvidia`, as somebody's own may."""
+        if not isinstance(values, dict) or not isinstance(nvidia := values.get("nvidia"), bool):
+            return values
+        meant = "nvidia" if nvidia else "none"
+        if values.get("gpu", meant) != meant:
+            raise ValueError(f"gpu ({values['gpu']}) and nvidia ({str(nvidia).lower()}): leave nvidia out")
+        return {**{key: value for key, value in values.items() if key != "nvidia"}, "gpu": meant}
 
     @field_validator("binds")
     @classmethod
@@ -253,6 +265,24 @@ class ClusterConfig(ConfigSection):
     def gpus_on_a_node(self) -> int | None:
         """How many GPUs the job asks for on each node; None where it asks for none, or its words are not understood."""
         return gpu_count(self.model_dump(include={"gpus", "gpus_per_node", "gres"}))
+
+    @property
+    def brings_driver(self) -> bool:
+        """Whether the job's container is given a GPU's driver."""
+        return self.container is not None and self.container.gpu != "none"
+
+    @property
+    def no_carla(self) -> str | None:
+        """Why CARLA cannot render in the profile's jobs; None where nothing here speaks against it.
+
+        CARLA of 0.9.12 and later renders through Vulkan only, and its image is documented for NVIDIA's driver alone
+        (Docs/adv_rendering_options.md and build_docker.md of CARLA); `--rocm` brings libraries to compute with.
+        """
+        if self.container is not None and self.container.gpu == "amd":
+            return "CARLA renders through Vulkan, and its image has NVIDIA's driver for that, none for AMD's GPUs"
+        if self.container is not None and self.container.gpu == "none":
+            return "CARLA renders on a GPU; the container is started without a GPU's driver"
+        return None
 
     @property
     def gpu_request(self) -> str | None:

@@ -6,5 +6,6 @@ campaigns/   a campaign as a chain of jobs, and going on after a correction
 runs/        what is going on: status, logs, cancel
 preflight/   every mistake before anything is queued
 doctor/      one short job that measures the nodes
+site_rules.py  what known sites (sites/) ask of a job, applied to a profile
 images.py    building the container images
 """

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,29 +17,43 @@ from td3_hpc.launch.jobs.freeze import NOT_CODE, FrozenImage, freeze_image
 from td3_hpc.user_cache import user_cache
 
 Kind = Literal["embedded", "carla"]
+Gpu = Literal["nvidia", "amd", "none"]
 CHECKOUT = PACKAGE.parent
 #: The Python of debian.def, for which the wheels are fetched.
 IMAGE_PYTHON = (3, 11)
 #: gzip at its fastest: every squashfs reader knows it, and an image is built sooner than it is read a second time.
 SQUASHFS = "-comp gzip -Xcompression-level 1"
+#: Where PyTorch's small build for CPUs is; pip takes it before the index's own, since its version has `+cpu` behind.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def build(
-    kind: Kind, output: Path, arguments: Mapping[str, str] | None = None, cache: Path | None = None
+    kind: Kind,
+    output: Path,
+    arguments: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+    gpu: Gpu | None = None,
 ) -> FrozenImage:
     """Build an image from this checkout; returns its path and digest, which is also in <output>.sha256.
 
     arguments: build arguments of the definition file, for example BASE. cache: a folder for the base image and the
-    downloaded packages. Raises BadInput for what is missing here, UserError with the last lines of a build that fails.
+    downloaded packages. gpu: whose GPUs PyTorch is to be built for; None: as pip's own settings have it, which is for
+    NVIDIA's unless they name another index. Raises BadInput for what is missing here, UserError with the last lines of
+    a build that fails.
     """
     definitions = CHECKOUT / "containers"
     if not (definitions / f"{kind}.def").exists():
         raise BadInput(f"{definitions} is not there: images are built from a checkout of the repository")
+    if kind == "carla" and gpu not in (None, "nvidia"):
+        raise BadInput(
+            f"--gpu {gpu}: CARLA's image renders with NVIDIA's driver only; build `embedded` for other nodes"
+        )
     if shutil.which("apptainer") is None:
         raise BadInput("no apptainer on this machine: build the image on one that has it, and copy the file")
     cache = _cache(cache)
     chosen = dict(arguments or {})
-    wheels = _wheels(cache, everything=kind == "embedded" or "--no-index" in chosen.get("PIP_OPTIONS", ""))
+    everything = kind == "embedded" or "--no-index" in chosen.get("PIP_OPTIONS", "")
+    wheels = _wheels(cache, everything, gpu if kind == "embedded" else None)
     if kind == "embedded":
         chosen.setdefault("BASE", str(debian_image(cache)))
     _apptainer_build(definitions / f"{kind}.def", output, chosen, wheels)
@@ -65,7 +79,7 @@ def _cache(cache: Path | None) -> Path:
     return cache
 
 
-def _wheels(cache: Path, everything: bool) -> Path:
+def _wheels(cache: Path, everything: bool, gpu: Gpu | None) -> Path:
     """A folder with this package's wheel and, for images that are built without network, those of all it needs.
 
     pip's own settings (index, certificates, local wheels) decide where they come from.
@@ -76,7 +90,7 @@ def _wheels(cache: Path, everything: bool) -> Path:
             f"the image has Python {wanted}, this is {platform.python_version()}: build with a Python {wanted}"
         )
     constraints = CHECKOUT / "constraints.txt"
-    wheels = cache / ("wheels" if everything else "package")
+    wheels = cache / ("package" if not everything else f"wheels-{gpu}" if gpu else "wheels")
     wheels.mkdir(exist_ok=True)
     for old in wheels.glob("td3_hpc-*.whl"):
         old.unlink()
@@ -88,8 +102,30 @@ def _wheels(cache: Path, everything: bool) -> Path:
         shutil.copytree(PACKAGE, source / PACKAGE.name, ignore=NOT_CODE)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
         command += ["--wheel-dir", str(wheels), "--find-links", str(wheels), "--constraint", str(constraints)]
+        command += ["--extra-index-url", CPU_INDEX] if gpu == "none" else []
         _run([*command, *([] if everything else ["--no-deps"]), str(source)], "pip wheel")
+    if gpu:
+        require_torch_for(gpu, wheels)
     return wheels
+
+
+def require_torch_for(gpu: Gpu, wheels: Path) -> None:
+    """Raise BadInput where PyTorch's wheel in a folder is not the build for those GPUs, as its version's end tells."""
+    names = [wheel.name.split("-")[1] for wheel in sorted(wheels.glob("torch-*.whl"))]
+    builds = {"amd": ("rocm",), "nvidia": ("cu1", ""), "none": ("cpu",)}[gpu]
+    others = [name for name in names if not _is_build(name.partition("+")[2], builds)]
+    if names and not others:
+        return
+    index = {"amd": "rocmX.Y, X.Y being the site's ROCm", "nvidia": "cuXYZ, XYZ being a CUDA", "none": "cpu"}[gpu]
+    raise BadInput(
+        f"{wheels}: PyTorch {', '.join(others) or 'is missing'}, which is no build for --gpu {gpu}; empty that folder, "
+        f"and set PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/{index}"
+    )
+
+
+def _is_build(label: str, builds: Sequence[str]) -> bool:
+    """Whether what stands behind a version's + is of one of the builds; '' is a version without one."""
+    return any(label.startswith(build) if build else not label for build in builds)
 
 
 def _apptainer_build(definition: Path, output: Path, arguments: Mapping[str, str], wheels: Path | None) -> None:

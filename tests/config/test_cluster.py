@@ -136,3 +136,30 @@ def test_a_frozen_profile_means_what_was_submitted() -> None:
 
     assert validate(ClusterConfig, parse_yaml(dump_yaml(profile), "frozen"), "frozen") == profile
     assert profile.cpus == 16
+
+
+@pytest.mark.parametrize(
+    ("written", "gpu"),
+    [({"nvidia": True}, "nvidia"), ({"nvidia": False}, "none"), ({}, "none"), ({"gpu": "amd"}, "amd")],
+)
+def test_profiles_frozen_before_gpu_was_a_key_are_read(written: dict[str, Any], gpu: str) -> None:
+    profile = load(container={"image": "/i.sif", **written})
+
+    assert profile.container is not None
+    assert profile.container.gpu == gpu
+    assert "nvidia: true" not in dump_yaml(profile)
+
+
+def test_a_gpu_that_the_old_key_contradicts_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"container: gpu \(amd\) and nvidia \(true\): leave nvidia out"):
+        load(container={"image": "/i.sif", "gpu": "amd", "nvidia": True})
+
+
+def test_carla_renders_with_nvidias_driver_alone() -> None:
+    def word(**values: Any) -> str:
+        return load(container={"image": "/i.sif", **values}).no_carla or "none"
+
+    assert word(gpu="nvidia") == "none"
+    assert "none for AMD's GPUs" in word(gpu="amd")
+    assert "without a GPU's driver" in word(gpu="none")
+    assert load().no_carla is None

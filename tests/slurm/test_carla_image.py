@@ -31,7 +31,7 @@ def test_a_job_trains_with_the_simulator_of_the_carla_image(make: Callable[..., 
     stage["simulator"].update(kind="carla", carla_root="/opt/carla")
     stage["environment"]["reset"] = "respawn"
     training = make("run", stage, carla_image)
-    container = {"binds": [], "python": "/opt/td3-hpc/bin/python", "code": "image", "nvidia": True}
+    container = {"binds": [], "python": "/opt/td3-hpc/bin/python", "code": "image", "gpu": "nvidia"}
     training.submit(container={**container, "network": "loopback"})
     training.wait_for(lambda: training.step() >= 20)
 

@@ -125,7 +125,7 @@ def test_carla_on_a_node_without_vulkan_is_told(site: Site) -> None:
     text = stand_in.read_text().replace("/opt/td3-hpc/bin/python", sys.executable)
     binary.write_text(text.replace('"$VK_ICD_FILENAMES $SDL_VIDEODRIVER"', "none"))
     binary.chmod(0o755)
-    container = {"binds": [*host_binds(), str(root)], "environment": {"PYTHONPATH": str(Path.cwd())}, "nvidia": True}
+    container = {"binds": [*host_binds(), str(root)], "environment": {"PYTHONPATH": str(Path.cwd())}, "gpu": "nvidia"}
     carla = stage(*SMALL, "simulator.kind=carla", f"simulator.carla_root={root}", "simulator.hang_timeout_s=30")
 
     result, findings = site.examine(site.profile(container=container), carla)

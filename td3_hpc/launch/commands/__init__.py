@@ -2,6 +2,7 @@
 
 submit.py    td3-hpc submit, container
 campaign.py  td3-hpc campaign submit | resume | status | cancel, and admit
+cluster.py   td3-hpc cluster check
 checks.py    td3-hpc preflight, doctor
 runs.py      td3-hpc status, logs, cancel
 """

@@ -80,6 +80,10 @@ def build(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A build argument of the definition file, such as BASE; repeatable."),
     ] = None,
+    gpu: Annotated[
+        Literal["nvidia", "amd", "none"] | None,
+        typer.Option(help="Whose GPUs PyTorch is built for; amd was never tried.", show_default="as pip is set"),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder for downloads and the base image.", show_default="~/.cache/td3-hpc")
     ] = None,
@@ -94,7 +98,7 @@ def build(
     for name, separator, _ in pairs:
         if not separator:
             raise BadInput(f"--build-arg {name}: write it as NAME=VALUE")
-    image = build_image(kind, output or Path("containers") / f"{kind}.sif", {n: v for n, _, v in pairs}, cache)
+    image = build_image(kind, output or Path("containers") / f"{kind}.sif", {n: v for n, _, v in pairs}, cache, gpu)
     typer.echo(f"{image.path}\nsha256 {image.sha256}")
 
 

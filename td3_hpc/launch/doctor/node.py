@@ -10,21 +10,35 @@ from td3_hpc.launch.doctor.context import Context
 from td3_hpc.launch.doctor.result import Gpus, Scratch, StepCpus, Torch
 
 TIMEOUT_S = 30
+#: The device of AMD's driver for computing.
+AMD_DRIVER = Path("/dev/kfd")
 
 
 def measure_gpus(context: Context) -> Gpus:
-    """What nvidia-smi lists, `apptainer --nv` having brought it in."""
+    """The GPUs in the job: see below."""
     return look_for_gpus()
 
 
 def look_for_gpus() -> Gpus:
-    """What nvidia-smi lists here."""
+    """What nvidia-smi lists here, which `apptainer --nv` brings in; AMD's GPUs where its driver is in its place."""
     if shutil.which("nvidia-smi") is None:
-        return Gpus(reason="no nvidia-smi in the job")
+        return _amd_gpus() if AMD_DRIVER.exists() else Gpus(reason="no nvidia-smi in the job")
     rows, output = _nvidia_smi("name", "memory.total", "driver_version")
     if not rows:
         return Gpus(reason=f"nvidia-smi: {output}")
     return Gpus(names=[row[0] for row in rows], memory_mib=[int(row[1]) for row in rows], driver=rows[0][2])
+
+
+def _amd_gpus() -> Gpus:
+    """What a PyTorch for ROCm finds, since `apptainer --rocm` need not bring AMD's own tools. Never tried on one."""
+    import torch
+
+    if torch.version.hip is None:
+        return Gpus(reason=f"AMD's driver, and PyTorch {torch.__version__}, which is not built for it")
+    found = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    if not found:
+        return Gpus(reason=f"AMD's driver, and no GPU that PyTorch {torch.__version__} finds")
+    return Gpus(names=[gpu.name for gpu in found], memory_mib=[gpu.total_memory >> 20 for gpu in found])
 
 
 def used_gpu_mib() -> int | None:
@@ -60,7 +74,8 @@ def look_for_torch() -> Torch:
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     devices = ["cpu", "cuda"] if gpu else ["cpu"]
     bfloat16 = [device for device in devices if computes_bfloat16(torch.device(device))]
-    return Torch(version=torch.__version__, cuda=torch.version.cuda, gpu=gpu, bfloat16=bfloat16)
+    built_for = torch.version
+    return Torch(version=torch.__version__, cuda=built_for.cuda, rocm=built_for.hip, gpu=gpu, bfloat16=bfloat16)
 
 
 def measure_step_cpus(context: Context) -> StepCpus:

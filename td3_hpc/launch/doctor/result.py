@@ -17,7 +17,7 @@ class _Measured(BaseModel):
 
 
 class Gpus(_Measured):
-    """What nvidia-smi shows in the job's container."""
+    """What nvidia-smi, or PyTorch for AMD's, shows in the job's container."""
 
     names: list[str] = []
     memory_mib: list[int] = []
@@ -43,6 +43,8 @@ class Torch(_Measured):
     version: str
     cuda: str | None
     """CUDA version that it was built for."""
+    rocm: str | None = None
+    """ROCm version that it was built for, in place of CUDA."""
     gpu: str | None
     """The device that it computes on; None: the CPU."""
     bfloat16: list[str] | None = None

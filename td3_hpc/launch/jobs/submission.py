@@ -56,14 +56,20 @@ def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
 
     Where it names no account or cluster, the variables do that sites tell their users to set, or set by their modules.
     """
+    path, values, personal = read_profile(name, overrides)
+    missing = [(key, what) for key, what in personal.items() if value_at(values, key) in (None, {})]
+    if missing:
+        raise BadInput("\n".join(f"{path}: {key}: missing, {what}; give -c {key}=..." for key, what in missing))
+    return validate(ClusterConfig, values, str(path))
+
+
+def read_profile(name: str, overrides: Sequence[str] = ()) -> tuple[Path, dict[str, Any], dict[str, str]]:
+    """A profile's file, what stands in it once it is overridden, and, of a known site, what its users have to give."""
     path = profile_path(name)
     if not path.exists():
-        folders = ((str(PROFILES), PROFILES), ("known sites", SITES))
-        known = [
-            f"{what}: {', '.join(sorted(item.stem for item in folder.glob('*.yaml'))) or 'none'}"
-            for what, folder in folders
-        ]
-        raise BadInput(f"{path}: no such cluster profile; in {'; '.join(known)}")
+        own = ", ".join(sorted(item.stem for item in PROFILES.glob("*.yaml"))) or "none"
+        known = f"{PROFILES}: {own}; known sites: {', '.join(site_names())}"
+        raise BadInput(f"{path}: no such cluster profile; in {known}")
     values = read_yaml(path)
     personal = values.pop("personal", {})
     for key in ("sources", "unverified"):
@@ -73,10 +79,12 @@ def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
         for key, variable in FROM_ENVIRONMENT.items():
             if values.get(key) is None and os.environ.get(variable):
                 values[key] = os.environ[variable]
-    missing = [(key, what) for key, what in personal.items() if value_at(values, key) in (None, {})]
-    if missing:
-        raise BadInput("\n".join(f"{path}: {key}: missing, {what}; give -c {key}=..." for key, what in missing))
-    return validate(ClusterConfig, values, str(path))
+    return path, values, personal
+
+
+def site_names() -> list[str]:
+    """The known sites, in the order of their names."""
+    return sorted(path.stem for path in SITES.glob("*.yaml"))
 
 
 def profile_path(name: str) -> Path:

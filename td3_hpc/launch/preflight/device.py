@@ -1,7 +1,7 @@
 """Is there the device that the stage is to train on?"""
 
 from td3_hpc.launch.doctor.node import look_for_gpus, look_for_torch
-from td3_hpc.launch.preflight.finding import Mistake
+from td3_hpc.launch.preflight.finding import Doubt, Mistake
 from td3_hpc.launch.preflight.nodes import judge_torch
 from td3_hpc.launch.preflight.plan import Plan
 
@@ -15,12 +15,15 @@ def check_device(plan: Plan) -> str:
     if device != "cuda":
         return "the CPU" if device == "cpu" else "a GPU where there is one, else the CPU"
     if profile.scheduler == "slurm" and profile.gpu_request is None:
-        raise Mistake("training.device: cuda; the profile asks for no GPU", f"set gres: gpu:1 in {plan.profile_file}")
+        found, remedy = "training.device: cuda; the profile asks for no GPU", f"set gres: gpu:1 in {plan.profile_file}"
+        if not profile.brings_driver:
+            raise Mistake(found, remedy)
+        raise Doubt(f"{found}: right where a partition's nodes come whole", f"elsewhere {remedy}")
     if profile.container:
-        if not profile.container.nvidia:
+        if not profile.brings_driver:
             raise Mistake(
                 "training.device: cuda; the container is started without the driver",
-                f"set container.nvidia: true in {plan.profile_file}",
+                f"set container.gpu: nvidia, or amd, in {plan.profile_file}",
             )
         return f"{profile.gpu_request or 'this machine'}, with the driver in the container"
     if profile.scheduler == "slurm":

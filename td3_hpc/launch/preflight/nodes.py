@@ -28,10 +28,10 @@ def check_gpu(plan: Plan) -> str:
     gpus = _measured(plan, "gpus", plan.doctor.gpus)
     if not gpus.names:
         if _needs_gpu(plan):
-            raise Mistake(f"none: {gpus.reason}", f"ask for one by gres and container.nvidia in {plan.profile_file}")
+            raise Mistake(f"none: {gpus.reason}", f"ask for one by gres and container.gpu in {plan.profile_file}")
         return f"none ({gpus.reason}); not needed"
     listed = ", ".join(f"{name} with {mib / 1024:.0f} GiB" for name, mib in zip(gpus.names, gpus.memory_mib))
-    return f"{listed}; driver {gpus.driver}"
+    return f"{listed}; driver {gpus.driver}" if gpus.driver else listed
 
 
 def check_gpu_memory(plan: Plan) -> str:
@@ -60,7 +60,7 @@ def check_vulkan(plan: Plan) -> str:
         raise Mistake(
             f"no Vulkan device on {plan.doctor.node}: {found}",
             "the image needs libvulkan.so.1 and the driver's ICD file (containers/carla.def has both); the node needs "
-            "the driver's graphics libraries, and container.nvidia: true brings them in",
+            "the driver's graphics libraries, and container.gpu: nvidia brings them in",
         )
     return f"none ({found}); the {plan.stage.simulator.kind} simulator needs none"
 
@@ -74,7 +74,8 @@ def check_torch(plan: Plan) -> str:
 def judge_torch(torch: Torch, gpus: Gpus, plan: Plan) -> str:
     """Whether PyTorch computes where the stage wants it to, given the GPUs that there are."""
     device = plan.stage.training.device
-    found = f"PyTorch {torch.version} for {f'CUDA {torch.cuda}' if torch.cuda else 'CPUs'}"
+    built = f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.rocm}" if torch.rocm else "CPUs"
+    found = f"PyTorch {torch.version} for {built}"
     used = "cuda" if torch.gpu and device != "cpu" else "cpu"
     if plan.stage.agent.precision == "bfloat16" and torch.bfloat16 is not None and used not in torch.bfloat16:
         hardware = "GPU" if used == "cuda" else "processor"
@@ -86,19 +87,19 @@ def judge_torch(torch: Torch, gpus: Gpus, plan: Plan) -> str:
         return f"{found}, on {torch.gpu}"
     if device == "cpu" or (device == "auto" and not gpus.names):
         return f"{found}, on the CPU"
-    if torch.cuda is None:
+    if torch.cuda is None and torch.rocm is None:
         raise Mistake(
             f"{found}, but there is a GPU to train on" if gpus.names else f"{found}; training.device is {device}",
-            f"install a build of PyTorch for CUDA{' in the image' if plan.profile.container else ''}, or set "
+            f"install a build of PyTorch for that GPU{' in the image' if plan.profile.container else ''}, or set "
             "training.device: cpu",
         )
-    oldest = _OLDEST_DRIVER.get(int(torch.cuda.split(".")[0]), (0, 0))
+    oldest = _OLDEST_DRIVER.get(int(torch.cuda.split(".")[0]), (0, 0)) if torch.cuda else (0, 0)
     if gpus.driver and _driver(gpus.driver) < oldest:
         raise Mistake(
             f"{found}; the driver {gpus.driver} is older than {oldest[0]}.{oldest[1]}, which that needs",
             "use a PyTorch for an older CUDA",
         )
-    raise Mistake(f"{found}; it sees no GPU", f"check gres and container.nvidia in {plan.profile_file}")
+    raise Mistake(f"{found}; it sees no GPU", f"check gres and container.gpu in {plan.profile_file}")
 
 
 def check_frame(plan: Plan) -> str:

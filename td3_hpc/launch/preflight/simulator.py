@@ -11,7 +11,7 @@ from td3_hpc.config import StageConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.preflight.cluster import node_architectures
 from td3_hpc.launch.preflight.container import inside
-from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
+from td3_hpc.launch.preflight.finding import Doubt, Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan
 from td3_hpc.supervision.heartbeat import VersionCall
 from td3_hpc.supervision.launch_command import CARLA_BINARY
@@ -160,13 +160,12 @@ def check_carla_machine(plan: Plan) -> str:
     stage, profile = plan.stage, plan.profile
     if stage.simulator.kind != "carla":
         return f"not needed: the simulator is {stage.simulator.kind}"
-    if profile.scheduler == "slurm" and profile.gpu_request is None:
+    unasked = profile.scheduler == "slurm" and profile.gpu_request is None
+    if unasked and not profile.brings_driver:
         raise Mistake("CARLA renders on a GPU; the profile asks for none", f"set gres: gpu:1 in {plan.profile_file}")
-    if profile.container and not profile.container.nvidia:
-        raise Mistake(
-            "CARLA renders on a GPU; the container is started without the driver",
-            f"set container.nvidia: true in {plan.profile_file}",
-        )
+    if profile.no_carla:
+        remedy = f"set container.gpu: nvidia in {plan.profile_file} where its nodes have NVIDIA's GPUs"
+        raise Mistake(profile.no_carla, f"{remedy}, else simulator.kind: embedded in the stage")
     nodes = node_architectures(plan) if profile.scheduler == "slurm" else {platform.machine()}
     if nodes and "x86_64" not in nodes:
         raise Mistake(
@@ -177,6 +176,11 @@ def check_carla_machine(plan: Plan) -> str:
     there = host.is_file() if host else bool(inside(plan, "ls", str(binary)).strip())
     if not there:
         raise Mistake(f"{binary}: no such file", "set simulator.carla_root to the folder that holds CarlaUE4.sh")
+    if unasked:
+        raise Doubt(
+            f"{binary}; the profile asks Slurm for no GPU: right where a partition's nodes come whole",
+            f"elsewhere set gres: gpu:1 in {plan.profile_file}",
+        )
     return f"{binary}, with {profile.gpu_request or 'this machine'}"
 
 

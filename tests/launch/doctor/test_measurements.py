@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from td3_hpc.launch.doctor import node
 from td3_hpc.launch.doctor.context import Context
 from td3_hpc.launch.doctor.files import measure_files
 from td3_hpc.launch.doctor.measurements import MEASUREMENTS
@@ -114,6 +116,14 @@ def test_a_checkpoint_of_full_size_is_written_and_removed(context: Context) -> N
     assert saving.bytes > 130 * 10**6  # the state and a full segment of rows
     assert saving.seconds > 0
     assert list(context.run_dir.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.version.hip is not None, reason="this PyTorch is built for AMD's GPUs")
+def test_amds_driver_with_a_pytorch_of_another_build_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(node, "AMD_DRIVER", tmp_path)
+
+    assert look_for_gpus().reason == f"AMD's driver, and PyTorch {torch.__version__}, which is not built for it"
 
 
 def test_nvidia_smis_table_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,8 @@ def script(**changes: Any) -> str:
         {"scheduler": "local"},
         {"container": None},
         {"modules": ["apptainer/1.3", "cuda"], "exclude": ["n1", "n2"]},
-        {"container": {"image": "/i.sif", "nvidia": True, "network": "loopback", "binds": ["/a b:/c:ro"]}},
+        {"container": {"image": "/i.sif", "gpu": "amd"}},
+        {"container": {"image": "/i.sif", "gpu": "nvidia", "network": "loopback", "binds": ["/a b:/c:ro"]}},
     ],
 )
 def test_every_kind_of_script_is_valid_bash(changes: dict[str, Any]) -> None:
@@ -52,6 +53,17 @@ def test_every_kind_of_campaign_script_is_valid_bash(changes: dict[str, Any], la
     assert (checked.returncode, checked.stderr) == (0, "")
     assert max(map(len, text.splitlines())) <= 140
     assert ("keep_one_behind" in text) == (last and profile.scheduler == "slurm")
+
+
+def test_the_driver_that_the_container_gets_is_of_the_nodes_gpus() -> None:
+    def options(gpu: str) -> tuple[bool, bool, bool, bool]:
+        text = script(container={"image": IMAGE.path, "gpu": gpu})
+        words = ("  --nv\n", "  --rocm\n", "APPTAINERENV_CUDA_VISIBLE_DEVICES=", "APPTAINERENV_ROCR_VISIBLE_DEVICES=")
+        return tuple(word in text for word in words)  # type: ignore[return-value]
+
+    assert options("nvidia") == (True, False, True, False)
+    assert options("amd") == (False, True, False, True)
+    assert options("none") == (False, False, True, False)
 
 
 def test_the_profile_becomes_sbatch_options() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from td3_hpc.launch.preflight.device import check_device
-from td3_hpc.launch.preflight.finding import Mistake
+from td3_hpc.launch.preflight.finding import Doubt, Mistake
 from tests.launch.preflight.plans import plan
 
 CUDA = "training.device=cuda"
@@ -25,7 +25,9 @@ def test_a_gpu_must_be_asked_of_slurm_and_brought_into_the_container(tmp_path: P
     assert caught.value.change == "set gres: gpu:1 in configs/clusters/here.yaml"
     with pytest.raises(Mistake, match="without the driver"):
         check_device(plan(run, CUDA, scheduler="slurm", gres="gpu:1", container={"image": "/i.sif"}))
-    with_driver = {"image": "/i.sif", "nvidia": True}
+    with_driver = {"image": "/i.sif", "gpu": "nvidia"}
+    with pytest.raises(Doubt, match="asks for no GPU: right where a partition's nodes come whole"):
+        check_device(plan(run, CUDA, scheduler="slurm", container=with_driver))
     assert "gpu:1" in check_device(plan(run, CUDA, scheduler="slurm", gres="gpu:1", container=with_driver))
 
 

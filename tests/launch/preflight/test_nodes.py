@@ -25,7 +25,7 @@ def test_a_node_without_vulkan_is_a_mistake_for_carla_and_a_note_for_the_embedde
     assert judged(nodes.check_vulkan, tmp_path, **none) == f"none ({ICD}); the embedded simulator needs none"
     with pytest.raises(Mistake, match=f"no Vulkan device on n1: {ICD}") as caught:
         judged(nodes.check_vulkan, tmp_path, *CARLA, **none)
-    assert "container.nvidia: true" in caught.value.change
+    assert "container.gpu: nvidia" in caught.value.change
 
 
 def test_software_rendering_is_not_taken_for_a_gpu(tmp_path: Path) -> None:
@@ -56,6 +56,17 @@ def test_servers_and_learner_share_the_gpus_memory(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match="5 simulators of 4000 MiB"):
         judged(nodes.check_gpu_memory, tmp_path, "simulators=4", **taken)
     assert judged(nodes.check_gpu_memory, tmp_path) == "no GPU to share"
+
+
+def test_a_pytorch_for_amds_gpus_is_told_with_its_rocm(tmp_path: Path) -> None:
+    torch = {"version": "2.13.0+rocm7.1", "cuda": None, "rocm": "7.1", "gpu": "AMD Instinct MI250X"}
+    gpus = {"names": ["AMD Instinct MI250X"], "memory_mib": [65520]}
+
+    told = "PyTorch 2.13.0+rocm7.1 for ROCm 7.1, on AMD Instinct MI250X"
+    assert judged(nodes.check_torch, tmp_path, gpus=gpus, torch=torch) == told
+    assert judged(nodes.check_gpu, tmp_path, gpus=gpus) == "AMD Instinct MI250X with 64 GiB"
+    with pytest.raises(Mistake, match=r"for ROCm 7\.1; it sees no GPU"):
+        judged(nodes.check_torch, tmp_path, gpus=gpus, torch={**torch, "gpu": None})
 
 
 @pytest.mark.parametrize(

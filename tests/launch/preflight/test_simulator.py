@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from td3_hpc.errors import BadInput
-from td3_hpc.launch.preflight.finding import Mistake, NotLearnt
+from td3_hpc.launch.preflight.finding import Doubt, Mistake, NotLearnt
 from td3_hpc.launch.preflight.simulator import (
     check_carla_machine,
     check_ports,
@@ -115,8 +115,14 @@ def test_carla_is_given_a_gpu_and_its_driver(tmp_path: Path, carla_root: Path, m
     with pytest.raises(Mistake, match="the profile asks for none") as caught:
         check_carla_machine(plan(run, *there, scheduler="slurm"))
     assert caught.value.change == "set gres: gpu:1 in configs/clusters/here.yaml"
-    with pytest.raises(Mistake, match="without the driver"):
+    with pytest.raises(Mistake, match="without a GPU's driver"):
         check_carla_machine(plan(run, *there, scheduler="slurm", gres="gpu:1", container={"image": "/i.sif"}))
+    with pytest.raises(Mistake, match="none for AMD's GPUs") as caught:
+        check_carla_machine(plan(run, *there, scheduler="slurm", gres="gpu:1", container={"image": "/i", "gpu": "amd"}))
+    assert caught.value.change.endswith("else simulator.kind: embedded in the stage")
+    whole = {"image": "/i.sif", "gpu": "nvidia", "binds": [str(tmp_path)]}
+    with pytest.raises(Doubt, match="asks Slurm for no GPU: right where a partition's nodes come whole"):
+        check_carla_machine(plan(run, *there, scheduler="slurm", container=whole))
     with pytest.raises(Mistake, match="CarlaUE4-Linux-Shipping: no such file"):
         check_carla_machine(plan(run, *carla(tmp_path), scheduler="slurm", gres="gpu:1"))
     assert "with gpu:1" in check_carla_machine(plan(run, *there, scheduler="slurm", gres="gpu:1"))
