@@ -18,7 +18,7 @@ import gymnasium
 import numpy as np
 import torch
 from stable_baselines3 import TD3
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.pairs import Facts, Setup, Work, measure
@@ -70,7 +70,7 @@ def stable_baselines3(batch: int) -> tuple[Work, Facts]:
         policy_kwargs={"net_arch": [256, 256], "features_extractor_kwargs": {"cnn_output_dim": 512}},
         device="cpu",
     )
-    model.set_logger(configure(None, []))
+    model.set_logger(Logger(None, []))
     fill_theirs(model.replay_buffer, TRANSITIONS)
 
     def work() -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from stable_baselines3 import TD3
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 
 from td3_hpc.config import StageConfig, load_stage
@@ -101,7 +102,7 @@ def train(config: StageConfig, output: Path) -> None:
 def make_model(config: StageConfig, env: DrivingEnv, **options: Any) -> TD3:
     """Stable-Baselines3's TD3 with a stage's numbers; `options` are its own."""
     agent = config.agent
-    return TD3(
+    model = TD3(
         "MultiInputPolicy",
         env,
         learning_rate=agent.learning_rates.actor,
@@ -119,6 +120,8 @@ def make_model(config: StageConfig, env: DrivingEnv, **options: Any) -> TD3:
         device="cpu",
         **options,
     )
+    model.set_logger(Logger(None, []))
+    return model
 
 
 def wait_until_ready(simulator: SupervisorHandle) -> Address:

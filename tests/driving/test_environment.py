@@ -11,6 +11,7 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import TD3
+from stable_baselines3.common.logger import Logger
 
 from td3_hpc.config import RewardConfig
 from td3_hpc.driving.client_session import SimulatorLost
@@ -85,6 +86,7 @@ def test_stable_baselines3_trains_on_it_unchanged(make_env):
     env = make_env(small_config(vehicles=3))
     torch.set_num_threads(1)  # more would only wait for each other on a busy machine
     model = TD3("MultiInputPolicy", env, learning_starts=50, batch_size=4, buffer_size=100, seed=1, device="cpu")
+    model.set_logger(Logger(None, []))  # its own one makes a folder
     model.learn(60)
     assert model.num_timesteps == 60
     assert model._n_updates > 0

@@ -5,7 +5,7 @@ import pytest
 import torch
 from stable_baselines3 import TD3
 from stable_baselines3.common.buffers import DictReplayBuffer
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from torch import Tensor, nn
@@ -87,7 +87,7 @@ def peer_of(agent: TD3Agent) -> TD3:
         },
         device="cpu",
     )
-    peer.set_logger(configure(None, []))
+    peer.set_logger(Logger(None, []))
     peer.policy.double()
     for name in NETWORKS:
         theirs = list(getattr(peer, name).parameters())
