@@ -49,6 +49,7 @@ def test_completes_routes_of_every_town_in_its_lane(simulator_server: StartServe
         drives = [drive_route(env, served, number) for number in range(140)]
     finally:
         env.close()
+        server.stop()
     told = {number: str(drive) for number, drive in enumerate(drives) if not drive.completed or drive.beyond_lane_m > 0}
     assert sum(drive.completed for drive in drives) >= 0.95 * len(drives), told
     assert max(drive.beyond_lane_m for drive in drives) < 0, told
