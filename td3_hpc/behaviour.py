@@ -16,7 +16,8 @@ CHANGES: dict[int, str] = {
     "steady",
     4: "Brookfield and Hamlet have crosswalks, middle lines that nobody changes lanes over, and lower speed limits at "
     "junctions; elsewhere limits are lower in curves that do not allow them",
-    5: "waypoints go on past the goal, several simulators' decisions are computed in one pass",
+    5: "vehicles have engines, gears, tyres under load and springs: pedals give other accelerations, and cameras tilt; "
+    "waypoints go on past the goal; several simulators' decisions are computed in one pass",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 

@@ -8,12 +8,12 @@ one, scaled to its default, changes the ride.
 import math
 
 from td3_hpc.simulator.actors import AckermannTarget, Vehicle, VehicleControl
-from td3_hpc.simulator.vehicle import PEAK_BRAKING, STEERING_SHARE, drag, traction
+from td3_hpc.simulator.drive_train import full_throttle
+from td3_hpc.simulator.vehicle import drag, rolling
 
 _GAIN = 1.5  # Acceleration for each m/s that is missing, 1/s, with the default gain.
 _DEFAULT_KP = 0.15
 _STOPPED = 0.1  # m/s
-_FULL = VehicleControl(throttle=1.0)
 
 
 def follow(vehicle: Vehicle, target: AckermannTarget, dt: float) -> VehicleControl:
@@ -28,16 +28,20 @@ def follow(vehicle: Vehicle, target: AckermannTarget, dt: float) -> VehicleContr
     wanted *= _GAIN * vehicle.ackermann_gains[0] / _DEFAULT_KP
     if target.acceleration:
         wanted = max(-abs(target.acceleration), min(abs(target.acceleration), wanted))
-    wanted += abs(drag(vehicle, v))
+    wanted += abs(drag(vehicle, v)) + rolling(vehicle, v)
     if wanted < 0.0:
-        return VehicleControl(steer=steer, brake=min(1.0, -wanted / PEAK_BRAKING), reverse=backwards)
-    return VehicleControl(throttle=min(1.0, wanted / traction(vehicle, _FULL, v)), steer=steer, reverse=backwards)
+        brakes = sum(vehicle.mechanics.brakes)
+        return VehicleControl(steer=steer, brake=min(1.0, -wanted / brakes) if brakes else 0.0, reverse=backwards)
+    pull = full_throttle(vehicle)
+    return VehicleControl(throttle=min(1.0, wanted / pull) if pull else 1.0, steer=steer, reverse=backwards)
 
 
 def _steer(vehicle: Vehicle, target: AckermannTarget, dt: float) -> float:
     """Steering for a wheel angle, which turns at most at the given speed."""
-    lock = math.radians(vehicle.steering_lock_deg) * STEERING_SHARE
-    wanted = max(-1.0, min(1.0, target.steer / lock)) if lock > 0.0 else 0.0
+    lock = vehicle.mechanics.lock
+    if lock <= 0.0:
+        return 0.0
+    wanted = max(-1.0, min(1.0, target.steer / lock))
     if target.steer_speed <= 0.0:
         return wanted
     step, held = target.steer_speed * dt / lock, vehicle.control.steer

@@ -7,12 +7,13 @@ from typing import Any
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.blueprints import VehicleModel
 from td3_hpc.simulator.geometry import Pose
+from td3_hpc.simulator.physics import Mechanics, VehiclePhysics, mechanics_of, standard_physics
 from td3_hpc.simulator.towns.town import Ground
 
 Vector = tuple[float, float, float]
 AT_REST: Vector = (0.0, 0.0, 0.0)
 GREEN = 2
-FORWARD_GEARS = 1
+_DEGREES = 180.0 / math.pi
 _TAKES_OFF = 0.1
 """m/s by which a vehicle leaves the ground: less is the ground's own slope."""
 
@@ -46,6 +47,8 @@ class Actor:
     """m/s²; gravity is not in it."""
     yaw_rate: float = 0.0
     """Radians a second, clockwise from above."""
+    tilting: tuple[float, float] = (0.0, 0.0)
+    """The turn about the world's x and y, radians a second: a vehicle's body on its springs."""
     simulates_physics: bool = False
     """Whether velocities, impulses and gravity move it."""
     gravity: bool = True
@@ -70,8 +73,13 @@ class Actor:
 
     def _motion(self) -> tuple[float, ...]:
         return (
-            self.id, wire.ACTIVE, *self.pose, *self.velocity, 0.0, 0.0, math.degrees(self.yaw_rate), *self.acceleration
+            self.id, wire.ACTIVE, *self.pose, *self.velocity, *self._turning(), *self.acceleration
         )  # fmt: skip
+
+    def _turning(self) -> Vector:
+        """Degrees a second."""
+        x, y = self.tilting
+        return x * _DEGREES, y * _DEGREES, self.yaw_rate * _DEGREES
 
 
 @dataclass(eq=False, slots=True)
@@ -87,6 +95,13 @@ class Fixture(Actor):
         return self._kept[1]
 
 
+@dataclass(eq=False, slots=True)
+class FrictionTrigger(Actor):
+    """A box in which tyres have another friction."""
+
+    friction: float = 0.0
+
+
 @dataclass(slots=True)
 class VehicleControl:
     """What a driver does, in the order of the wire; pedals 0 to 1, steering -1 (left) to 1."""
@@ -99,13 +114,6 @@ class VehicleControl:
     manual_gear_shift: bool = False
     gear: int = 0
     """The one asked for; it counts with `manual_gear_shift`, and then more than `reverse`."""
-
-    @property
-    def engaged(self) -> int:
-        """The gear that is engaged: -1 reverse, 0 neutral, 1 and up forward."""
-        if self.manual_gear_shift:
-            return max(-1, min(FORWARD_GEARS, self.gear))
-        return -1 if self.reverse else 1
 
 
 @dataclass(slots=True)
@@ -127,13 +135,9 @@ class Vehicle(Actor):
     """A vehicle; `pose` is the middle of its footprint, on the ground."""
 
     model: VehicleModel = field(default_factory=lambda: VehicleModel(4.79, 2.16, 1.49, 1840, 239))
-    mass: float = 1840.0
-    """Kilograms."""
-    drag_coefficient: float = 0.3
-    steering_lock_deg: float = 70.0
-    """Largest angle of a front wheel."""
-    steering_curve: tuple[tuple[float, float], ...] = ((0.0, 1.0), (20.0, 0.9), (60.0, 0.8), (120.0, 0.7))
-    """Speed in km/h, and how much of the steering remains."""
+    physics: VehiclePhysics = field(init=False)
+    """Changed by `obey` alone."""
+    mechanics: Mechanics = field(init=False)
     control: VehicleControl = field(default_factory=VehicleControl)
     ackermann: AckermannTarget | None = None
     ackermann_gains: tuple[float, ...] = (0.15, 0.0, 0.25, 0.01, 0.0, 0.01)
@@ -149,7 +153,6 @@ class Vehicle(Actor):
     gave_way_at: int | None = None
     """Which junction it has come to at a stop or yield sign, until it is across."""
     speed_limit_kmh: float = 30.0
-    sweeps_wheels: bool = False
     is_sticky: bool = True
     """Whether a control lasts until the next one; else it lasts one step."""
     is_commanded: bool = False
@@ -162,12 +165,39 @@ class Vehicle(Actor):
     """A step ago."""
     airborne: bool = False
     """Thrown up, and not come down yet."""
+    gear: int = 1
+    """The one engaged: -1 reverse, 0 neutral, 1 and up forward."""
+    engine_speed: float = 0.0
+    """Radians a second."""
+    shifting_s: float = 0.0
+    """Until the box has shifted."""
+    tyre_force: tuple[float, float] = (0.0, 0.0)
+    """In the last step, ahead and to the right, divided by the mass, m/s²."""
+    lean: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """The body's on its springs: pitch (nose up) and its rate, roll (right side down) and its rate; rad and rad/s."""
+    held_with: tuple[float, bool, bool, bool, int] | None = None
+    """What of the control holds it, at rest altogether; None while anything moves."""
+    friction_trigger: FrictionTrigger | None = None
+    """The one that it is in."""
+    outer_friction: tuple[float, ...] | None = None
+    """Of its tyres, outside of the friction trigger."""
+
+    def __post_init__(self) -> None:
+        self.obey(standard_physics(self.model))
+
+    @property
+    def mass(self) -> float:
+        """Kilograms."""
+        return self.mechanics.mass
+
+    def obey(self, physics: VehiclePhysics) -> None:
+        """Move by these values from the next step on."""
+        self.physics, self.mechanics, self.held_with = physics, mechanics_of(physics, self.model), None
 
     def state(self) -> bytes:
-        held = self.control
-        gear = held.engaged
+        held, gear = self.control, self.gear
         return wire.VEHICLE.pack(
-            self.id, wire.ACTIVE, *self.pose, *self.velocity, 0.0, 0.0, math.degrees(self.yaw_rate), *self.acceleration,
+            self.id, wire.ACTIVE, *self.pose, *self.velocity, *self._turning(), *self.acceleration,
             held.throttle, held.steer, held.brake, held.hand_brake, gear < 0,
             held.manual_gear_shift, gear, self.speed_limit_kmh, self.light_state, self.light_id != 0,
             self.light_id, 0,

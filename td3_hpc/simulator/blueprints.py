@@ -130,8 +130,9 @@ class Blueprint:
         return values
 
 
+FRICTION_TRIGGER = "static.trigger.friction"
 MAX_PIXELS = 4096 * 4096
-_RANGES = {"image_size_x": (1, 8192), "image_size_y": (1, 8192), "fov": (1.0, 179.0)}
+_RANGES = {"image_size_x": (1, 8192), "image_size_y": (1, 8192), "fov": (1.0, 179.0), "friction": (0.0, 1e3)}
 
 
 def _check(name: str, kind: AttributeType, value: str) -> None:
@@ -168,6 +169,7 @@ def library() -> dict[str, Blueprint]:
     entries += [(f"sensor.camera.{name}", _camera_attributes()) for name in cameras]
     entries += _other_sensors()
     entries += [(f"static.prop.{name}", (_text("role_name", "prop"), _text("size", "small"))) for name in PROPS]
+    entries += [(FRICTION_TRIGGER, _trigger_attributes())]
     return {name: Blueprint(uid, name, attributes) for uid, (name, attributes) in enumerate(entries, 1)}
 
 
@@ -224,6 +226,11 @@ def _vehicle_attributes(name: str, model: VehicleModel) -> tuple[Attribute, ...]
         _flag("has_lights", "true" if model.base_type != "bicycle" else "false", False),
         _flag("has_dynamic_doors", "true" if model.doors else "false", False),
     )
+
+
+def _trigger_attributes() -> tuple[Attribute, ...]:
+    extents = (_number(f"extent_{axis}", "1.0") for axis in "xyz")
+    return (_text("role_name", "friction"), _number("friction", "3.5"), *extents)
 
 
 def _walker_attributes() -> tuple[Attribute, ...]:

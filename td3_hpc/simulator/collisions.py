@@ -86,6 +86,11 @@ def overlaps(box: OrientedBox, solid: Sequence[Actor], scenery: Sequence[EdgeObj
     return any(_overlap(footprint, other) is not None for other in taken)
 
 
+def touches(first: Actor, second: Actor) -> bool:
+    """Whether their boxes overlap, whatever is solid of them."""
+    return not _clearly_apart(first, second) and _overlap(_of_actor(first), _of_actor(second)) is not None
+
+
 def mass_of(actor: Actor) -> float:
     """Kilograms."""
     if isinstance(actor, Vehicle):

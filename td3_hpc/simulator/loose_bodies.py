@@ -3,8 +3,8 @@
 import math
 
 from td3_hpc.simulator.actors import Actor
+from td3_hpc.simulator.physics import GRAVITY
 from td3_hpc.simulator.towns.town import Town
-from td3_hpc.simulator.vehicle import GRAVITY
 
 FRICTION = 0.7
 """Unreal Engine's default between two materials; nothing bounces."""

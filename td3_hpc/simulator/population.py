@@ -1,6 +1,6 @@
 """Who is in the world."""
 
-from td3_hpc.simulator.actors import Actor, Sensor, Vehicle, Walker
+from td3_hpc.simulator.actors import Actor, FrictionTrigger, Sensor, Vehicle, Walker
 
 
 class Population:
@@ -13,6 +13,7 @@ class Population:
         self.solid: list[Actor] = []
         """What may collide: vehicles, walkers and props."""
         self.sensors: list[Sensor] = []
+        self.triggers: list[FrictionTrigger] = []
         self.attached: list[Actor] = []
         self._last_id = 0
 
@@ -42,6 +43,8 @@ class Population:
             groups = [self.walkers, self.solid]  # type: ignore[list-item]
         elif isinstance(actor, Sensor):
             groups = [self.sensors]  # type: ignore[list-item]
+        elif isinstance(actor, FrictionTrigger):
+            groups = [self.triggers]  # type: ignore[list-item]
         elif actor.type_id.startswith("static."):
             groups = [self.solid]
         return [*groups, self.attached] if actor.parent is not None else groups

@@ -188,7 +188,7 @@ def _imu(world: Surroundings, sensor: Sensor) -> bytes:
     ]
     gyroscope = [
         value + float(attributes[f"noise_gyro_bias_{axis}"]) + noise(float(attributes[f"noise_gyro_stddev_{axis}"]))
-        for axis, value in zip("xyz", seen_from(sensor.pose, (0.0, 0.0, body.yaw_rate)))
+        for axis, value in zip("xyz", seen_from(sensor.pose, (*body.tilting, body.yaw_rate)))
     ]
     compass = math.radians((sensor.pose.yaw + 90.0) % 360.0)
     return bytes(msgpack.packb([accelerometer, gyroscope, compass]))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, TrafficSign, Vehicle, Walker
-from td3_hpc.simulator.blueprints import PROPS, VEHICLES, is_true, label_of, library
+from td3_hpc.simulator.actors import Actor, FrictionTrigger, Sensor, TrafficLight, TrafficSign, Vehicle, Walker
+from td3_hpc.simulator.blueprints import FRICTION_TRIGGER, PROPS, VEHICLES, is_true, label_of, library
 from td3_hpc.simulator.geometry import OrientedBox, Pose, angle_between
 from td3_hpc.simulator.labels import CityObjectLabel
 from td3_hpc.simulator.towns.town import SignSite, TrafficLightSite
@@ -31,6 +31,9 @@ def make_actor(description: list[Any], pose: Pose) -> Actor:
     actor = _of_kind(type_id, pose)
     if isinstance(actor, Vehicle):
         actor.is_sticky = is_true(values["sticky_control"])
+    if isinstance(actor, FrictionTrigger):
+        x, y, z = (abs(float(values[f"extent_{axis}"])) / 100.0 for axis in "xyz")
+        actor.extent, actor.friction = (x, y, z), float(values["friction"])
     actor.uid, actor.attributes = blueprint.uid, values
     actor.attributes_sent = [[each.id, each.type, values[each.id]] for each in blueprint.attributes]
     return actor
@@ -44,9 +47,11 @@ def _of_kind(type_id: str, pose: Pose) -> Actor:
         return Walker(0, type_id, pose, extent=_WALKER_EXTENT, tags=bytes([CityObjectLabel.PEDESTRIANS]))
     if family == "vehicle":
         model = VEHICLES[name]
-        vehicle = Vehicle(0, type_id, pose, tags=bytes([label_of(model)]), model=model, mass=float(model.mass))
+        vehicle = Vehicle(0, type_id, pose, tags=bytes([label_of(model)]), model=model)
         _stand(vehicle, model.length, model.width, model.height)
         return vehicle
+    if type_id == FRICTION_TRIGGER:
+        return FrictionTrigger(0, type_id, pose)
     prop = Actor(0, type_id, pose, tags=bytes([CityObjectLabel.STATIC]))
     _stand(prop, *PROPS[name.removeprefix("prop.")])
     return prop

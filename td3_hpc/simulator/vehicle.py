@@ -1,46 +1,30 @@
-"""Vehicle dynamics: a bicycle model with throttle, brake, drag, gradient and tyres of limited grip.
+"""Vehicle dynamics: a bicycle model on four tyres of limited grip, driven by an engine, leaning on its springs.
 
-Along the vehicle: dv/dt = traction - brakes - drag - g sin(slope). The rear axle follows the vehicle's heading, which
+Along the vehicle: dv/dt = engine - brakes - drag - g sin(slope). The rear axle follows the vehicle's heading, which
 turns at v tan(angle) / wheelbase (kinematic bicycle model: Rajamani, Vehicle Dynamics and Control, 2nd ed., section
-2.2), as far as the tyres hold: |v * yaw rate| <= GRIP * g. A slip of the rear axle and a spin, which only collisions
-and clients bring about, are rubbed off by the tyres.
+2.2; with the understeer of unequal tyres, ibid. section 3.3), as far as the tyres hold: their forces along and across
+lie in a circle of friction. A slip of the rear axle and a spin, which only collisions and clients bring about, are
+rubbed off by the tyres.
 """
 
-import itertools
 import math
 from collections.abc import Iterable
 
-from td3_hpc.simulator.actors import AT_REST, Vehicle, VehicleControl
-from td3_hpc.simulator.blueprints import VehicleModel
+from td3_hpc.simulator.actors import AT_REST, Vehicle
+from td3_hpc.simulator.drive_train import choose_gear, drive, engage, stand
 from td3_hpc.simulator.geometry import Pose
+from td3_hpc.simulator.physics import GRAVITY, ROAD_GRIP, value_at
+from td3_hpc.simulator.suspension import lean
 from td3_hpc.simulator.towns.town import Ground, Town
+from td3_hpc.simulator.tyres import braking, hold_of, within_grip
 
-GRAVITY = 9.81
-GRIP = 0.9
-"""Largest lateral acceleration, in g."""
-PEAK_ACCELERATION = {"car": 5.0, "van": 3.5, "truck": 2.5, "bus": 2.0, "motorcycle": 6.0, "bicycle": 1.5}
-"""At full throttle from standstill, m/s²; beyond, engine power limits it."""
-DRIVE_EFFICIENCY = 0.85
-"""Share of the engine's power that reaches the road."""
-PEAK_BRAKING = 8.5
-"""At full brake, m/s²."""
-HAND_BRAKING = 5.0
 ROLLING_RESISTANCE = 0.12
-"""m/s²"""
-ENGINE_BRAKING = 0.4
-"""With the throttle released above 3 m/s, m/s²."""
-REVERSE_SHARE = 0.6
-"""Traction in reverse, of that ahead."""
-AIR_DENSITY = 1.2
-STEERING_SHARE = 0.5
-"""Of the lock that the bicycle model's one front wheel turns by at full steer: the inner wheel turns farther than the
-outer one, and both slip."""
+"""Of tyres under their full load, m/s²."""
 YAW_ACCELERATION = 8.0
-"""How fast the tyres turn a vehicle in or stop its spin, rad/s²."""
-WHEELBASE_SHARE = 0.6
-"""Of a vehicle's length; its axles lie symmetrically."""
-_ARM = 0.5 * WHEELBASE_SHARE
-_HOLD = GRIP * GRAVITY
+"""How fast the tyres turn a vehicle in or stop its spin on a dry road, rad/s²."""
+_ROAD_HOLD = ROAD_GRIP * GRAVITY
+_CREEPING = 0.1  # m/s, below which a turn is not limited by the tyres
+_LEAST_LENGTH = 0.2  # of the wheelbase, that oversteer leaves
 _ON_GROUND = 0.05  # Above the surface, m, and still in touch with it.
 _DROP = 0.3  # Steps in the ground that a wheel follows within one step, m.
 
@@ -70,28 +54,34 @@ def _drive(vehicle: Vehicle, town: Town, dt: float) -> _Move | None:
     """None where it stands and stays."""
     x, y, z, _, degrees, _ = vehicle.pose
     ground = vehicle.ground or town.ground(x, y, z)
+    if vehicle.held_with is not None and _stays(vehicle, ground, z):
+        return None
     yaw = math.radians(degrees)
     cos, sin = math.cos(yaw), math.sin(yaw)
     vx, vy, _ = vehicle.velocity
-    arm = _ARM * vehicle.model.length  # from the rear axle to the middle
+    arm = 0.5 * vehicle.mechanics.wheelbase  # from the rear axle to the middle
     spin = vehicle.yaw_rate
     forward, slip = vx * cos + vy * sin, vy * cos - vx * sin - spin * arm
     if vehicle.constant_velocity is not None and vehicle.constant_velocity[2] > 0.0:
         vehicle.airborne = True
     grounded = z <= ground.z + _ON_GROUND and not vehicle.airborne
+    choose_gear(vehicle, dt)
     if vehicle.constant_velocity is not None:
         forward, slip, _ = vehicle.constant_velocity
-        spin = steady_yaw_rate(vehicle, forward)
+        spin, vehicle.tyre_force = steady_yaw_rate(vehicle, forward), (0.0, 0.0)
+        engage(vehicle, forward)
+        lean(vehicle, dt)
     elif grounded:
-        slope = math.atan(ground.slope_x * cos + ground.slope_y * sin)
-        forward = _speed_after(vehicle, forward, slope, dt)
-        slip = _towards_zero(slip, _HOLD * dt)
-        spin += _within(steady_yaw_rate(vehicle, forward) - spin, YAW_ACCELERATION * dt)
-        if forward == slip == spin == 0.0 and ground is vehicle.ground and z == ground.z:
+        rise = ground.slope_x * cos + ground.slope_y * sin
+        forward, slip, spin = _roll(vehicle, forward, slip, spin, rise, dt)
+        rests = lean(vehicle, dt) and forward == slip == spin == vehicle.engine_speed == 0.0
+        if rests and ground is vehicle.ground and z == ground.z:
             # It stands, and what was found out about its place holds.
-            vehicle.velocity, vehicle.yaw_rate = AT_REST, 0.0
+            vehicle.velocity, vehicle.yaw_rate, vehicle.tilting = AT_REST, 0.0, (0.0, 0.0)
+            vehicle.held_with = _held(vehicle)
             return None
 
+    vehicle.held_with = None
     middle, after = yaw + 0.5 * spin * dt, yaw + spin * dt
     ahead, right = forward * dt, slip * dt
     along, across = math.cos(middle), math.sin(middle)
@@ -103,6 +93,55 @@ def _drive(vehicle: Vehicle, town: Town, dt: float) -> _Move | None:
     return vehicle, (x, y, z), cos, sin, vx, vy, spin, grounded
 
 
+def _held(vehicle: Vehicle) -> tuple[float, bool, bool, bool, int] | None:
+    """What of the control may move a vehicle at rest; None where it does."""
+    held = vehicle.control
+    if held.throttle:
+        return None
+    return held.brake, held.hand_brake, held.reverse, held.manual_gear_shift, held.gear
+
+
+def _stays(vehicle: Vehicle, ground: Ground, z: float) -> bool:
+    """Whether nothing has changed for a vehicle at rest."""
+    return (
+        vehicle.held_with == _held(vehicle)
+        and vehicle.velocity == AT_REST
+        and vehicle.yaw_rate == 0.0
+        and ground is vehicle.ground
+        and z == ground.z
+        and vehicle.gravity
+        and vehicle.constant_velocity is None
+    )
+
+
+def _roll(
+    vehicle: Vehicle, speed: float, slip: float, spin: float, rise: float, dt: float
+) -> tuple[float, float, float]:
+    """Speed, slip of the rear axle and yaw rate after one step on the ground, which rises by `rise` m/m ahead."""
+    across = 1.0 / math.sqrt(1.0 + rise * rise)
+    weight = GRAVITY * across if vehicle.gravity else 0.0
+    hold = hold_of(vehicle, weight)
+    freely = speed - (drag(vehicle, speed) + weight * rise) * dt
+    held = braking(vehicle, weight) + rolling(vehicle, speed)
+    throttle = vehicle.control.throttle
+    if speed == 0.0 and throttle == 0.0 and -held * dt <= freely <= held * dt:
+        after = 0.0  # the brakes hold it
+        stand(vehicle, dt)
+    else:
+        # Brakes slow a vehicle down and hold it on a slope; they never push it.
+        after = _towards_zero(freely + drive(vehicle, freely, hold, dt) * dt, held * dt)
+    rate = steady_yaw_rate(vehicle, after)
+    ahead, right = (after - freely) / dt, after * rate
+    if ahead * ahead + right * right > hold * hold:
+        ahead, right = within_grip(ahead, right, hold)
+        after = freely + ahead * dt
+        rate = right / after if abs(after) > _CREEPING else _within(rate, hold / _CREEPING)
+    slip = _towards_zero(slip, hold * dt)
+    spin += _within(rate - spin, YAW_ACCELERATION * hold / _ROAD_HOLD * dt)
+    vehicle.tyre_force = (ahead, after * spin)
+    return after, slip, spin
+
+
 def _arrive(move: _Move, ground: Ground, town: Town, dt: float) -> None:
     vehicle, (x, y, z), cos, sin, vx, vy, spin, grounded = move
     if grounded and ground.z > z - _DROP:
@@ -110,7 +149,14 @@ def _arrive(move: _Move, ground: Ground, town: Town, dt: float) -> None:
     else:
         z, vz, grounded = _fall(vehicle, ground, grounded, dt)
     degrees = math.degrees(math.atan2(sin, cos))
-    pitch, roll = ground.tilt(degrees) if grounded else (vehicle.pose.pitch, vehicle.pose.roll)
+    if grounded:
+        pitch, roll = ground.tilt(degrees)
+        pitched, pitching, rolled, rolling_over = vehicle.lean
+        pitch, roll = pitch + math.degrees(pitched), roll + math.degrees(rolled)
+        # Unreal Engine's turns are left-handed: about the right axis nose down, about the one ahead right side up.
+        vehicle.tilting = (pitching * sin - rolling_over * cos, -pitching * cos - rolling_over * sin)
+    else:
+        _, _, _, pitch, _, roll = vehicle.pose
     vehicle.velocity = (vx, vy, vz)
     vehicle.yaw_rate = spin
     # Not Pose(...), which takes three times as long.
@@ -122,58 +168,30 @@ def _stand(vehicle: Vehicle, town: Town, pose: Pose, ground: Ground) -> None:
     vehicle.speed_limit_kmh = town.speed_limit_kmh(ground.road_id, ground.lane_id, ground.s)
 
 
-def _speed_after(vehicle: Vehicle, v: float, slope: float, dt: float) -> float:
-    """The speed after `dt`, m/s, negative backwards; `slope` in radians, positive uphill."""
-    control = vehicle.control
-    pull = traction(vehicle, control, v) - drag(vehicle, v) - GRAVITY * math.sin(slope)
-    resistance = PEAK_BRAKING * control.brake + (HAND_BRAKING if control.hand_brake else 0.0)
-    resistance = (resistance if resistance < _HOLD else _HOLD) + ROLLING_RESISTANCE
-    if control.throttle == 0.0:
-        resistance += ENGINE_BRAKING * min(1.0, abs(v) / 3.0)
-    # Brakes slow a vehicle down and hold it on a slope; they never push it.
-    return _towards_zero(v + pull * dt, resistance * dt)
+def rolling(vehicle: Vehicle, speed: float) -> float:
+    """Deceleration by the rolling of tyres and wheels at a speed in m/s, m/s²."""
+    return ROLLING_RESISTANCE + vehicle.mechanics.rolling * abs(speed)
 
 
-def traction(vehicle: Vehicle, control: VehicleControl, v: float) -> float:
-    """Acceleration by the engine at a speed in m/s, m/s², negative in reverse."""
-    model, speed = vehicle.model, abs(v)
-    power = 1000.0 * DRIVE_EFFICIENCY * model.power_kw / vehicle.mass
-    drive = control.throttle * min(PEAK_ACCELERATION[model.base_type], power / (speed if speed > 0.5 else 0.5))
-    gear = control.engaged
-    if gear == 0:
-        return 0.0
-    return -REVERSE_SHARE * drive if gear < 0 else drive
-
-
-def drag(vehicle: Vehicle, v: float) -> float:
+def drag(vehicle: Vehicle, speed: float) -> float:
     """Deceleration by the air at a speed in m/s, m/s²: rho/2 Cd A v² / m."""
-    area = vehicle.model.width * vehicle.model.height
-    return 0.5 * AIR_DENSITY * vehicle.drag_coefficient * area * v * abs(v) / vehicle.mass
+    return vehicle.mechanics.air * speed * abs(speed)
 
 
-def wheel_angle(vehicle: Vehicle, v: float) -> float:
+def wheel_angle(vehicle: Vehicle, speed: float) -> float:
     """The bicycle model's front wheel, radians, positive to the right, at a speed in m/s."""
-    share = STEERING_SHARE * _steering_left(vehicle.steering_curve, abs(v) * 3.6)
-    return math.radians(vehicle.steering_lock_deg) * share * vehicle.control.steer
+    steer, mechanics = vehicle.control.steer, vehicle.mechanics
+    return mechanics.lock * value_at(mechanics.steering, abs(speed)) * steer if steer else 0.0
 
 
-def steady_yaw_rate(vehicle: Vehicle, v: float) -> float:
-    """The yaw rate that steering and tyres lead to at a speed in m/s, rad/s."""
-    rate, speed = v * math.tan(wheel_angle(vehicle, v)) / (WHEELBASE_SHARE * vehicle.model.length), abs(v)
-    return _within(rate, _HOLD / (speed if speed > 0.1 else 0.1))
-
-
-def wheelbase(model: VehicleModel) -> float:
-    """Distance of the axles, metres."""
-    return WHEELBASE_SHARE * model.length
-
-
-def _steering_left(curve: tuple[tuple[float, float], ...], speed_kmh: float) -> float:
-    """The curve's value at a speed, between its points linearly."""
-    for (low, share_low), (high, share_high) in itertools.pairwise(curve):
-        if speed_kmh <= high:
-            return share_low + (share_high - share_low) * max(speed_kmh - low, 0.0) / (high - low)
-    return curve[-1][1] if curve else 1.0
+def steady_yaw_rate(vehicle: Vehicle, speed: float) -> float:
+    """The yaw rate that steering leads to at a speed in m/s, where the tyres hold, rad/s."""
+    angle, mechanics = wheel_angle(vehicle, speed), vehicle.mechanics
+    if angle == 0.0:
+        return 0.0
+    length = mechanics.wheelbase + mechanics.understeer * speed * speed
+    least = _LEAST_LENGTH * mechanics.wheelbase
+    return speed * math.tan(angle) / (length if length > least else least)
 
 
 def _fall(vehicle: Vehicle, ground: Ground, grounded: bool, dt: float) -> tuple[float, float, bool]:

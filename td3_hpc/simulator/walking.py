@@ -4,8 +4,8 @@ import math
 
 from td3_hpc.simulator.actors import AT_REST, Walker
 from td3_hpc.simulator.geometry import Pose
+from td3_hpc.simulator.physics import GRAVITY
 from td3_hpc.simulator.towns.town import Town
-from td3_hpc.simulator.vehicle import GRAVITY
 
 JUMP_SPEED = 4.2
 """m/s: Unreal Engine's default for characters."""

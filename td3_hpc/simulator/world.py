@@ -8,14 +8,16 @@ from typing import Any
 
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.ackermann import follow
-from td3_hpc.simulator.actors import Actor, Sensor, TrafficLight, Vehicle, VehicleControl
+from td3_hpc.simulator.actors import Actor, FrictionTrigger, Sensor, TrafficLight, Vehicle, VehicleControl
 from td3_hpc.simulator.collisions import Contact, overlaps, resolve_collisions
 from td3_hpc.simulator.drawing.camera import Renderer
 from td3_hpc.simulator.drawing.town_scene import build_scene
 from td3_hpc.simulator.drawing.weather import Weather
+from td3_hpc.simulator.friction_triggers import apply_friction
 from td3_hpc.simulator.geometry import OrientedBox, Pose
 from td3_hpc.simulator.loose_bodies import step_body
 from td3_hpc.simulator.mounting import mounted
+from td3_hpc.simulator.physics import GRAVITY
 from td3_hpc.simulator.population import Population
 from td3_hpc.simulator.sensors import send_measurements, send_pictures
 from td3_hpc.simulator.settings import EpisodeSettings
@@ -23,7 +25,7 @@ from td3_hpc.simulator.spawning import CLIENT_SIDE, make_actor, make_light, make
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.traffic_lights import LightGroup, StopBoxes
-from td3_hpc.simulator.vehicle import GRAVITY, step_vehicles
+from td3_hpc.simulator.vehicle import step_vehicles
 from td3_hpc.simulator.walking import walk
 from td3_hpc.simulator.wire import Refused
 
@@ -116,7 +118,7 @@ class World:
         if parent is not None:
             actor.parent, actor.mount = parent, pose
             actor.pose = mounted(parent.pose, pose)
-        elif not isinstance(actor, Sensor) and self._is_taken(actor):
+        elif not isinstance(actor, (Sensor, FrictionTrigger)) and self._is_taken(actor):
             raise Refused("Spawn failed because of collision at spawn position")
         if isinstance(actor, Sensor) and actor.type_id != CLIENT_SIDE:
             actor.stream_id = self.streams.create()
@@ -167,6 +169,7 @@ class World:
             vehicle.is_commanded = False
             if vehicle.ackermann is not None:
                 vehicle.control = follow(vehicle, vehicle.ackermann, dt)
+        apply_friction(people.triggers, people.vehicles)
         step_vehicles(people.vehicles, self.town, dt)
         for walker in people.walkers:
             if not walker.simulates_physics:
@@ -185,7 +188,7 @@ class World:
             if actor.parent is not None and actor.mount is not None:
                 actor.pose = mounted(actor.parent.pose, actor.mount)
                 actor.velocity, actor.acceleration = actor.parent.velocity, actor.parent.acceleration
-                actor.yaw_rate = actor.parent.yaw_rate
+                actor.yaw_rate, actor.tilting = actor.parent.yaw_rate, actor.parent.tilting
         self.publish()
         self._cameras_due = send_measurements(self, self.contacts)
         return self.frame

@@ -168,42 +168,47 @@ def test_physics_that_is_none_is_refused_and_a_mass_is_taken(client: RawClient, 
     heavy[11] = 4000.0
     client.call("apply_physics_control", car, heavy)
     assert client.call("get_physics_control", car)[11] == 4000.0
-    for field, value in ((11, 0.0), (11, math.nan), (12, -1.0), (14, [[0.0, 1.0], [0.0, 1.0]])):
+    gear, wheel = [2.0, 0.5, 0.65], physics[15][0]
+    for field, value, why in (
+        (11, 0.0, "mass is 0, not between"), (11, math.nan, "finite"), (12, -1.0, "drag_coefficient is -1"),
+        (14, [[0.0, 1.0], [0.0, 1.0]], "steering_curve has no points"), (0, [], "torque_curve has no points"),
+        (0, [[0.0, -1.0]], "torque_curve falls below 0"), (1, 0.0, "max_rpm"), (2, 0.0, "moi"), (10, [], "0 gears"),
+        (10, [gear, [0.0, 0.5, 0.65]], "forward_gears[1].ratio is 0"), (13, [0.0, math.inf, 0.0], "finite"),
+        (15, [*physics[15][:3], [-1.0, *wheel[1:]]], "wheels[3].tire_friction is -1"),
+        (15, [[*wheel[:3], 0.0, *wheel[4:]], *physics[15][1:]], "wheels[0].radius is 0"),
+        (15, physics[15][:2], "4 wheels, not 2"),
+    ):  # fmt: skip
         worse = [*physics]
         worse[field] = value
-        client.refusal("apply_physics_control", car, worse)
+        assert why in client.refusal("apply_physics_control", car, worse), (field, value)
     assert client.call("get_physics_control", car)[11] == 4000.0
 
 
 @pytest.mark.parametrize("kind", ["audi.tt", "harley-davidson.low_rider", "diamondback.century"])
-def test_what_is_not_obeyed_is_refused_by_name_where_it_differs(client: RawClient, kind: str):
+def test_every_field_is_taken_and_what_is_not_obeyed_is_refused_by_name(client: RawClient, kind: str):
     vehicle = client.spawn(f"vehicle.{kind}", client.spawn_points()[3])[0]
     present = client.call("get_physics_control", vehicle)
     assert len(present[15]) == 4  # of two-wheelers too, as CARLA says
-    asked = msgpack.unpackb(msgpack.packb(present, use_single_float=True))  # as clients send it back
-    asked[11], asked[12], asked[14] = 900.0, 0.5, [[0.0, 1.0], [50.0, 0.5]]
-    for wheel in asked[15][:2]:
-        wheel[2] = 40.0
-        wheel[9] = [0.0, 0.0, 0.0]
+    client.call("apply_physics_control", vehicle, msgpack.unpackb(msgpack.packb(present, use_single_float=True)))
+    wheel = [2.0, 0.5, 40.0, 30.0, 900.0, 700.0, 2.0, 20.0, 987.0, [0.0, 0.0, 0.0]]
+    rear = [*wheel[:2], 0.0, *wheel[3:]]
+    asked = [
+        [[0.0, 700.0], [5000.0, 500.0]], 6000.0, 2.0, 0.25, 1.5, 0.5, False, 0.5, 8.0, 3.0,
+        [[3.0, 0.5, 0.75], [1.5, 0.25, 0.875]], 900.0, 0.5, [0.25, 0.125, -0.25], [[0.0, 1.0], [50.0, 0.5]],
+        [wheel, wheel, rear, rear], True,
+    ]  # fmt: skip
     client.call("apply_physics_control", vehicle, asked)
     taken = client.call("get_physics_control", vehicle)
-    assert [taken[at] for at in (11, 12, 14)] == [900.0, 0.5, [[0.0, 1.0], [50.0, 0.5]]]
-    assert [wheel[2] for wheel in taken[15]] == [40.0, 40.0, 0.0, 0.0]
-    for at, value, name in (
-        (0, [[0.0, 700.0], [5000.0, 500.0]], "torque_curve"), (1, 6000.0, "max_rpm"), (6, False, "use_gear_autobox"),
-        (10, [[3.0, 0.5, 0.65]], "forward_gears"), (13, [0.0, 0.0, 0.0], "center_of_mass"),
-    ):  # fmt: skip
-        text = client.refusal("apply_physics_control", vehicle, [*taken[:at], value, *taken[at + 1 :]])
-        assert text.startswith("apply_physics_control: ")
-        assert f"do not obey {name};" in text
-    for number, at, name in ((2, 0, "tire_friction"), (0, 4, "max_brake_torque"), (3, 2, "max_steer_angle"),
-                             (1, 2, "max_steer_angle"), (0, 8, "long_stiff_value")):  # fmt: skip
-        wheels = [list(wheel) for wheel in taken[15]]
+    assert taken[:15] == asked[:15]
+    assert [each[:9] for each in taken[15]] == [each[:9] for each in asked[15]]
+    assert taken[16] is True
+    for number, at, name in ((2, 2, "max_steer_angle"), (3, 2, "max_steer_angle"), (1, 6, "lat_stiff_max_load")):
+        wheels = [list(each) for each in taken[15]]
         wheels[number][at] += 10.0
-        asked = [*taken[:15], wheels, taken[16]]
-        asked[11] = 5000.0
-        assert f"wheels[{number}].{name};" in client.refusal("apply_physics_control", vehicle, asked)
-    assert "4 wheels" in client.refusal("apply_physics_control", vehicle, [*taken[:15], taken[15][:2], taken[16]])
+        worse = [*taken[:15], wheels, taken[16]]
+        worse[11] = 5000.0
+        text = client.refusal("apply_physics_control", vehicle, worse)
+        assert f"do not obey wheels[{number}].{name};" in text
     client.call("tick_cue")
     assert client.call("get_physics_control", vehicle)[:15] == taken[:15]
 
@@ -252,7 +257,7 @@ def test_telemetry_adds_up(client: RawClient, car: int):
         client.call("apply_control_to_vehicle", car, [throttle, 0.0, 0.0, False, False, False, 0])
         for _ in range(40):
             client.call("tick_cue")
-        speed, steer, pedal, brake, _, gear, air, wheels = client.call("get_telemetry_data", car)
+        speed, steer, pedal, brake, rpm, gear, air, wheels = client.call("get_telemetry_data", car)
         assert (steer, pedal, brake, gear, len(wheels)) == (0.0, throttle, 0.0, 1, 4)
         assert speed > 3.0
         area = 2.16 * 1.49
@@ -260,7 +265,39 @@ def test_telemetry_adds_up(client: RawClient, car: int):
         assert sum(wheel[4] for wheel in wheels) == pytest.approx(1840 * 9.81)
         along = sum(wheel[7] for wheel in wheels)
         assert (along > 1840.0) if throttle else (-2500.0 < along < 0.0)
-        assert [wheel[3] for wheel in wheels] == pytest.approx([speed / 0.36] * 4)
+        front, rear = wheels[0], wheels[2]
+        assert (front[4] < rear[4]) is bool(throttle)  # loads shift to the rear when it accelerates
+        assert front[6] == pytest.approx(front[7] * 0.36)
+        assert front[2] == pytest.approx(along / (4 * 9.81 * 2760.0))
+        assert front[3] == pytest.approx(speed * (1.0 + front[2]) / 0.36)
+        turns = rpm * math.pi / 30.0 / (1.782 * 4.0)
+        assert turns == pytest.approx(front[3], rel=0.1)  # but for the clutch's slip
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_wheels_turn_as_far_as_lock_and_steering_curve_let_them(client: RawClient, car: int, share: float):
+    physics = client.call("get_physics_control", car)
+    physics[14] = [[0.0, share], [100.0, share]]
+    for wheel in physics[15][:2]:
+        wheel[2] = 30.0
+    client.call("apply_physics_control", car, physics)
+    client.call("apply_control_to_vehicle", car, [0.0, 1.0, 1.0, False, False, False, 0])
+    client.call("tick_cue")
+    left, right = (math.radians(client.call("get_wheel_steer_angle", car, wheel)) for wheel in (0, 1))
+    middle = 2.0 / (1.0 / math.tan(left) + 1.0 / math.tan(right))  # between both, where they turn about one point
+    assert math.degrees(math.atan(middle)) == pytest.approx(0.5 * 30.0 * share)
+
+
+def test_a_friction_trigger_is_told_by_the_tyres(client: RawClient, car: int):
+    place = client.spawn_points()[0]
+    trigger = client.spawn(
+        "static.trigger.friction", place, friction="0.5", extent_x="700.0", extent_y="700.0", extent_z="700.0"
+    )[0]
+    client.call("tick_cue")
+    assert [wheel[0] for wheel in client.call("get_physics_control", car)[15]] == [0.5] * 4
+    client.call("destroy_actor", trigger)
+    client.call("tick_cue")
+    assert [wheel[0] for wheel in client.call("get_physics_control", car)[15]] == [3.5] * 4
 
 
 def test_what_is_refused_without_an_answer_is_in_the_servers_log(hamlet_server: SimulatorServer, client: RawClient):

@@ -1,6 +1,9 @@
 """Worlds in the tests' own process, without sockets."""
 
+from dataclasses import replace
+
 from td3_hpc.simulator.actors import Vehicle, VehicleControl
+from td3_hpc.simulator.drive_train import engage
 from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns import parse_town
@@ -41,9 +44,19 @@ def car_at(
     ahead = Pose(0.0, 0.0, 0.0, 0.0, yaw).ahead(speed)
     vehicle.velocity = (ahead.x, ahead.y, 0.0)
     vehicle.control = VehicleControl(**more)  # type: ignore[arg-type]
+    if speed:
+        engage(vehicle, speed)
     return vehicle
 
 
 def run(world: World, seconds: float) -> None:
     for _ in range(round(seconds / DT)):
         world.step()
+
+
+def give(car: Vehicle, **values: object) -> None:
+    """Have it obey other values of its physics; `wheels` maps fields of all four wheels, or holds the wheels."""
+    wheels = values.get("wheels")
+    if isinstance(wheels, dict):
+        values["wheels"] = tuple(wheel._replace(**wheels) for wheel in car.physics.wheels)
+    car.obey(replace(car.physics, **values))  # type: ignore[arg-type]

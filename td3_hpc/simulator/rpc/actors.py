@@ -6,6 +6,8 @@ from typing import Any
 from td3_hpc.simulator import wire
 from td3_hpc.simulator.actors import AT_REST, Actor, Vehicle
 from td3_hpc.simulator.collisions import mass_of
+from td3_hpc.simulator.drive_train import engage
+from td3_hpc.simulator.mounting import seen_from
 from td3_hpc.simulator.rpc.service import Service, pose_of, vector
 from td3_hpc.simulator.wire import Refused
 
@@ -52,6 +54,9 @@ class ActorCalls:
         body = self._body(actor_id, "set_target_velocity")
         body.velocity = vector(velocity, "a velocity")
         _leave_ground(body)
+        if isinstance(body, Vehicle):
+            ahead, _, _ = seen_from(body.pose, body.velocity)
+            engage(body, ahead)
 
     def set_actor_target_angular_velocity(self, actor_id: int, velocity: list[float]) -> None:
         """Only the turn about the vertical counts."""

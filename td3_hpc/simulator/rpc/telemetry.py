@@ -4,11 +4,12 @@ import math
 from typing import Any
 
 from td3_hpc.simulator.actors import Vehicle
-from td3_hpc.simulator.mounting import seen_from
-from td3_hpc.simulator.rpc.physics_control import RADIUS_CM, TIRE_FRICTION, half_track_of
-from td3_hpc.simulator.vehicle import GRAVITY, drag, wheel_angle, wheelbase
+from td3_hpc.simulator.physics import GRAVITY, wheelbase
+from td3_hpc.simulator.rpc.physics_control import half_track_of
+from td3_hpc.simulator.tyres import loads_of
+from td3_hpc.simulator.vehicle import drag, wheel_angle
 
-_WHEELS = 4
+_RPM = 30.0 / math.pi
 
 
 def wheel_steer_angle(vehicle: Vehicle, wheel: int) -> float:
@@ -21,18 +22,24 @@ def wheel_steer_angle(vehicle: Vehicle, wheel: int) -> float:
 
 
 def telemetry_of(vehicle: Vehicle) -> list[Any]:
-    """VehicleTelemetryData: forces in newtons, on all wheels alike; there is no engine speed, and no wheel slips."""
+    """VehicleTelemetryData of the last step: forces in newtons, torques in N m, turning in radians a second."""
     held, speed, mass = vehicle.control, _forward_speed(vehicle), vehicle.mass
-    forward, right, _ = seen_from(vehicle.pose, vehicle.acceleration)
-    air = drag(vehicle, speed) * mass
-    load = mass * GRAVITY / _WHEELS
-    along, across = (mass * forward + air) / _WHEELS, mass * right / _WHEELS
-    radius = RADIUS_CM / 100.0
-    wheel = [
-        TIRE_FRICTION, 0.0, 0.0, speed / radius, load, 1.0, along * radius, along, across, abs(along) / load,
-        abs(across) / load,
-    ]  # fmt: skip
-    return [speed, held.steer, held.throttle, held.brake, 0.0, held.engaged, abs(air), [wheel] * _WHEELS]
+    loads = [mass * load for load in loads_of(vehicle, GRAVITY if vehicle.gravity else 0.0)]
+    total = sum(loads) or 1.0
+    ahead, right = (mass * part for part in vehicle.tyre_force)
+    slip_force = vehicle.mechanics.slip_force
+    slip = ahead / slip_force if slip_force else 0.0
+    wheels = []
+    for wheel, load in zip(vehicle.physics.wheels, loads):
+        share, radius = load / total, wheel.radius / 100.0
+        along, across = ahead * share, right * share
+        wheels.append([
+            wheel.tire_friction, across / (load * wheel.lat_stiff_value) if load else 0.0, slip,
+            (speed + slip * abs(speed)) / radius, load, 4.0 * load / (mass * GRAVITY), along * radius, along, across,
+            abs(along) / load if load else 0.0, abs(across) / load if load else 0.0,
+        ])  # fmt: skip
+    air, turning = abs(drag(vehicle, speed)) * mass, vehicle.engine_speed * _RPM
+    return [speed, held.steer, held.throttle, held.brake, turning, vehicle.gear, air, wheels]
 
 
 def _forward_speed(vehicle: Vehicle) -> float:
