@@ -5,6 +5,11 @@ BIN    := $(VENV)/bin
 STAGE  ?= configs/stages/1k.yaml
 RUN    ?= checkpoints/1k
 
+# A failure on the left of a pipe is one. Unbuffered, pip's progress is seen while it goes on.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+PIP   = PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check
+
 .PHONY: help setup run learn test test-all check lint format types bench cluster-up cluster-down clean
 
 help:            ## what each target does
@@ -14,8 +19,10 @@ setup: $(VENV)/.ready   ## create the virtual environment with the pinned packag
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "set-up, once: about 90 packages into $(VENV), a few minutes"
+	$(PIP) --quiet --upgrade pip
+	$(PIP) -c constraints.txt -e '.[dev]' | awk '/^Collecting/ {printf "\r%d packages found", ++n; fflush()} \
+		/^Installing/ {printf "\ninstalling\n"; fflush()}'
 	touch $@
 
 run: setup       ## the main job: the 1K validation run on the embedded simulator
