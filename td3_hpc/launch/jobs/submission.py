@@ -57,7 +57,10 @@ def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
     """
     path = profile_path(name)
     if not path.exists():
-        folders = ((str(PROFILES), PROFILES), ("shipped", shipped(str(PROFILES))), ("known sites", SITES))
+        ours = shipped(str(PROFILES))
+        folders = [(str(PROFILES), PROFILES), ("shipped", ours), ("known sites", SITES)]
+        if PROFILES.resolve() == ours.resolve():  # in the checkout
+            del folders[1]
         known = [
             f"{what}: {', '.join(sorted(item.stem for item in folder.glob('*.yaml'))) or 'none'}"
             for what, folder in folders
