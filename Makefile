@@ -5,7 +5,13 @@ BIN    := $(VENV)/bin
 STAGE  ?= configs/stages/1k.yaml
 RUN    ?= checkpoints/1k
 
-.PHONY: help setup run learn test test-all check lint format types bench cluster-up cluster-down clean
+# A failure on the left of a pipe is one. Unbuffered, pip's progress is seen while it goes on; what it warns of is shown
+# where it fails, and otherwise kept in setup.log.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+PIP   = PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check
+
+.PHONY: help setup run learn test test-all wheel check lint format types bench cluster-up cluster-down clean
 
 help:            ## what each target does
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -14,8 +20,11 @@ setup: $(VENV)/.ready   ## create the virtual environment with the pinned packag
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "set-up, once: about 90 packages into $(VENV), a few minutes"
+	@$(PIP) --quiet --upgrade pip 2>$(VENV)/setup.log && \
+	$(PIP) -c constraints.txt -e '.[dev]' 2>>$(VENV)/setup.log | \
+	awk '/^Collecting/ {printf "\r%d packages found", ++n; fflush()} /^Installing/ {print "\ninstalling"; fflush()}' || \
+	{ cat $(VENV)/setup.log >&2; exit 1; }
 	touch $@
 
 run: setup       ## the main job: the 1K validation run on the embedded simulator
@@ -31,6 +40,10 @@ test: setup      ## what CI runs: every test but the long ones
 
 test-all: setup  ## every test, the long ones included
 	$(BIN)/python -m pytest
+
+wheel: setup     ## dist/*.whl, to be used without a clone (docs/start.md)
+	rm -rf build
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 check: setup     ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -55,4 +68,4 @@ cluster-down:    ## end its jobs and daemons, remove its directory
 	$(PYTHON) slurm/testcluster down
 
 clean:           ## remove the virtual environment and caches (runs are kept)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

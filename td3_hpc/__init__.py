@@ -6,6 +6,7 @@ errors.py            errors that a user can act on, and exit codes
 durable.py           writing files that survive a crash
 formatting.py        numbers as text for people
 code.py              the package's files and their digest
+shipped.py           files that come with the program: configurations, container definitions, examples
 behaviour.py         the number of what a run computes, raised with every change of it
 checkpoint_names.py  the names of a checkpoint's files, known without HDF5
 submission_notes.py  what is noted in a run directory when its job is submitted
@@ -26,6 +27,7 @@ gates/               judging a run
 campaign/            stages in a row, each of which must earn the next one
 report/              writing for people
 launch/              Slurm jobs, preflight, doctor
+init.py              `td3-hpc init`: a project of configurations to edit
 drills/              the known failures, caused from outside
 export/              taking a trained policy away
 

@@ -12,16 +12,21 @@ from typer.main import get_command
 
 from td3_hpc import __version__
 from td3_hpc.errors import BadInput, ExitCode, UserError
-from td3_hpc.options import Override, StageFile
+from td3_hpc.options import AsJson, Override, StageFile, print_json, stage_file
 
-CHECKPOINTS = "Look at, verify, compare and thin out checkpoints."
+CHECKPOINTS = """Look at, verify, compare and thin out checkpoints.
+
+Example: td3-hpc checkpoint inspect checkpoints/1k
+"""
+#: Modules of the extra `export`; every other one that a bare installation lacks is in the extra `train`.
+EXPORT_MODULES = ("onnx", "onnxruntime", "onnxscript", "safetensors")
 
 app = typer.Typer(
     name="td3-hpc",
-    help="Take a TD3 driving agent from a 1K-step validation run to a 1M-step run on a cluster.",
+    help="Take a TD3 driving agent from a 1K-step validation run to a 1M-step run on a cluster.\n\n"
+    "Example: `td3-hpc init my-project`, then there `td3-hpc train 1k`",
     epilog="Exit codes: 0 done, 1 failed, 2 bad input, 3 NO-GO, 75 preempted with a checkpoint saved.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,7 +62,7 @@ def train(
     SIGINT (Ctrl-C), SIGTERM, SIGUSR1 and SIGUSR2 finish the step, save a checkpoint and exit 75; the same command
     then continues as if nothing had happened. After the last step the run is judged: exit 0 for GO, 3 for NO-GO.
 
-    Example: td3-hpc train configs/stages/1k.yaml --run-dir checkpoints/try -o seed=2 -o agent.tau=0.01
+    Example: td3-hpc train 1k --run-dir checkpoints/second -o seed=2 -o agent.tau=0.01
     """
     from td3_hpc.gates.verdict import read_gates
     from td3_hpc.record import RECORD_FILE
@@ -127,6 +132,7 @@ def town(
     ] = None,
     min_length: Annotated[float, typer.Option(help="Shortest route, metres.", min=1)] = 150.0,
     max_length: Annotated[float, typer.Option(help="Longest route, metres.", min=1)] = 400.0,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a town holds: roads, lanes, lights, signs, limits, routes, what was healed in it and what is missing.
 
@@ -135,19 +141,23 @@ def town(
     Example: td3-hpc town my-roads.xodr --picture my-roads.png
     """
     from td3_hpc.report.town_facts import town_facts
-    from td3_hpc.report.town_picture import draw_town
     from td3_hpc.simulator.towns import load_town
 
     if max_length < min_length:
         raise BadInput(f"--max-length {max_length:g} is below --min-length {min_length:g}")
     loaded = load_town(name, maps)
     facts, routes = town_facts(loaded, min_length, max_length)
-    typer.echo(f"town {loaded.name}")
-    for question, answer in facts:
-        typer.echo(f"  {question:<14} {answer}")
+    if as_json:
+        print_json({"town": loaded.name, "facts": [{"question": asked, "answer": said} for asked, said in facts]})
+    else:
+        typer.echo(f"town {loaded.name}")
+        for question, answer in facts:
+            typer.echo(f"  {question:<14} {answer}")
     if picture is not None:
+        from td3_hpc.report.town_picture import draw_town
+
         draw_town(loaded, routes, picture)
-        typer.echo(f"picture: {picture}")
+        typer.echo(f"picture: {picture}", err=as_json)
 
 
 @app.command()
@@ -155,7 +165,7 @@ def evaluate(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Run directories, or state/checkpoint-*.json files; a stage's YAML file for the other policies.",
+            help="Run directories, or state/checkpoint-*.json files; a stage's file or name for the other policies.",
             show_default=False,
             metavar="RUN...",
         ),
@@ -195,7 +205,7 @@ def evaluate(
 
     Another town: td3-hpc evaluate checkpoints/1k -o environment.town=Town01 -o simulator.maps=MAPS
 
-    For scale: td3-hpc evaluate configs/stages/1k.yaml --policy random
+    For scale: td3-hpc evaluate 1k --policy random
     """
     from td3_hpc.checkpoint.retention import best_checkpoint
     from td3_hpc.training.evaluation.command import Drive
@@ -203,6 +213,8 @@ def evaluate(
 
     if best and policy != "checkpoint":
         raise BadInput(f"--best: a {policy} policy has no checkpoint")
+    if policy != "checkpoint":
+        runs = [stage_file(run) or run for run in runs]
     drives = [
         Drive(
             best_checkpoint(run) if best else run,
@@ -245,6 +257,31 @@ def export(
         typer.echo(f"{path}  {path.stat().st_size:,} bytes")
 
 
+@app.command()
+def constraints() -> None:
+    """Print the exact versions of all packages that this version was tested with, for `pip install -c`.
+
+    Example: td3-hpc constraints > constraints.txt
+    """
+    from td3_hpc.shipped import shipped
+
+    typer.echo(shipped("constraints.txt").read_text(encoding="utf-8"), nl=False)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def testcluster(context: typer.Context) -> None:
+    """A real Slurm on this Debian machine, to try jobs out: up, down, status, env, apptainer, kill-node, start-node.
+
+    Example: td3-hpc testcluster up
+    """
+    import subprocess
+
+    from td3_hpc.shipped import shipped
+
+    program = [sys.executable, str(shipped("slurm/testcluster")), *(context.args or ["--help"])]
+    raise typer.Exit(subprocess.run(program).returncode)
+
+
 class _CheckpointCommands(TyperGroup):
     """Those of `checkpoint`, whose room loads HDF5: only when one of them is asked for."""
 
@@ -264,6 +301,7 @@ class _CheckpointCommands(TyperGroup):
 def _mount() -> None:
     """Add the commands that live in their own rooms; importing them is quick, none loads PyTorch or the client."""
     from td3_hpc.drills.cli import drill
+    from td3_hpc.init import init
     from td3_hpc.launch.commands.campaign import app as campaign
     from td3_hpc.launch.commands.checks import doctor, preflight
     from td3_hpc.launch.commands.cluster import cluster
@@ -273,6 +311,7 @@ def _mount() -> None:
 
     checkpoint = typer.Typer(cls=_CheckpointCommands, no_args_is_help=True, help=CHECKPOINTS)
     app.add_typer(checkpoint, name="checkpoint")
+    app.command()(init)
     app.command()(simulator)
     app.command()(preflight)
     app.command()(doctor)
@@ -285,6 +324,15 @@ def _mount() -> None:
         app.command()(command)
 
 
+def _missing(module: str) -> str:
+    """What to install for a module, in one line."""
+    extra = "export" if module.partition(".")[0] in EXPORT_MODULES else "train"
+    return (
+        f"this command needs {module.partition('.')[0]}, which is not installed: `td3-hpc constraints > "
+        f"constraints.txt`, then `pip install -c constraints.txt 'WHEEL[{extra}]'`"
+    )
+
+
 def main() -> None:
     """Entry point of `td3-hpc`: runs a command; an error of the user's is one line on standard error."""
     try:
@@ -295,6 +343,11 @@ def main() -> None:
             raise
         typer.echo(f"td3-hpc: {error}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if "--debug" in sys.argv or not error.name or error.name.startswith("td3_hpc"):
+            raise
+        typer.echo(f"td3-hpc: {_missing(error.name)}", err=True)
+        sys.exit(ExitCode.FAILED)
     except KeyboardInterrupt:  # before a command was far enough to have its own answer
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as in `td3-hpc ... | head`

@@ -41,6 +41,7 @@ OTHER_TESTS = {
     "test_examples.py": "examples/",
     "test_package.py": "the package's own __init__",
     "test_structure.py": "the package's structure",
+    "test_wheel.py": "the package as a wheel, installed",
     "training/test_checkpoint_contents.py": "whole runs: what their checkpoints hold",
     "training/test_full_disk.py": "whole runs on a full disk",
     "training/test_lost_checkpoints.py": "whole runs whose checkpoints are gone",

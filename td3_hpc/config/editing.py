@@ -13,6 +13,8 @@ STEP = "  "
 def with_keys(text: str, place: Sequence[str | int], section: str, values: Mapping[str, Any]) -> str:
     """The text with values set in a section of the mapping at a place, such as `overrides` at ("stages", 1).
 
+    Without a section (""), in the mapping itself.
+
     Keys may be dotted, as in `agent.tau`. A key that is set there already, dotted or nested, gets the new value where
     it stands; another is added at the section's end, and the section at its mapping's. The text must be valid YAML with
     that place. What an alias stands for is changed where it is defined: compare what the result means with what was
@@ -23,7 +25,7 @@ def with_keys(text: str, place: Sequence[str | int], section: str, values: Mappi
         owner: Any = yaml.compose(text, Loader=yaml.SafeLoader)
         for part in place:
             owner = owner.value[part] if isinstance(part, int) else _entry(owner, part)
-        mapping = _entry(owner, section)
+        mapping = _entry(owner, section) if section else owner
         if mapping is None:
             text = _added(text, owner, newline, section, (key, scalar(value)))
         elif (node := _setting(mapping, key)) is not None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.options import AsJson, print_json
 
 
 def drill(
@@ -15,6 +16,7 @@ def drill(
     workspace: Annotated[
         Path | None, typer.Option(help="Where the drills' runs are kept.", show_default="a temporary directory")
     ] = None,
+    as_json: AsJson = False,
     markdown_file: Annotated[
         Path | None, typer.Option("--markdown", help="Write the table here, too.", show_default=False)
     ] = None,
@@ -38,8 +40,10 @@ def drill(
     if workspace is not None and workspace.exists() and not workspace.is_dir():
         raise BadInput(f"{workspace}: not a folder; give --workspace another one")
     load_drills()
-    console = Console(soft_wrap=False)
     drills = chosen(names or [])
+    if list_only and as_json:
+        print_json([{"drill": one.name, "failure": one.failure, "cause": one.cause} for one in drills])
+        return
     if list_only:
         for one in drills:
             typer.echo(f"{one.name}: {one.failure}; {one.cause}")
@@ -48,12 +52,15 @@ def drill(
     with tempfile.TemporaryDirectory(prefix="td3-hpc-drill-") as temporary:
         for one in drills:
             result = run_drill(one, workspace or Path(temporary))
-            typer.echo(f"{one.name}: {result.status} ({result.seconds:.0f} s)")
+            typer.echo(f"{one.name}: {result.status} ({result.seconds:.0f} s)", err=as_json)
             results.append(result)
-    table = Table(*HEADINGS, show_lines=True)
-    for result in results:
-        table.add_row(*result.row)
-    console.print(table)
+    if as_json:
+        print_json([result.as_fields() for result in results])
+    else:
+        table = Table(*HEADINGS, show_lines=True)
+        for result in results:
+            table.add_row(*result.row)
+        Console(soft_wrap=False).print(table)
     if markdown_file is not None:
         replace_file(markdown_file, markdown(results).encode())
     missed = [result.drill.name for result in results if result.status == "NOT CAUGHT"]

@@ -13,8 +13,8 @@ from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.submission import load_cluster, submit
 from td3_hpc.record import AttemptStarted, RunFinished
+from td3_hpc.shipped import shipped
 
-_LAUNCHER = Path("slurm/testcluster")
 _LONG = (
     "training.total_steps=800",
     "training.learning_starts=160",
@@ -52,8 +52,6 @@ def node_lost(workspace: Path) -> Caught:
 @contextmanager
 def _job(run: TrainingRun) -> Iterator[str]:
     """The run as a job on the test cluster, cancelled in the end. Raises NotHere where there is no test cluster."""
-    if not _LAUNCHER.is_dir():
-        raise NotHere("needs the test cluster: run this in the repository, after `make cluster-up`")
     try:
         profile = load_cluster("testcluster")
         slurm.use_configuration(profile.slurm_conf)
@@ -85,7 +83,9 @@ def number_of(node: str) -> str:
 
 
 def _manage(command: str, number: str) -> None:
-    done = subprocess.run([sys.executable, str(_LAUNCHER), command, number], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(shipped("slurm/testcluster")), command, number], capture_output=True, text=True
+    )
     if done.returncode:
         raise NotCaught(f"testcluster {command} {number}: {done.stderr.strip()}")
 

@@ -27,6 +27,11 @@ class Result:
         by = self.by if self.status == "caught" else f"{self.status}: {self.by}"
         return self.drill.failure, self.drill.cause, by, self.after
 
+    def as_fields(self) -> dict[str, str | float]:
+        """For --json."""
+        fields = {"drill": self.drill.name, "failure": self.drill.failure, "cause": self.drill.cause}
+        return {**fields, "status": self.status, "by": self.by, "after": self.after, "seconds": round(self.seconds, 1)}
+
 
 HEADINGS = ("failure", "how it was caused", "what caught it", "how soon")
 

@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from td3_hpc.code import PACKAGE
 from td3_hpc.errors import BadInput, UserError
-from td3_hpc.launch.jobs.freeze import NOT_CODE, FrozenImage, freeze_image
+from td3_hpc.launch.jobs.freeze import FrozenImage, freeze_image
+from td3_hpc.shipped import copy_source, shipped
 from td3_hpc.user_cache import user_cache
 
 Kind = Literal["embedded", "carla"]
 Gpu = Literal["nvidia", "amd", "none"]
-CHECKOUT = PACKAGE.parent
 #: The Python of debian.def, for which the wheels are fetched.
 IMAGE_PYTHON = (3, 11)
 #: gzip at its fastest: every squashfs reader knows it, and an image is built sooner than it is read a second time.
@@ -34,16 +33,14 @@ def build(
     cache: Path | None = None,
     gpu: Gpu | None = None,
 ) -> FrozenImage:
-    """Build an image from this checkout; returns its path and digest, which is also in <output>.sha256.
+    """Build an image of this package; returns its path and digest, which is also in <output>.sha256.
 
     arguments: build arguments of the definition file, for example BASE. cache: a folder for the base image and the
     downloaded packages. gpu: whose GPUs PyTorch is to be built for; None: as pip's own settings have it, which is for
     NVIDIA's unless they name another index. Raises BadInput for what is missing here, UserError with the last lines of
     a build that fails.
     """
-    definitions = CHECKOUT / "containers"
-    if not (definitions / f"{kind}.def").exists():
-        raise BadInput(f"{definitions} is not there: images are built from a checkout of the repository")
+    definition = shipped(f"containers/{kind}.def")
     if kind == "carla" and gpu not in (None, "nvidia"):
         raise BadInput(
             f"--gpu {gpu}: CARLA's image renders with NVIDIA's driver only; build `embedded` for other nodes"
@@ -56,7 +53,7 @@ def build(
     wheels = _wheels(cache, everything, gpu if kind == "embedded" else None)
     if kind == "embedded":
         chosen.setdefault("BASE", str(debian_image(cache)))
-    _apptainer_build(definitions / f"{kind}.def", output, chosen, wheels)
+    _apptainer_build(definition, output, chosen, wheels)
     image = freeze_image(output)
     output.with_name(f"{output.name}.sha256").write_text(
         f"{image.sha256}  {output.name}\n", encoding="utf-8"
@@ -66,7 +63,7 @@ def build(
 
 def debian_image(cache: Path | None = None) -> Path:
     """The Debian image that embedded.def starts from, built once for each version of its definition."""
-    definition = CHECKOUT / "containers" / "debian.def"
+    definition = shipped("containers/debian.def")
     image = _cache(cache) / f"debian-{hashlib.sha256(definition.read_bytes()).hexdigest()[:12]}.sif"
     if not image.exists():
         _apptainer_build(definition, image, {}, None)
@@ -89,7 +86,7 @@ def _wheels(cache: Path, everything: bool, gpu: Gpu | None) -> Path:
         raise BadInput(
             f"the image has Python {wanted}, this is {platform.python_version()}: build with a Python {wanted}"
         )
-    constraints = CHECKOUT / "constraints.txt"
+    constraints = shipped("constraints.txt")
     wheels = cache / ("package" if not everything else f"wheels-{gpu}" if gpu else "wheels")
     wheels.mkdir(exist_ok=True)
     for old in wheels.glob("td3_hpc-*.whl"):
@@ -97,13 +94,11 @@ def _wheels(cache: Path, everything: bool, gpu: Gpu | None) -> Path:
     shutil.copy(constraints, wheels / "constraints.txt")
     with tempfile.TemporaryDirectory(prefix="td3-hpc-wheel-") as directory:
         source = Path(directory)  # building a wheel in the checkout would leave files there
-        for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-            shutil.copy(CHECKOUT / name, source / name)
-        shutil.copytree(PACKAGE, source / PACKAGE.name, ignore=NOT_CODE)
+        copy_source(source)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
         command += ["--wheel-dir", str(wheels), "--find-links", str(wheels), "--constraint", str(constraints)]
         command += ["--extra-index-url", CPU_INDEX] if gpu == "none" else []
-        _run([*command, *([] if everything else ["--no-deps"]), str(source)], "pip wheel")
+        _run([*command, *([f"{source}[train]"] if everything else ["--no-deps", str(source)])], "pip wheel")
     if gpu:
         require_torch_for(gpu, wheels)
     return wheels

@@ -16,8 +16,9 @@ from td3_hpc.config.changes import value_at
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.config.sbatch import seconds
 from td3_hpc.errors import BadInput
-from td3_hpc.launch.jobs.submission import SITES, read_profile, site_names
+from td3_hpc.launch.jobs.submission import read_profile
 from td3_hpc.launch.preflight.finding import CheckResult
+from td3_hpc.shipped import SITES, site_names
 
 #: What rules count that no key of the profile says by itself.
 COUNTED = ("gpus_on_a_node", "cpus_for_each_gpu", "memory_for_each_gpu_gib", "memory_of_a_node_gib")

@@ -17,15 +17,6 @@ def test_without_apptainer_the_remedy_is_to_build_elsewhere(tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_installed_package_without_its_checkout_cannot_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(images, "CHECKOUT", tmp_path)
-
-    with pytest.raises(BadInput, match="images are built from a checkout of the repository"):
-        images.build("carla", tmp_path / "carla.sif")
-
-
 def test_wheels_of_another_python_than_the_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "apptainer").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))

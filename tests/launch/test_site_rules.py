@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.commands.cluster import cluster
-from td3_hpc.launch.jobs.submission import load_cluster, read_profile, site_names
+from td3_hpc.launch.jobs.submission import load_cluster, read_profile
 from td3_hpc.launch.site_rules import Rule, check_profile, is_in_profiles, judge, read_site
+from td3_hpc.shipped import site_names
 from tests.launch.jobs.test_submission import PERSONAL
 from tests.paths import ROOT
 

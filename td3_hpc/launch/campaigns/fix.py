@@ -11,6 +11,7 @@ from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.launch.campaigns.chain import Log, Place
 from td3_hpc.launch.campaigns.resume import Review, begun, carry_out, review
+from td3_hpc.shipped import is_installed
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ def prepare(
     path: the campaign's file. Raises BadInput where there is no such verdict, it suggests no change, the file has it
     already or cannot take it, or the campaign cannot be resumed.
     """
+    if is_installed(path):
+        raise BadInput(
+            f"{path}: is shipped, and not to be edited; copy it into configs/campaigns, as `td3-hpc init .` does"
+        )
     remedy = find_remedy(here.directory, stage, seed)
     before = path.read_bytes()
     result = corrected(path, before.decode(), remedy)

@@ -7,9 +7,13 @@ from typing import Annotated
 import typer
 
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.options import AsJson, Cluster, ClusterOverride, PastPreflight, Wait, WatchEvery
+from td3_hpc.options import AsJson, CampaignFile, Cluster, ClusterOverride, PastPreflight, Wait, WatchEvery
 
-app = typer.Typer(help="Stages in a row, each of which must earn the next one.", no_args_is_help=True)
+HELP = """Stages in a row, each of which must earn the next one.
+
+Example: td3-hpc campaign submit smoke --cluster local
+"""
+app = typer.Typer(help=HELP, no_args_is_help=True)
 
 #: Exit code of `admit` for "wait": the host's side of the job submits what is unfinished again.
 WAIT = 4
@@ -20,7 +24,6 @@ AcceptVerdicts = Annotated[
         "--accept-verdicts", help="Let verdicts count that were earned with other code or another image; recorded."
     ),
 ]
-CampaignFile = Annotated[Path, typer.Argument(help="The campaign's YAML file.", show_default=False)]
 
 
 @app.command()
@@ -38,7 +41,7 @@ def submit(
     A stage starts when the one before is GO, and ends at once, with exit code 3, when that is NO-GO. With a profile of
     `scheduler: local` the stages run here, one after another.
 
-    Example: td3-hpc campaign submit configs/campaigns/smoke.yaml --cluster local
+    Example: td3-hpc campaign submit smoke --cluster local
     """
     from td3_hpc.launch.campaigns.chain import place, require_ready
     from td3_hpc.launch.campaigns.chain import submit as submit_chain
@@ -122,7 +125,7 @@ def status(
 ) -> None:
     """Where a campaign stands; the same as `td3-hpc status` with its directory.
 
-    Example: td3-hpc campaign status configs/campaigns/smoke.yaml --cluster testcluster
+    Example: td3-hpc campaign status smoke --cluster testcluster
     """
     from td3_hpc.launch.campaigns.chain import place
     from td3_hpc.launch.runs.status_table import show
@@ -139,7 +142,7 @@ def cancel(
 ) -> None:
     """Cancel a campaign's jobs; those that run save a checkpoint first. `campaign submit` continues later.
 
-    Example: td3-hpc campaign cancel configs/campaigns/smoke.yaml --cluster testcluster
+    Example: td3-hpc campaign cancel smoke --cluster testcluster
     """
     from td3_hpc.launch.campaigns.chain import place
     from td3_hpc.launch.runs.cancel import cancel as cancel_jobs

@@ -1,13 +1,14 @@
 """`td3-hpc preflight` and `td3-hpc doctor`: what would go wrong, before anything is queued."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from td3_hpc.errors import ExitCode
-from td3_hpc.options import Cluster, ClusterOverride, Override, StageFile
+from td3_hpc.options import AsJson, Cluster, ClusterOverride, Override, StageFile, print_json, stage_file
 
 if TYPE_CHECKING:
     from td3_hpc.launch.preflight import CheckResult
@@ -26,20 +27,22 @@ def preflight(
     steps_per_second: Annotated[
         float | None, typer.Option(min=1e-6, help="Your word for it.", show_default="as measured by `td3-hpc doctor`")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Find every mistake that would waste a stage's time, before it is queued; exit code 2 where there is one.
 
     Asks the configuration, this machine, Slurm, and what `td3-hpc doctor` measured. Queues and writes nothing.
 
-    Example: td3-hpc preflight configs/stages/1m.yaml --cluster testcluster --steps-per-second 40
+    Example: td3-hpc preflight 1m --cluster testcluster --steps-per-second 40
     """
     from td3_hpc.launch.preflight import check, mistakes
 
     findings = check(config, cluster, run_dir, override or [], cluster_override or [], steps_per_second)
-    _show(findings, f"preflight: {config} on {cluster}")
+    _show(findings, f"preflight: {config} on {cluster}", as_json)
     found = len(mistakes(findings))
     open_ones = sum(finding.status == "not checked" for finding in findings)
-    typer.echo(f"{found} mistake{'' if found == 1 else 's'}, {open_ones} not checked")
+    if not as_json:
+        typer.echo(f"{found} mistake{'' if found == 1 else 's'}, {open_ones} not checked")
     raise typer.Exit(ExitCode.BAD_INPUT if found else ExitCode.DONE)
 
 
@@ -47,17 +50,22 @@ def doctor(
     cluster: Cluster,
     stage: Annotated[
         Path | None,
-        typer.Option(help="A stage whose simulator, town and networks to measure.", show_default="the defaults"),
+        typer.Option(
+            help="A stage whose simulator, town and networks to measure.",
+            show_default="the defaults",
+            callback=stage_file,
+        ),
     ] = None,
     override: Override = None,
     cluster_override: ClusterOverride = None,
+    as_json: AsJson = False,
 ) -> None:
     """Queue one short job on the real nodes and measure there what preflight needs; exit code 1 where something fails.
 
     GPU, Vulkan, one camera frame, the signals' way into the container, the restart after a stop, the step's CPUs, the
     file system, steps a second. The table is kept beside the profile's runs. Ctrl-C cancels the job.
 
-    Example: td3-hpc doctor --cluster testcluster --stage configs/stages/1m.yaml
+    Example: td3-hpc doctor --cluster testcluster --stage 1m
     """
     from td3_hpc.config import StageConfig, apply_overrides, load_stage, validate
     from td3_hpc.launch.doctor.examination import examine_nodes
@@ -73,13 +81,16 @@ def doctor(
     profile = load_cluster(cluster, cluster_override or [])
     result = examine_nodes(config, profile, cluster, lambda line: typer.echo(line, err=True))
     findings = judge(config, profile, cluster, result)
-    _show(findings, f"doctor: {cluster}, {result.node}")
-    typer.echo(f"kept as {result_path(profile, cluster)}")
+    _show(findings, f"doctor: {cluster}, {result.node}", as_json)
+    typer.echo(f"kept as {result_path(profile, cluster)}", err=as_json)
     raise typer.Exit(ExitCode.FAILED if mistakes(findings) else ExitCode.DONE)
 
 
-def _show(findings: "Sequence[CheckResult]", title: str) -> None:
-    """A table on a terminal, lines elsewhere."""
+def _show(findings: "Sequence[CheckResult]", title: str, as_json: bool) -> None:
+    """A table on a terminal, lines elsewhere, or JSON."""
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+        return
     from rich.console import Console
 
     from td3_hpc.launch.preflight import as_lines, as_table

@@ -9,7 +9,11 @@ import typer
 from td3_hpc.errors import BadInput
 from td3_hpc.options import Cluster, ClusterOverride, Override, PastPreflight, StageFile
 
-container = typer.Typer(help="Build the container images that jobs run in.", no_args_is_help=True)
+HELP = """Build the container images that jobs run in.
+
+Example: td3-hpc container build embedded
+"""
+container = typer.Typer(help=HELP, no_args_is_help=True)
 
 
 def submit(
@@ -34,7 +38,7 @@ def submit(
     What `td3-hpc preflight` finds wrong is refused, unless --past-preflight is given. Code, configuration and image are
     frozen now; later edits change nothing in the job.
 
-    Example: td3-hpc submit configs/stages/1k.yaml --cluster testcluster -o seed=2
+    Example: td3-hpc submit 1k --cluster testcluster -o seed=2
     """
     from td3_hpc.launch.jobs.submission import load_cluster, show
     from td3_hpc.launch.jobs.submission import submit as submit_stage
@@ -88,7 +92,7 @@ def build(
         Path | None, typer.Option(help="Folder for downloads and the base image.", show_default="~/.cache/td3-hpc")
     ] = None,
 ) -> None:
-    """Build an image from this checkout; where the cluster cannot, build elsewhere and copy the file and its .sha256.
+    """Build an image of this package; where the cluster cannot, build elsewhere and copy the file and its .sha256.
 
     Example: td3-hpc container build embedded
     """

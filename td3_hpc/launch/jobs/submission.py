@@ -22,13 +22,12 @@ from td3_hpc.launch.jobs.freeze import FrozenImage, freeze_code, freeze_image
 from td3_hpc.launch.jobs.job_states import not_known_to_have_ended, read_queue
 from td3_hpc.launch.jobs.lock import queue_lock
 from td3_hpc.launch.jobs.script import TRAINING, render
+from td3_hpc.shipped import SITES, shipped
 from td3_hpc.submission_notes import SUBMISSION_FILE, read_notes
 
 Route = Literal["sbatch", "submitit", "hand"]
 """Who queues the script: we by either, or the user."""
 PROFILES = Path("configs/clusters")
-#: Profiles of known sites, from their public pages: what is personal is asked for by name.
-SITES = PACKAGE / "launch" / "sites"
 #: Keys that a variable gives where the profile does not.
 FROM_ENVIRONMENT = {"account": "SBATCH_ACCOUNT", "clusters": "SLURM_CLUSTERS"}
 #: What a bind mount (:,), Slurm's name of a log (%, backslash) or a line of #SBATCH (the rest) would take for something
@@ -51,8 +50,8 @@ class Submission:
 
 
 def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
-    """The profile of a name in configs/clusters or of a known site, or in a YAML file; raises BadInput listing every
-    mistake.
+    """The profile of a name in configs/clusters, of a shipped one or a known site, or in a YAML file; raises BadInput
+    listing every mistake.
 
     Where it names no account or cluster, the variables do that sites tell their users to set, or set by their modules.
     """
@@ -67,9 +66,15 @@ def read_profile(name: str, overrides: Sequence[str] = ()) -> tuple[Path, dict[s
     """A profile's file, what stands in it once it is overridden, and, of a known site, what its users have to give."""
     path = profile_path(name)
     if not path.exists():
-        own = ", ".join(sorted(item.stem for item in PROFILES.glob("*.yaml"))) or "none"
-        known = f"{PROFILES}: {own}; known sites: {', '.join(site_names())}"
-        raise BadInput(f"{path}: no such cluster profile; in {known}")
+        ours = shipped(str(PROFILES))
+        folders = [(str(PROFILES), PROFILES), ("shipped", ours), ("known sites", SITES)]
+        if PROFILES.resolve() == ours.resolve():  # in the checkout
+            del folders[1]
+        known = [
+            f"{what}: {', '.join(sorted(item.stem for item in folder.glob('*.yaml'))) or 'none'}"
+            for what, folder in folders
+        ]
+        raise BadInput(f"{path}: no such cluster profile; in {'; '.join(known)}")
     values = read_yaml(path)
     personal = values.pop("personal", {})
     for key in ("sources", "unverified"):
@@ -82,17 +87,12 @@ def read_profile(name: str, overrides: Sequence[str] = ()) -> tuple[Path, dict[s
     return path, values, personal
 
 
-def site_names() -> list[str]:
-    """The known sites, in the order of their names."""
-    return sorted(path.stem for path in SITES.glob("*.yaml"))
-
-
 def profile_path(name: str) -> Path:
-    """The file of a profile's name, or the file itself. The user's own profiles come before those of known sites."""
+    """The file of a profile's name, or the file itself. The user's own profiles come before those that are shipped."""
     if name.endswith((".yaml", ".yml")):
         return Path(name)
-    own, site = PROFILES / f"{name}.yaml", SITES / f"{name}.yaml"
-    return site if site.exists() and not own.exists() else own
+    places = [folder / f"{name}.yaml" for folder in (PROFILES, SITES, shipped(str(PROFILES)))]
+    return next((path for path in places if path.exists()), places[0])
 
 
 def frozen_profile(path: Path) -> ClusterConfig:

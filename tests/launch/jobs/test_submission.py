@@ -10,7 +10,8 @@ import pytest
 from td3_hpc.config import load_stage
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
-from td3_hpc.launch.jobs.submission import load_cluster, read_profile, show, site_names, submit
+from td3_hpc.launch.jobs.submission import load_cluster, read_profile, show, submit
+from td3_hpc.shipped import site_names
 from td3_hpc.submission_notes import read_notes
 from tests.paths import ROOT
 
