@@ -1,7 +1,7 @@
 """The embedded headless simulator: CARLA's wire protocol for the unmodified client, on any OpenDRIVE town.
 
 server.py          sockets, asynchronous clock, start and end;  __main__.py  `python -m td3_hpc.simulator`
-connection.py      one client's RPC connection
+connection.py      one client's RPC connection;  traffic_manager.py  the client's Traffic Manager, seen from its calls
 rpc/               the RPC table, by theme
 streams.py         what clients subscribe to
 wire.py            packed shapes of the protocol;  labels.py  CARLA's semantic tags
