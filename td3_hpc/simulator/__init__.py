@@ -9,7 +9,7 @@ geometry.py        poses and oriented boxes;  rays.py what a ray meets;  standin
 world.py           the order of one step;  population.py, spawning.py, actors.py who is in it, mounting.py, settings.py
 vehicle.py         vehicle dynamics;  ackermann.py, collisions.py;  walking.py;  loose_bodies.py what else falls
 traffic_lights.py  whose turn it is;  sensors.py what is measured after each step
-blueprints.py      what can be spawned
+blueprints.py      what can be spawned;  found_blueprints.py  what is listed and refused
 towns/             roads, signals, spawn points of an OpenDRIVE file; which towns there are;  own_towns/ ours
 drawing/           the camera's picture: what stands, what moves, weather
 """

@@ -6,6 +6,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+from td3_hpc.simulator.found_blueprints import FOUND, Found
 from td3_hpc.simulator.labels import CityObjectLabel
 
 
@@ -168,6 +169,7 @@ def library() -> dict[str, Blueprint]:
     entries += [(f"sensor.camera.{name}", _camera_attributes()) for name in cameras]
     entries += _other_sensors()
     entries += [(f"static.prop.{name}", (_text("role_name", "prop"), _text("size", "small"))) for name in PROPS]
+    entries += [(name, _found_attributes(found)) for name, found in FOUND.items()]
     return {name: Blueprint(uid, name, attributes) for uid, (name, attributes) in enumerate(entries, 1)}
 
 
@@ -215,7 +217,6 @@ def _vehicle_attributes(name: str, model: VehicleModel) -> tuple[Attribute, ...]
         _text("role_name", "autopilot", ("autopilot", "scenario", "ego_vehicle")),
         *colour,
         _flag("sticky_control", "true"),
-        _flag("terramechanics", "false"),
         _text("object_type", "", (), False),
         _text("base_type", model.base_type, (), False),
         _text("special_type", model.special, (), False),
@@ -248,10 +249,22 @@ def _camera_attributes() -> tuple[Attribute, ...]:
     )
 
 
+def _found_attributes(found: Found) -> tuple[Attribute, ...]:
+    own = (
+        *(Attribute(name, AttributeType.INT, value) for name, value in found.whole),
+        *(_number(name, value) for name, value in found.real),
+        *(_text(name, value) for name, value in found.texts),
+        *(_flag(name, value) for name, value in found.flags),
+    )
+    return (*(_camera_attributes() if found.is_camera else (_text("role_name", "sensor"),)), *own)
+
+
 def _exposure_attributes() -> tuple[Attribute, ...]:
     """What scripts set on a CARLA camera; this simulator's pictures do not depend on it."""
     mode = _text("exposure_mode", "histogram", ("manual", "histogram"))
-    return (_flag("enable_postprocess_effects", "true"), mode, *(_number(name, value) for name, value in _EXPOSURE))
+    blades = Attribute("blade_count", AttributeType.INT, "5")
+    numbers = (_number(name, value) for name, value in _EXPOSURE)
+    return (_flag("enable_postprocess_effects", "true"), mode, *numbers, blades)
 
 
 _EXPOSURE = (
@@ -275,6 +288,14 @@ _EXPOSURE = (
     ("focal_distance", "1000.0"),
     ("temp", "6500.0"),
     ("tint", "0.0"),
+    ("slope", "0.88"),
+    ("toe", "0.55"),
+    ("shoulder", "0.26"),
+    ("black_clip", "0.0"),
+    ("white_clip", "0.04"),
+    ("blur_amount", "1.0"),
+    ("blur_radius", "0.0"),
+    ("calibration_constant", "16.0"),
 )
 _LENS = (
     ("lens_circle_falloff", "5.0"),

@@ -6,6 +6,7 @@ import struct
 import msgpack
 import pytest
 
+from td3_hpc.simulator.found_blueprints import FOUND
 from tests.conftest import SimulatorServer
 from tests.simulator.protocol import RawClient
 
@@ -80,7 +81,7 @@ def test_a_control_shows_the_gear_that_is_engaged(client: RawClient, car: int):
         ("sensor.camera.rgb", {"fov": "180"}, "fov"),
         ("sensor.other.imu", {"colour": "1,2,3"}, "no attribute 'colour'"),
         ("vehicle.audi.tt", {"color": "red"}, "invalid"),
-        ("vehicle.audi.tt", {"terramechanics": "true"}, "terramechanics"),
+        ("vehicle.audi.tt", {"terramechanics": "true"}, "no attribute 'terramechanics'"),
     ],
 )
 def test_what_cannot_be_spawned_is_refused_with_the_reason(client: RawClient, type_id, attributes, why):
@@ -88,6 +89,15 @@ def test_what_cannot_be_spawned_is_refused_with_the_reason(client: RawClient, ty
     text = client.refusal("spawn_actor", description, FAR)
     assert text.startswith("Spawn failed because of invalid actor description")
     assert why in text
+
+
+@pytest.mark.parametrize("type_id", FOUND)
+def test_what_is_only_found_has_its_attributes_and_is_refused_by_name(client: RawClient, type_id: str):
+    found = {entry[1]: entry for entry in client.call("get_actor_definitions")}[type_id]
+    assert "role_name" in [attribute[0] for attribute in found[3]]
+    assert client.refusal("spawn_actor", [0, type_id, []], FAR) == (
+        f"Spawn failed: {type_id}: this simulator has no {FOUND[type_id].missing}"
+    )
 
 
 def test_a_taken_place_is_refused_in_carlas_words(client: RawClient, car: int):
