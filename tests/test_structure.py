@@ -37,6 +37,7 @@ OTHER_TESTS = {
     "td3/test_against_stable_baselines3.py": "the agent against another one",
     "td3/test_gpu.py": "the agent on a GPU",
     "test_benchmarks.py": "benchmarks/",
+    "test_carla_in_ci.py": "docs/carla-in-ci.md",
     "test_documents.py": "docs/",
     "test_examples.py": "examples/",
     "test_package.py": "the package's own __init__",
