@@ -30,6 +30,7 @@ OTHER_TESTS = {
     "launch/test_smoke_campaign.py": "the shipped smoke campaign, whole",
     "roads/test_made_roads.py": "the room on roads that chance makes",
     "simulator/test_carla_agents.py": "CARLA's own agents on the simulator",
+    "simulator/test_carla_programs.py": "CARLA's own examples and utilities on the simulator",
     "simulator/test_carla_python_api.py": "CARLA's own tests on the simulator",
     "simulator/test_documented_use.py": "CARLA's documented use, by the client",
     "simulator/test_traffic.py": "the client's Traffic Manager on the simulator",

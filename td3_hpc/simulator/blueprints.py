@@ -111,8 +111,8 @@ class Blueprint:
     attributes: tuple[Attribute, ...]
 
     def definition(self) -> list[Any]:
-        """`ActorDefinition` on the wire."""
-        return [self.uid, self.id, self.id.replace(".", ","), [list(attribute) for attribute in self.attributes]]
+        """`ActorDefinition` on the wire. A number's default is recommended, as CARLA has it."""
+        return [self.uid, self.id, self.id.replace(".", ","), [_definition(each) for each in self.attributes]]
 
     def values(self, given: Iterable[Any]) -> dict[str, str]:
         """Every attribute's value: the given ones ([id, type, value] each), else its default.
@@ -124,28 +124,42 @@ class Blueprint:
         for name, _, value in given:
             if not isinstance(value, str) or name not in values:
                 raise ValueError(f"{self.id} has no attribute {name!r}")
-            _check(name, types[name], value)
-            values[name] = value
+            values[name] = _checked(name, types[name], value)
         if int(values.get("image_size_x", "1")) * int(values.get("image_size_y", "1")) > MAX_PIXELS:
             raise ValueError(f"a picture of more than {MAX_PIXELS} pixels")
         return values
 
 
+def _definition(attribute: Attribute) -> list[Any]:
+    if attribute.type in _NUMBERS and not attribute.recommended:
+        attribute = attribute._replace(recommended=(attribute.value,))
+    return list(attribute)
+
+
+_NUMBERS = (AttributeType.INT, AttributeType.FLOAT)
 MAX_PIXELS = 4096 * 4096
 _RANGES = {"image_size_x": (1, 8192), "image_size_y": (1, 8192), "fov": (1.0, 179.0)}
 
 
-def _check(name: str, kind: AttributeType, value: str) -> None:
-    """Raises ValueError where a value is not of its type, or out of its range."""
-    if kind in (AttributeType.INT, AttributeType.FLOAT):
-        number = int(value) if kind is AttributeType.INT else float(value)
+def _checked(name: str, kind: AttributeType, value: str) -> str:
+    """The value; a whole number without a decimal point, which scripts may send.
+
+    Raises ValueError where it is not of its type, or out of its range.
+    """
+    if kind in _NUMBERS:
+        number = float(value)
         low, high = _RANGES.get(name, (-1e6, 1e6))
         if not low <= number <= high:
             raise ValueError(f"{name}={value} is not between {low:g} and {high:g}")
+        if kind is AttributeType.INT:
+            if not number.is_integer():
+                raise ValueError(f"invalid {name}={value}: no whole number")
+            return str(int(number))
     elif kind is AttributeType.COLOUR:
         parts = [int(part) for part in value.split(",")]
         if len(parts) != 3 or not all(0 <= part <= 255 for part in parts):
             raise ValueError(f"{name}={value} is not a colour r,g,b")
+    return value
 
 
 def is_true(value: str) -> bool:

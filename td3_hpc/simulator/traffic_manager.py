@@ -20,6 +20,7 @@ within milliseconds; a cycle too many would change what the cars do, so a client
 _LOOKS = 10
 """The time is counted in so many pieces: a pause of this process alone is no silence of the client."""
 _CALL_TIMEOUT_S = 5.0
+_LAST_PORT = 65535
 _CYCLE_BEGINS = frozenset({"get_vehicle_light_states", "get_episode_settings"})
 """Calls of the Traffic Manager's thread only: the first while it drives, the second also while it has no vehicles."""
 
@@ -57,7 +58,9 @@ class LostWakeUp:
 
     def started(self, port: int) -> None:
         """The client has a Traffic Manager that listens there."""
-        self._ports.add(port)
+        self.forget()
+        if 0 < port <= _LAST_PORT:
+            self._ports.add(port)
 
     def ended(self, port: int) -> None:
         """It has one less."""

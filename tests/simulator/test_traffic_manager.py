@@ -120,3 +120,36 @@ def test_calls_of_the_cycle_and_a_client_without_one_wake_nobody(server: Simulat
         time.sleep(2.5 * traffic_manager.SILENT_FOR_S)
         client.call("destroy_traffic_manager", 2)
     assert server.log.read_text() == before
+
+
+PLAIN = """
+settings = world.get_settings()
+settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+world.apply_settings(settings)
+manager = client.get_trafficmanager(int(sys.argv[2]))
+manager.set_synchronous_mode(True)
+library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+cars = [world.try_spawn_actor(library.find("vehicle.tesla.model3"), point) for point in points]
+for car in [car for car in cars if car is not None][:16]:
+    car.set_autopilot(True, int(sys.argv[2]))
+longest = 0.0
+for _ in range(int(sys.argv[3])):
+    began = time.monotonic()
+    world.tick()
+    longest = max(longest, time.monotonic() - began)
+tell(longest)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_plain_script_never_hangs(simulator_server: StartServer) -> None:
+    """20,000 ticks as fast as they come, with nothing between them; without the server's help they seldom all come."""
+    server = simulator_server("Brookfield", options=())
+    longest = run_client(PLAIN, server.port, str(server.port + 60), "20000", timeout=3500)
+    said = server.log.read_text()
+    server.stop()
+    assert "not woken" not in said
+    assert (longest > 1.9 * traffic_manager.SILENT_FOR_S) == ("; woken" in said), (
+        f"longest tick {longest:.1f} s: {said}"
+    )
