@@ -102,7 +102,9 @@ def test_a_whole_number_may_have_a_decimal_point(client: RawClient):
 @pytest.mark.parametrize("type_id", FOUND)
 def test_what_is_only_found_has_its_attributes_and_is_refused_by_name(client: RawClient, type_id: str):
     found = {entry[1]: entry for entry in client.call("get_actor_definitions")}[type_id]
-    assert "role_name" in [attribute[0] for attribute in found[3]]
+    names = [attribute[0] for attribute in found[3]]
+    assert "role_name" in names
+    assert ("sensor_tick" in names) == FOUND[type_id].is_camera, "CARLA spawns other sensors that have one"
     for name, kind, value, recommended, *_ in found[3]:
         assert kind not in (2, 3) or recommended == [value], f"{name}: CARLA recommends a number's default"
     assert client.refusal("spawn_actor", [0, type_id, []], FAR) == (
