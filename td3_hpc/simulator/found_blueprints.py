@@ -1,8 +1,8 @@
 """Blueprints of CARLA 0.9.16 that the library lists, so that scripts find them, and that are refused when spawned.
 
 Attributes and defaults are those of CARLA's blueprint library (https://carla.readthedocs.io/en/0.9.16/bp_library/,
-https://carla.readthedocs.io/en/0.9.16/ref_sensors/), but for `sensor_tick`, which only cameras keep: a script that spawns
-every other sensor that has one, as CARLA's own smoke test does, is to spawn those that there are.
+https://carla.readthedocs.io/en/0.9.16/ref_sensors/), but for `sensor_tick`, which only cameras keep: a script that
+spawns every other sensor that has one, as CARLA's own smoke test does, is to spawn those that there are.
 """
 
 from typing import NamedTuple
