@@ -19,6 +19,7 @@ import msgpack
 from td3_hpc.simulator.connection import RpcConnection
 from td3_hpc.simulator.rpc import CallTable
 from td3_hpc.simulator.rpc.service import Service
+from td3_hpc.simulator.settings import SYNCHRONOUS
 from td3_hpc.simulator.streams import Streams, StreamSession
 from td3_hpc.simulator.towns import load_town
 from td3_hpc.simulator.world import World
@@ -127,7 +128,7 @@ class _Stream(StreamSession):
 
 
 async def _serve(port: int, town: str, record: Record) -> None:
-    world = World(load_town(town, None), Streams())
+    world = World(load_town(town, None), Streams(), SYNCHRONOUS)
     table = CallTable(Service(world, port, None))
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)

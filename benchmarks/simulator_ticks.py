@@ -44,7 +44,7 @@ def main() -> None:
             replaying = ("benchmarks.replaying_server", "--record", str(record), "--recorded-port", str(port))
             with running(*replaying) as (pid, port):
                 floor = _client(pid, port, vehicles)
-            with running("td3_hpc.simulator") as (pid, port):
+            with running("td3_hpc.simulator", "--synchronous") as (pid, port):
                 found = _client(pid, port, vehicles)
         rates = [1.0 / each.seconds for each in found]
         print(

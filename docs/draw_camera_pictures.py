@@ -192,6 +192,7 @@ def main() -> None:
 def _server(name: str) -> Iterator[int]:
     with contextlib.closing(reserve(0)) as block:
         command = [sys.executable, "-m", "td3_hpc.simulator", "--port", str(block.first), "--town", name]
+        command += ["--synchronous"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE)
         try:
             assert server.stdout is not None

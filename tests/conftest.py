@@ -5,7 +5,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,12 +66,14 @@ StartServer = Callable[..., SimulatorServer]
 
 @pytest.fixture(scope="session")
 def simulator_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
-    """`simulator_server(town="Hamlet", maps=None)` starts a server of its own; all end with the tests."""
+    """`simulator_server(town="Hamlet", maps=None, options=("--synchronous",))` starts one; all end with the tests."""
     servers: list[SimulatorServer] = []
 
-    def start(town: str = "Hamlet", maps: Path | None = None) -> SimulatorServer:
+    def start(
+        town: str = "Hamlet", maps: Path | None = None, options: Sequence[str] = ("--synchronous",)
+    ) -> SimulatorServer:
         block = reserve(0)
-        command = [sys.executable, "-m", "td3_hpc.simulator", "--port", str(block.first), "--town", town]
+        command = [sys.executable, "-m", "td3_hpc.simulator", "--port", str(block.first), "--town", town, *options]
         command += ["--maps", str(maps)] if maps is not None else []
         log = tmp_path_factory.mktemp("simulator") / "stderr"
         began = time.monotonic()

@@ -78,7 +78,7 @@ def commands(text: str) -> Iterator[str]:
     spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", text, flags=re.S))
     for line in (line for code in (*blocks, *spans) for line in code.splitlines()):
         for found in re.findall(r"(?:^|[ /])td3-hpc (\S[^#|;]*)", line):
-            yield found.partition("&&")[0].strip()
+            yield re.split(r" [&>]| 2>", found)[0].strip()
 
 
 @cache

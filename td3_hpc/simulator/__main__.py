@@ -18,11 +18,15 @@ def simulator(
     host: Annotated[
         str, typer.Option(help="Address to listen on; anything but loopback is open to others.")
     ] = "127.0.0.1",
+    synchronous: Annotated[
+        bool,
+        typer.Option("--synchronous", help="Start with time standing still, in steps of 0.05 s, until a client ticks."),
+    ] = False,
 ) -> None:
     """Serve the embedded simulator: CARLA 0.9.16's protocol, headless, for the unmodified client.
 
-    Prints one line when it is ready, and serves any number of clients until Ctrl-C or SIGTERM. It starts in
-    synchronous mode: time stands still until a client ticks. Towns of its own: Brookfield and Hamlet.
+    Prints one line when it is ready, and serves any number of clients until Ctrl-C or SIGTERM. Its time runs by itself,
+    20 steps a second, until a client sets synchronous mode. Towns of its own: Brookfield and Hamlet.
 
     Examples:
 
@@ -33,8 +37,9 @@ def simulator(
       td3-hpc simulator --town my-roads.xodr
     """
     from td3_hpc.simulator.server import serve  # only now: help must not load the town or the client
+    from td3_hpc.simulator.settings import FRESH, SYNCHRONOUS
 
-    serve(host, port, town, maps)
+    serve(host, port, town, maps, SYNCHRONOUS if synchronous else FRESH)
 
 
 if __name__ == "__main__":

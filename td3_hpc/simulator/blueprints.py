@@ -6,6 +6,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+from td3_hpc.simulator.found_blueprints import FOUND, Found
 from td3_hpc.simulator.labels import CityObjectLabel
 
 
@@ -110,8 +111,8 @@ class Blueprint:
     attributes: tuple[Attribute, ...]
 
     def definition(self) -> list[Any]:
-        """`ActorDefinition` on the wire."""
-        return [self.uid, self.id, self.id.replace(".", ","), [list(attribute) for attribute in self.attributes]]
+        """`ActorDefinition` on the wire. A number's default is recommended, as CARLA has it."""
+        return [self.uid, self.id, self.id.replace(".", ","), [_definition(each) for each in self.attributes]]
 
     def values(self, given: Iterable[Any]) -> dict[str, str]:
         """Every attribute's value: the given ones ([id, type, value] each), else its default.
@@ -123,29 +124,43 @@ class Blueprint:
         for name, _, value in given:
             if not isinstance(value, str) or name not in values:
                 raise ValueError(f"{self.id} has no attribute {name!r}")
-            _check(name, types[name], value)
-            values[name] = value
+            values[name] = _checked(name, types[name], value)
         if int(values.get("image_size_x", "1")) * int(values.get("image_size_y", "1")) > MAX_PIXELS:
             raise ValueError(f"a picture of more than {MAX_PIXELS} pixels")
         return values
 
 
+def _definition(attribute: Attribute) -> list[Any]:
+    if attribute.type in _NUMBERS and not attribute.recommended:
+        attribute = attribute._replace(recommended=(attribute.value,))
+    return list(attribute)
+
+
+_NUMBERS = (AttributeType.INT, AttributeType.FLOAT)
 FRICTION_TRIGGER = "static.trigger.friction"
 MAX_PIXELS = 4096 * 4096
 _RANGES = {"image_size_x": (1, 8192), "image_size_y": (1, 8192), "fov": (1.0, 179.0), "friction": (0.0, 1e3)}
 
 
-def _check(name: str, kind: AttributeType, value: str) -> None:
-    """Raises ValueError where a value is not of its type, or out of its range."""
-    if kind in (AttributeType.INT, AttributeType.FLOAT):
-        number = int(value) if kind is AttributeType.INT else float(value)
+def _checked(name: str, kind: AttributeType, value: str) -> str:
+    """The value; a whole number without a decimal point, which scripts may send.
+
+    Raises ValueError where it is not of its type, or out of its range.
+    """
+    if kind in _NUMBERS:
+        number = float(value)
         low, high = _RANGES.get(name, (-1e6, 1e6))
         if not low <= number <= high:
             raise ValueError(f"{name}={value} is not between {low:g} and {high:g}")
+        if kind is AttributeType.INT:
+            if not number.is_integer():
+                raise ValueError(f"invalid {name}={value}: no whole number")
+            return str(int(number))
     elif kind is AttributeType.COLOUR:
         parts = [int(part) for part in value.split(",")]
         if len(parts) != 3 or not all(0 <= part <= 255 for part in parts):
             raise ValueError(f"{name}={value} is not a colour r,g,b")
+    return value
 
 
 def is_true(value: str) -> bool:
@@ -170,6 +185,7 @@ def library() -> dict[str, Blueprint]:
     entries += _other_sensors()
     entries += [(f"static.prop.{name}", (_text("role_name", "prop"), _text("size", "small"))) for name in PROPS]
     entries += [(FRICTION_TRIGGER, _trigger_attributes())]
+    entries += [(name, _found_attributes(found)) for name, found in FOUND.items()]
     return {name: Blueprint(uid, name, attributes) for uid, (name, attributes) in enumerate(entries, 1)}
 
 
@@ -217,7 +233,6 @@ def _vehicle_attributes(name: str, model: VehicleModel) -> tuple[Attribute, ...]
         _text("role_name", "autopilot", ("autopilot", "scenario", "ego_vehicle")),
         *colour,
         _flag("sticky_control", "true"),
-        _flag("terramechanics", "false"),
         _text("object_type", "", (), False),
         _text("base_type", model.base_type, (), False),
         _text("special_type", model.special, (), False),
@@ -255,10 +270,22 @@ def _camera_attributes() -> tuple[Attribute, ...]:
     )
 
 
+def _found_attributes(found: Found) -> tuple[Attribute, ...]:
+    own = (
+        *(Attribute(name, AttributeType.INT, value) for name, value in found.whole),
+        *(_number(name, value) for name, value in found.real),
+        *(_text(name, value) for name, value in found.texts),
+        *(_flag(name, value) for name, value in found.flags),
+    )
+    return (*(_camera_attributes() if found.is_camera else (_text("role_name", "sensor"),)), *own)
+
+
 def _exposure_attributes() -> tuple[Attribute, ...]:
     """What scripts set on a CARLA camera; this simulator's pictures do not depend on it."""
     mode = _text("exposure_mode", "histogram", ("manual", "histogram"))
-    return (_flag("enable_postprocess_effects", "true"), mode, *(_number(name, value) for name, value in _EXPOSURE))
+    blades = Attribute("blade_count", AttributeType.INT, "5")
+    numbers = (_number(name, value) for name, value in _EXPOSURE)
+    return (_flag("enable_postprocess_effects", "true"), mode, *numbers, blades)
 
 
 _EXPOSURE = (
@@ -282,6 +309,14 @@ _EXPOSURE = (
     ("focal_distance", "1000.0"),
     ("temp", "6500.0"),
     ("tint", "0.0"),
+    ("slope", "0.88"),
+    ("toe", "0.55"),
+    ("shoulder", "0.26"),
+    ("black_clip", "0.0"),
+    ("white_clip", "0.04"),
+    ("blur_amount", "1.0"),
+    ("blur_radius", "0.0"),
+    ("calibration_constant", "16.0"),
 )
 _LENS = (
     ("lens_circle_falloff", "5.0"),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from td3_hpc.simulator.traffic_manager import LostWakeUp, TrafficManagerCycle
 from td3_hpc.simulator.world import World
 
 REQUEST, RESPONSE, NOTIFY = 0, 1, 2
@@ -45,7 +46,9 @@ class RpcConnection(asyncio.Protocol):
             max_map_len=MAX_ITEMS,
         )  # fmt: skip
         self._transport: asyncio.WriteTransport | None = None
-        self._traffic_manager = _TrafficManagerCycle()
+        self._traffic_manager = TrafficManagerCycle()
+        self._lost_wake_up = LostWakeUp(self._take_postponed)
+        self._postponed: list[_Call] = []
         self._held: _Call | None = None
         self._release_timer: asyncio.TimerHandle | None = None
 
@@ -57,6 +60,7 @@ class RpcConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._held = None
+        self._lost_wake_up.forget()
         if self._release_timer is not None:
             self._release_timer.cancel()
 
@@ -75,6 +79,9 @@ class RpcConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _take(self, call: _Call) -> None:
+        if self._lost_wake_up.is_waking:
+            self._postponed.append(call)
+            return
         if self._held is None and self._must_wait(call.name):
             self._held = call
             self._world.streams.when_complete.append(self._proceed)
@@ -82,7 +89,13 @@ class RpcConnection(asyncio.Protocol):
             return
         self._answer(call)
         self._traffic_manager.saw(call.name)
+        self._lost_wake_up.saw(call.name)
         self._proceed()
+
+    def _take_postponed(self) -> None:
+        postponed, self._postponed = self._postponed, []
+        for call in postponed:
+            self._take(call)
 
     def _must_wait(self, name: str) -> bool:
         if name not in _HELD_BACK:
@@ -110,10 +123,20 @@ class RpcConnection(asyncio.Protocol):
         self._respond(call)
         self._world.draw()  # before anything else is asked, but after the answer: who waits for it need not wait longer
 
+    def _expect_cycle(self, call: _Call) -> None:
+        """After a call that was obeyed: whether the thread of the client's Traffic Manager is to begin a cycle."""
+        if call.name in _TICKS and self._transport is not None:
+            self._lost_wake_up.ticked(self._transport.get_extra_info("peername")[0])
+        elif call.name == "add_traffic_manager_running":
+            self._lost_wake_up.started(int(call.arguments[0][1]))
+        elif call.name == "destroy_traffic_manager":
+            self._lost_wake_up.ended(call.arguments[0])
+
     def _respond(self, call: _Call) -> None:
         failure, result = None, None
         try:
             result = self._dispatch(call.name, call.arguments)
+            self._expect_cycle(call)
         except Failed as error:
             failure = str(error)
         transport = self._transport
@@ -139,29 +162,9 @@ def _call(message: Any) -> _Call:
     return _Call(number, name, arguments[1:])  # the first tells whether the client waits
 
 
+_TICKS = frozenset({"tick_cue", "set_episode_settings"})
+"""Calls after which the client lets its Traffic Managers run a cycle each."""
 _LONGEST_HOLD_S = 0.5
 _HELD_BACK = {"tick_cue": 0.0, "destroy_traffic_manager": 0.003}
 """Calls that wait for the client's Traffic Manager, and for how many seconds more; a step also waits for a client that
 is about to subscribe to a stream."""
-
-
-class _TrafficManagerCycle:
-    """Whether the Traffic Manager in a client is between its commands and the end of its cycle, by its calls.
-
-    The client library can lose the wake-up of that thread when the next tick comes before it sleeps, and then hangs for
-    ever. Its last call before it sleeps is `get_episode_settings`; holding back a tick until that one is answered makes
-    the hang rare, though not impossible.
-    """
-
-    def __init__(self) -> None:
-        self.is_running = False
-        self._read_lights = False
-
-    def saw(self, name: str) -> None:
-        """Take note of a call."""
-        if name == "get_vehicle_light_states":
-            self._read_lights = True
-        elif name == "apply_batch" and self._read_lights:
-            self._read_lights, self.is_running = False, True
-        elif name == "get_episode_settings":
-            self.is_running = False

@@ -13,22 +13,23 @@ from td3_hpc.errors import BadInput
 from td3_hpc.simulator.connection import RpcConnection
 from td3_hpc.simulator.rpc import CallTable
 from td3_hpc.simulator.rpc.service import Service
+from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.streams import Streams, StreamSession
 from td3_hpc.simulator.towns import load_town
 from td3_hpc.simulator.world import World
 
 
-def serve(host: str, port: int, town: str, maps: Path | None) -> None:
+def serve(host: str, port: int, town: str, maps: Path | None, settings: EpisodeSettings) -> None:
     """Serve until SIGTERM or SIGINT. Prints one line when ready. Raises BadInput for a bad town or a port in use."""
     cv2.setNumThreads(1)  # pictures are small; threads would only add latency
-    asyncio.run(_serve(host, port, town, maps))
+    asyncio.run(_serve(host, port, town, maps, settings))
 
 
-async def _serve(host: str, port: int, town: str, maps: Path | None) -> None:
+async def _serve(host: str, port: int, town: str, maps: Path | None, settings: EpisodeSettings) -> None:
     here = load_town(town, maps)
     for line in here.healed:
         print(f"town {here.name}, as served: {line}", file=sys.stderr, flush=True)
-    world = World(here, Streams())
+    world = World(here, Streams(), settings)
     table = CallTable(Service(world, port, maps))
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

@@ -6,20 +6,20 @@ from typing import Any
 from td3_hpc.simulator.wire import Refused
 
 MAX_STEP_S = 10.0
-ASYNCHRONOUS_STEP_S = 0.05
-"""A step where none is fixed; real time passes between two, but none of it enters a message."""
+STEP_S = 0.05
+"""A step where none is fixed. In asynchronous mode as much real time passes, but none of it enters a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeSettings:
-    """In the order of the wire. A fresh server is synchronous, so that no step depends on when a client came.
+    """In the order of the wire; the defaults are those of a fresh server of CARLA.
 
     Only the first three change what this simulator does; the others are kept for the client.
     """
 
-    synchronous_mode: bool = True
+    synchronous_mode: bool = False
     no_rendering_mode: bool = False
-    fixed_delta_seconds: float | None = 0.05
+    fixed_delta_seconds: float | None = None
     substepping: bool = True
     max_substep_delta_time: float = 0.01
     max_substeps: int = 10
@@ -32,7 +32,7 @@ class EpisodeSettings:
     @property
     def step_seconds(self) -> float:
         """Simulated seconds of one step."""
-        return self.fixed_delta_seconds or ASYNCHRONOUS_STEP_S
+        return self.fixed_delta_seconds or STEP_S
 
     def reset(self) -> "EpisodeSettings":
         """What CARLA leaves of them when it loads a world anew: asynchronous, no fixed step."""
@@ -50,3 +50,8 @@ class EpisodeSettings:
         if not 0.0 <= fixed <= MAX_STEP_S:
             raise Refused(f"fixed_delta_seconds must be between 0 and {MAX_STEP_S:g}, not {fixed}")
         return EpisodeSettings(bool(values[0]), bool(values[1]), fixed or None, *values[3:11])
+
+
+FRESH = EpisodeSettings()
+SYNCHRONOUS = EpisodeSettings(synchronous_mode=True, fixed_delta_seconds=STEP_S)
+"""Time stands still until a client ticks, so that no step depends on when a client came."""

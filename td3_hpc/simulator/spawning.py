@@ -4,6 +4,7 @@ from typing import Any
 
 from td3_hpc.simulator.actors import Actor, FrictionTrigger, Sensor, TrafficLight, TrafficSign, Vehicle, Walker
 from td3_hpc.simulator.blueprints import FRICTION_TRIGGER, PROPS, VEHICLES, is_true, label_of, library
+from td3_hpc.simulator.found_blueprints import FOUND
 from td3_hpc.simulator.geometry import OrientedBox, Pose, angle_between
 from td3_hpc.simulator.labels import CityObjectLabel
 from td3_hpc.simulator.towns.town import SignSite, TrafficLightSite
@@ -24,10 +25,8 @@ def make_actor(description: list[Any], pose: Pose) -> Actor:
         values = blueprint.values(attributes)
     except (ValueError, TypeError) as error:
         raise Refused(f"Spawn failed because of invalid actor description: {error}") from None
-    if is_true(values.get("terramechanics", "false")):
-        raise Refused(
-            "Spawn failed because of invalid actor description: terramechanics: this simulator has no soft ground"
-        )
+    if type_id in FOUND:
+        raise Refused(f"Spawn failed: {type_id}: this simulator has no {FOUND[type_id].missing}")
     actor = _of_kind(type_id, pose)
     if isinstance(actor, Vehicle):
         actor.is_sticky = is_true(values["sticky_control"])

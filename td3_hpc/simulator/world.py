@@ -20,7 +20,7 @@ from td3_hpc.simulator.mounting import mounted
 from td3_hpc.simulator.physics import GRAVITY
 from td3_hpc.simulator.population import Population
 from td3_hpc.simulator.sensors import send_measurements, send_pictures
-from td3_hpc.simulator.settings import EpisodeSettings
+from td3_hpc.simulator.settings import FRESH, EpisodeSettings
 from td3_hpc.simulator.spawning import CLIENT_SIDE, make_actor, make_light, make_sign
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns.town import Town
@@ -44,10 +44,10 @@ class World:
         imu_gravity: m/s², as accelerometers take it.
     """
 
-    def __init__(self, town: Town, streams: Streams) -> None:
-        self.streams = streams
+    def __init__(self, town: Town, streams: Streams, settings: EpisodeSettings = FRESH) -> None:
+        self.streams, self.settings = streams, settings
+        streams.lossless = settings.synchronous_mode
         self.stream_id = streams.create()
-        self.settings = EpisodeSettings()
         self.weather = Weather()
         self.frame = self.episode_id = 0
         self.population = Population()

@@ -42,6 +42,7 @@ def launch(config: "SimulatorConfig", town: str, port: int, home: Path) -> Launc
             str(port),
             "--town",
             town,
+            "--synchronous",
         ]
         if config.maps is not None:
             command += ["--maps", str(config.maps)]

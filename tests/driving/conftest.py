@@ -38,6 +38,7 @@ class Simulator:
     def start(self) -> None:
         """Start on the same port as before; returns when it is ready."""
         command = [sys.executable, "-m", "td3_hpc.simulator", "--port", str(self.port), "--town", self.town]
+        command += ["--synchronous"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         ready, _, _ = select.select([self.process.stdout], [], [], 60)

@@ -6,6 +6,7 @@ import struct
 import msgpack
 import pytest
 
+from td3_hpc.simulator.found_blueprints import FOUND
 from tests.conftest import SimulatorServer
 from tests.simulator.protocol import RawClient
 
@@ -75,12 +76,13 @@ def test_a_control_shows_the_gear_that_is_engaged(client: RawClient, car: int):
         ("vehicle.trabant", {}, "no blueprint 'vehicle.trabant'"),
         ("sensor.camera.rgb", {"image_size_x": "1000000000"}, "image_size_x"),
         ("sensor.camera.rgb", {"image_size_x": "8000", "image_size_y": "8000"}, "pixels"),
-        ("sensor.camera.rgb", {"image_size_x": "wide"}, "invalid"),
+        ("sensor.camera.rgb", {"image_size_x": "wide"}, "could not convert"),
+        ("sensor.camera.rgb", {"image_size_x": "64.5"}, "no whole number"),
         ("sensor.camera.rgb", {"fov": "nan"}, "fov"),
         ("sensor.camera.rgb", {"fov": "180"}, "fov"),
         ("sensor.other.imu", {"colour": "1,2,3"}, "no attribute 'colour'"),
         ("vehicle.audi.tt", {"color": "red"}, "invalid"),
-        ("vehicle.audi.tt", {"terramechanics": "true"}, "terramechanics"),
+        ("vehicle.audi.tt", {"terramechanics": "true"}, "no attribute 'terramechanics'"),
     ],
 )
 def test_what_cannot_be_spawned_is_refused_with_the_reason(client: RawClient, type_id, attributes, why):
@@ -88,6 +90,26 @@ def test_what_cannot_be_spawned_is_refused_with_the_reason(client: RawClient, ty
     text = client.refusal("spawn_actor", description, FAR)
     assert text.startswith("Spawn failed because of invalid actor description")
     assert why in text
+
+
+def test_a_whole_number_may_have_a_decimal_point(client: RawClient):
+    camera = client.spawn("sensor.camera.rgb", FAR, image_size_x="64.0", image_size_y="48")
+    sent = {name: value for name, _, value in camera[2][2]}
+    assert (sent["image_size_x"], sent["image_size_y"]) == ("64", "48")
+    client.call("destroy_actor", camera[0])
+
+
+@pytest.mark.parametrize("type_id", FOUND)
+def test_what_is_only_found_has_its_attributes_and_is_refused_by_name(client: RawClient, type_id: str):
+    found = {entry[1]: entry for entry in client.call("get_actor_definitions")}[type_id]
+    names = [attribute[0] for attribute in found[3]]
+    assert "role_name" in names
+    assert ("sensor_tick" in names) == FOUND[type_id].is_camera, "CARLA spawns other sensors that have one"
+    for name, kind, value, recommended, *_ in found[3]:
+        assert kind not in (2, 3) or recommended == [value], f"{name}: CARLA recommends a number's default"
+    assert client.refusal("spawn_actor", [0, type_id, []], FAR) == (
+        f"Spawn failed: {type_id}: this simulator has no {FOUND[type_id].missing}"
+    )
 
 
 def test_a_taken_place_is_refused_in_carlas_words(client: RawClient, car: int):

@@ -220,3 +220,99 @@ tell([before, world.get_map().name, settings.synchronous_mode, settings.fixed_de
     )
     assert told == [True, "Carla/Maps/Brookfield", False, None] or told == [True, "Carla/Maps/Brookfield", False, 0.0]
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def fresh_server(simulator_server: StartServer) -> SimulatorServer:
+    """Started as a user starts it."""
+    return simulator_server("Hamlet", options=())
+
+
+def test_a_fresh_server_is_asynchronous_as_carla_is(fresh_server: SimulatorServer):
+    told = run_client(
+        """
+settings = world.get_settings()
+seen, before = [], world.wait_for_tick()
+number = world.on_tick(lambda snapshot: seen.append(snapshot.frame))
+library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+car = world.spawn_actor(library.find("vehicle.tesla.model3"), points[0])
+walker = world.spawn_actor(library.find("walker.pedestrian.0001"), points[1])
+eye = library.find("sensor.camera.rgb")
+eye.set_attribute("image_size_x", "32")
+eye.set_attribute("image_size_y", "24")
+camera = world.spawn_actor(eye, carla.Transform(carla.Location(x=1.5, z=2.0)), attach_to=car)
+meter = world.spawn_actor(library.find("sensor.other.imu"), carla.Transform(), attach_to=car)
+pictures, motions = collect(camera), collect(meter)
+manager = client.get_trafficmanager(int(sys.argv[2]))
+car.set_autopilot(True, int(sys.argv[2]))
+walker.apply_control(carla.WalkerControl(carla.Vector3D(1.0, 0.0, 0.0), 1.4))
+world.wait_for_tick()
+starts = [actor.get_location() for actor in (car, walker)]
+until = world.get_snapshot().timestamp.elapsed_seconds + 3.0
+while world.wait_for_tick().timestamp.elapsed_seconds < until:
+    pass
+ways = [actor.get_location().distance(start) for actor, start in zip((car, walker), starts)]
+car.set_autopilot(False, int(sys.argv[2]))
+world.remove_on_tick(number)
+frames = [pictures.get(timeout=20).frame for _ in range(3)]
+manager.shut_down()
+tell([settings.synchronous_mode, settings.fixed_delta_seconds, before.timestamp.delta_seconds, ways, len(seen),
+      seen == sorted(seen), frames == sorted(frames), motions.qsize()])
+""",
+        fresh_server.port,
+        str(fresh_server.port + 70),
+    )
+    synchronous, step, delta, (driven, walked), calls, in_order, pictures_in_order, motions = told
+    assert synchronous is False
+    assert not step
+    assert delta == pytest.approx(0.05)
+    assert driven > 1.0, "the Traffic Manager does not drive"
+    assert walked == pytest.approx(1.4 * 3.0, abs=0.5), "the walker does not walk"
+    assert calls > 20, "on_tick misses steps"
+    assert in_order
+    assert pictures_in_order
+    assert motions > 20, "the IMU measured at fewer than 20 of 60 steps"
+
+
+def test_two_clients_switch_the_mode_both_ways(fresh_server: SimulatorServer):
+    told = run_client(
+        """
+other = carla.Client(os.environ["CARLA_HOST"], int(sys.argv[1]))
+other.set_timeout(20.0)
+theirs = other.get_world()
+settings = theirs.get_settings()
+settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.1
+world.apply_settings(settings)
+still = theirs.get_snapshot().frame
+time.sleep(0.3)
+stood = theirs.get_snapshot().frame - still
+ticked = [theirs.tick(), world.tick()]
+while theirs.get_snapshot().frame < ticked[1]:
+    time.sleep(0.01)
+step = theirs.get_snapshot().timestamp.delta_seconds
+settings.synchronous_mode, settings.fixed_delta_seconds = False, None
+theirs.apply_settings(settings)
+last = world.wait_for_tick()
+later = world.wait_for_tick()
+goes_on, synchronous = later.frame > last.frame, world.get_settings().synchronous_mode
+tell([stood, ticked[0] - still, ticked[1] - still, step, goes_on, synchronous])
+""",
+        fresh_server.port,
+    )
+    stood, first, second, step, goes_on, synchronous = told
+    assert stood == 0, "time went on in synchronous mode"
+    assert (first, second) == (1, 2)
+    assert step == pytest.approx(0.1)
+    assert goes_on
+    assert synchronous is False
+
+
+def test_a_synchronous_start_stands_still_until_a_tick(simulator_server: StartServer):
+    server = simulator_server("Hamlet", options=("--synchronous",))
+    with RawClient(server.port) as client:
+        synchronous, _, step, *_ = client.call("get_episode_settings")
+        time.sleep(0.2)
+        assert [client.call("tick_cue") for _ in range(2)] == [1, 2]
+    assert synchronous is True
+    assert step == [True, 0.05]
+    server.stop()

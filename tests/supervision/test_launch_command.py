@@ -11,7 +11,7 @@ from tests.simulator.programs import carla_installation
 def test_the_embedded_simulator(tmp_path):
     start = launch(SimulatorConfig(maps="some/maps"), "Hamlet", 2000, tmp_path / "home")
     assert start.command[:3] == [sys.executable, "-m", "td3_hpc.simulator"]
-    options = ["--host", "127.0.0.1", "--port", "2000", "--town", "Hamlet", "--maps", "some/maps"]
+    options = ["--host", "127.0.0.1", "--port", "2000", "--town", "Hamlet", "--synchronous", "--maps", "some/maps"]
     assert start.command[3:] == options
     assert not (tmp_path / "home").exists()
 

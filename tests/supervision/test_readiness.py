@@ -17,7 +17,7 @@ TOWN = "Hamlet"
 def server():
     """The port of a running embedded simulator."""
     block = ports.reserve(0)
-    command = [sys.executable, "-m", "td3_hpc.simulator", "--port", str(block.first), "--town", TOWN]
+    command = [sys.executable, "-m", "td3_hpc.simulator", "--port", str(block.first), "--town", TOWN, "--synchronous"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert "ready" in process.stdout.readline()

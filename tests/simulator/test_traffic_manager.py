@@ -1,0 +1,155 @@
+"""A tick's wake-up that the client library loses does not hang its script: the server wakes the Traffic Manager."""
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from td3_hpc.simulator import traffic_manager
+from tests.conftest import SimulatorServer, StartServer
+from tests.simulator.protocol import RawClient, run_client
+
+LOSES_ONE = """
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+/* std::condition_variable::notify_one(); the script's thread calls it once a tick, for the Traffic Manager's thread. */
+void _ZNSt18condition_variable10notify_oneEv(pthread_cond_t *variable) {
+    static int calls;
+    if (syscall(SYS_gettid) == getpid() && ++calls == atoi(getenv("LOSES"))) return;
+    pthread_cond_signal(variable);
+}
+"""
+"""Takes the place of the library's own: the LOSES-th notification of the script's thread is lost."""
+
+DRIVES = """
+client.reload_world(False)
+settings = world.get_settings()
+settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+world.apply_settings(settings)
+manager = client.get_trafficmanager(int(sys.argv[2]))
+manager.set_synchronous_mode(True)
+time.sleep(0.2)
+world.tick()
+manager.set_random_device_seed(5)
+blueprint = world.get_blueprint_library().find("vehicle.tesla.model3")
+cars = [world.spawn_actor(blueprint, point) for point in world.get_map().get_spawn_points()[:4]]
+world.tick()
+for car in cars:
+    car.set_autopilot(True, int(sys.argv[2]))
+waited = []
+for _ in range(60):
+    began = time.monotonic()
+    world.tick()
+    waited.append(time.monotonic() - began)
+    time.sleep(0.002)  # nothing but the planned loss
+places = [[car.get_location().x, car.get_location().y] for car in cars]
+tell({"places": places, "longest": max(waited)})
+"""
+
+
+@pytest.fixture(scope="module")
+def server(simulator_server: StartServer) -> SimulatorServer:
+    return simulator_server("Hamlet")
+
+
+def test_a_lost_wake_up_costs_time_and_changes_nothing(
+    server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler: the library's notification cannot be lost at will")
+    source, library = tmp_path / "loses.c", tmp_path / "loses.so"
+    source.write_text(LOSES_ONE)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True, timeout=60)
+    undisturbed = run_client(DRIVES, server.port, str(server.port + 60))
+    assert "woken" not in server.log.read_text()
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("LOSES", "40")
+    disturbed = run_client(DRIVES, server.port, str(server.port + 60))
+    assert "lost a tick's wake-up" in server.log.read_text()
+    assert "; woken" in server.log.read_text()
+    assert disturbed["longest"] > 1.9 * traffic_manager.SILENT_FOR_S, "no wake-up was lost: the test tests nothing"
+    assert disturbed["places"] == undisturbed["places"], "the cars go another way after a wake-up that was lost"
+
+
+def test_a_traffic_manager_that_cannot_be_reached_is_said_and_the_client_is_served(server: SimulatorServer) -> None:
+    with RawClient(server.port) as client:
+        client.fresh()
+        assert client.call("add_traffic_manager_running", ["127.0.0.1", 1]) is True  # nobody listens on port 1
+        frame = client.call("tick_cue")
+        deadline = time.monotonic() + 10 * traffic_manager.SILENT_FOR_S
+        while "not woken" not in server.log.read_text():
+            assert time.monotonic() < deadline, "the silence was not noticed"
+            time.sleep(0.05)
+        assert client.call("tick_cue") == frame + 1
+        client.call("destroy_traffic_manager", 1)
+
+
+def test_a_client_that_is_stopped_as_a_whole_has_lost_nothing(server: SimulatorServer) -> None:
+    before = server.log.read_text()
+    with RawClient(server.port) as client, socket.create_server(("127.0.0.1", 0)) as stopped:
+        client.fresh()
+        port = stopped.getsockname()[1]
+        assert client.call("add_traffic_manager_running", ["127.0.0.1", port]) is True
+        client.call("tick_cue")
+        stopped.settimeout(10 * traffic_manager.SILENT_FOR_S)
+        connection, _ = stopped.accept()  # and answers nothing, as a process after SIGSTOP
+        with connection:
+            assert b"health_check_remote_TM" in connection.recv(4096)
+            connection.settimeout(1.5 * traffic_manager.SILENT_FOR_S)
+            with pytest.raises(TimeoutError):
+                connection.recv(4096)
+            client.call("destroy_traffic_manager", port)
+    assert server.log.read_text() == before
+
+
+def test_calls_of_the_cycle_and_a_client_without_one_wake_nobody(server: SimulatorServer) -> None:
+    before = server.log.read_text()
+    with RawClient(server.port) as client, RawClient(server.port) as other:
+        client.fresh()
+        assert client.call("add_traffic_manager_running", ["127.0.0.1", 2]) is True
+        client.call("tick_cue")
+        client.call("get_vehicle_light_states")  # the thread's first call
+        other.call("tick_cue")  # of a client whose Traffic Manager it is not
+        time.sleep(2.5 * traffic_manager.SILENT_FOR_S)
+        client.call("destroy_traffic_manager", 2)
+    assert server.log.read_text() == before
+
+
+PLAIN = """
+settings = world.get_settings()
+settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+world.apply_settings(settings)
+manager = client.get_trafficmanager(int(sys.argv[2]))
+manager.set_synchronous_mode(True)
+library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+cars = [world.try_spawn_actor(library.find("vehicle.tesla.model3"), point) for point in points]
+for car in [car for car in cars if car is not None][:16]:
+    car.set_autopilot(True, int(sys.argv[2]))
+longest = 0.0
+for _ in range(int(sys.argv[3])):
+    began = time.monotonic()
+    world.tick()
+    longest = max(longest, time.monotonic() - began)
+tell(longest)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_plain_script_never_hangs(simulator_server: StartServer) -> None:
+    """20,000 ticks as fast as they come, with nothing between them; without the server's help they seldom all come."""
+    server = simulator_server("Brookfield", options=())
+    longest = run_client(PLAIN, server.port, str(server.port + 60), "20000", timeout=3500)
+    said = server.log.read_text()
+    server.stop()
+    assert "not woken" not in said
+    assert (longest > 1.9 * traffic_manager.SILENT_FOR_S) == ("; woken" in said), (
+        f"longest tick {longest:.1f} s: {said}"
+    )
