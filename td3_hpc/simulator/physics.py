@@ -13,8 +13,8 @@ from td3_hpc.simulator.blueprints import VehicleModel
 
 Points = tuple[tuple[float, float], ...]
 GRAVITY = 9.81
-ROAD_TIRE_FRICTION, ROAD_GRIP = 3.5, 0.9
-"""CARLA gives every vehicle tyres of friction 3.5; here that is an ordinary tyre on a dry road, of coefficient 0.9."""
+ROAD_TIRE_FRICTION, ROAD_GRIP = 3.5, 0.92
+"""CARLA gives every vehicle tyres of friction 3.5; here that is an ordinary tyre on a dry road, of coefficient 0.92."""
 WHEELBASE_SHARE, HALF_TRACK_SHARE = 0.6, 0.4
 """Of a vehicle's length and width; its axles lie symmetrically."""
 CENTRE_HEIGHT_SHARE = 0.37
@@ -31,7 +31,7 @@ SPRING_HZ, DAMPING, ANTI_ROLL = 1.4, 0.4, 2.0
 _DRIVE_EFFICIENCY = 0.85  # Share of the engine's power that reaches the road.
 _POWER_AT = 0.75  # Engine speed of the highest power, of the highest speed.
 _GEAR_STEP = 1.45  # From each gear to the next.
-_FULL_BRAKING, _FRONT_BRAKES = 0.95, 0.64  # g at full brake; the front wheels' share.
+_FULL_BRAKING, _FRONT_BRAKES = 1.1, 0.64  # g at full brake; the front wheels' share.
 _HAND_BRAKING = 5.0  # m/s², as far as the rear tyres hold.
 _FINAL_RATIO = 4.0
 
@@ -49,11 +49,11 @@ class _Kind(NamedTuple):
 
 _KINDS = {
     "car": _Kind(5.3, 6000.0, 36.0, 0.2),
-    "van": _Kind(3.5, 4500.0, 36.0, 0.3),
-    "truck": _Kind(2.5, 2500.0, 50.0, 0.4),
-    "bus": _Kind(2.0, 2500.0, 50.0, 0.4),
-    "motorcycle": _Kind(6.0, 9500.0, 30.0, 0.1),
-    "bicycle": _Kind(1.5, 110.0, 34.0, 0.0),
+    "van": _Kind(3.9, 4500.0, 36.0, 0.3),
+    "truck": _Kind(2.8, 2500.0, 50.0, 0.4),
+    "bus": _Kind(2.2, 2500.0, 50.0, 0.4),
+    "motorcycle": _Kind(6.4, 9500.0, 30.0, 0.1),
+    "bicycle": _Kind(1.7, 110.0, 34.0, 0.0),
 }
 _ELECTRIC_RPM = 14000.0
 
@@ -134,7 +134,7 @@ def standard_physics(model: VehicleModel) -> VehiclePhysics:
         max_rpm = kind.max_rpm
         fastest = max_rpm * math.pi / 30.0
         torque, gears = power / (_POWER_AT * fastest), []
-        curve = [(0.0, 0.7), (0.25, 1.0), (_POWER_AT, 1.0), (1.0, 0.75)]
+        curve = [(0.0, 0.9), (0.25, 1.0), (_POWER_AT, 1.0), (1.0, 0.75)]
         first = model.mass * kind.launch / torque
         while not gears or fastest / gears[-1] < top:
             gears.append(first / _GEAR_STEP ** len(gears))
@@ -142,7 +142,7 @@ def standard_physics(model: VehicleModel) -> VehiclePhysics:
     return VehiclePhysics(
         torque_curve=tuple((round(share * max_rpm, 1), round(part * torque, 1)) for share, part in curve),
         max_rpm=max_rpm,
-        moi=round(0.2 * rates, 4),
+        moi=round(0.1 * rates, 4),
         damping_rate_full_throttle=round(0.01 * rates, 4),
         damping_rate_zero_throttle_clutch_engaged=round(0.08 * rates, 4),
         damping_rate_zero_throttle_clutch_disengaged=round(0.08 * rates, 4),

@@ -29,15 +29,17 @@ def hold_of(vehicle: Vehicle, weight: float) -> float:
     return sum(grip * load for grip, load in zip(mechanics.grips, loads_of(vehicle, weight)))
 
 
-def braking(vehicle: Vehicle, weight: float) -> float:
-    """What the brakes hold, of the mass, m/s²: each wheel's no more than its tyre holds."""
+def braking(vehicle: Vehicle, weight: float, push: float) -> float:
+    """What the brakes hold, of the mass, m/s²: each wheel's no more than its tyre holds, and its share of what the
+    engine pushes, m/s², against them."""
     mechanics, control = vehicle.mechanics, vehicle.control
     pedal, held = control.brake, 0.0
     if pedal == 0.0 and not control.hand_brake:
         return held
+    push = 0.25 * push if push > 0.0 else 0.0
     hands = mechanics.hand_brakes if control.hand_brake else _RELEASED
     for brake, hand, grip, load in zip(mechanics.brakes, hands, mechanics.grips, loads_of(vehicle, weight)):
-        torque, tyre = pedal * brake + hand, grip * load
+        torque, tyre = pedal * brake + hand, grip * load + push
         held += torque if torque < tyre else tyre
     return held
 

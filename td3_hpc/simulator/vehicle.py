@@ -122,14 +122,15 @@ def _roll(
     weight = GRAVITY * across if vehicle.gravity else 0.0
     hold = hold_of(vehicle, weight)
     freely = speed - (drag(vehicle, speed) + weight * rise) * dt
-    held = braking(vehicle, weight) + rolling(vehicle, speed)
-    throttle = vehicle.control.throttle
-    if speed == 0.0 and throttle == 0.0 and -held * dt <= freely <= held * dt:
+    rolls = rolling(vehicle, speed)
+    if speed == 0.0 and vehicle.control.throttle == 0.0 and abs(freely) <= (braking(vehicle, weight, 0.0) + rolls) * dt:
         after = 0.0  # the brakes hold it
         stand(vehicle, dt)
     else:
         # Brakes slow a vehicle down and hold it on a slope; they never push it.
-        after = _towards_zero(freely + drive(vehicle, freely, hold, dt) * dt, held * dt)
+        pull = drive(vehicle, freely, hold, dt)
+        held = braking(vehicle, weight, pull if speed >= 0.0 else -pull) + rolls
+        after = _towards_zero(freely + pull * dt, held * dt)
     rate = steady_yaw_rate(vehicle, after)
     ahead, right = (after - freely) / dt, after * rate
     if ahead * ahead + right * right > hold * hold:
