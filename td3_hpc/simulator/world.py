@@ -194,9 +194,15 @@ class World:
         return self.frame
 
     def draw(self) -> None:
-        """Send the pictures of the last step that have not been sent. Nothing may change the world before it."""
+        """Send the pictures of the last step that have not been sent. Nothing may change the world before it.
+
+        In asynchronous mode there are none until the scene is built: clients would wait for it with every call.
+        """
         due, self._cameras_due = self._cameras_due, []
-        if due:
+        if not due:
+            return
+        self.prepare_pictures()
+        if self.streams.lossless or (self._renderer is not None and self._renderer.done()):
             send_pictures(self, due)
 
     # ---- what clients see -----------------------------------------------------------------------------------------

@@ -283,9 +283,9 @@ theirs = other.get_world()
 settings = theirs.get_settings()
 settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.1
 world.apply_settings(settings)
-still = theirs.get_snapshot().frame
+still = world.get_snapshot().frame  # which the call has waited for
 time.sleep(0.3)
-stood = theirs.get_snapshot().frame - still
+stood = world.get_snapshot().frame - still
 ticked = [theirs.tick(), world.tick()]
 while theirs.get_snapshot().frame < ticked[1]:
     time.sleep(0.01)

@@ -2,10 +2,12 @@
 
 import itertools
 import struct
+from concurrent.futures import Future
 
 import pytest
 
 from td3_hpc.simulator.actors import TrafficSign
+from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns import load_town
@@ -51,6 +53,32 @@ def test_the_same_episode_twice_and_in_a_fresh_server(hamlet_server: SimulatorSe
     with RawClient(other.port) as client:
         assert episode(client) == first
     other.stop()
+
+
+class Listener:
+    """Stands where a subscriber's connection would, and keeps what is sent to it."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+
+    def send(self, message: bytes, lossless: bool) -> None:
+        self.messages.append(message)
+
+
+def test_asynchronous_steps_do_not_wait_until_the_scene_is_built():
+    world, listener = World(load_town("Hamlet", None), Streams()), Listener()
+    size = [["image_size_x", 2, "8"], ["image_size_y", 2, "8"]]
+    camera = world.spawn([0, "sensor.camera.depth", size], Pose(0.0, 0.0, 2.0))
+    world.streams.subscribe(camera.stream_id, listener)
+    world._renderer = Future()  # of a scene that is still being built
+    world.step()
+    world.draw()
+    assert listener.messages == [], "a picture of a scene that there is not"
+    world._renderer = None
+    assert world.renderer is not None  # built now
+    world.step()
+    world.draw()
+    assert len(listener.messages) == 1
 
 
 def test_ids_and_clock_restart_with_the_episode_and_frames_never(hamlet_server: SimulatorServer):
