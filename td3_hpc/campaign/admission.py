@@ -15,14 +15,10 @@ from td3_hpc.config.changes import changes
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import VERDICT_FILE, Verdict, read_verdict
 from td3_hpc.record import RECORD_FILE, AttemptStarted, read_events
-from td3_hpc.submission_notes import read_notes
+from td3_hpc.submission_folder import SubmissionFolder
 
 #: Steps from which on a stage starts only where a resume has been tested: it will be interrupted.
 LONG = 100_000
-#: Reasons of the host's, in words, why a run's jobs are not submitted any more.
-GAVE_UP_FILE = "submission/gave_up"
-#: For the host: the runs that this one waits for, one a line: stage, seed, step reached.
-WAITS_FOR_FILE = "submission/waits_for"
 
 
 @dataclass(frozen=True)
@@ -115,8 +111,8 @@ class Admissions:
             upstream = self.decide(index, seed)
             if upstream.final:
                 return upstream
-            if (run / GAVE_UP_FILE).exists():
-                return Admission("stuck", f"{who}: {(run / GAVE_UP_FILE).read_text(encoding='utf-8').strip()}")
+            if reason := SubmissionFolder(run).gave_up:
+                return Admission("stuck", f"{who}: {reason}")
             return Admission("wait", f"{who} is unfinished", ((stage.name, seed),))
         if for_seed is not None:
             later = self._campaign.stages[index + 1]
@@ -132,7 +128,7 @@ class Admissions:
         self, run: Path, verdict: Verdict, config: StageConfig, later_run: Path, later: StageConfig
     ) -> list[str]:
         """What the verdict was earned on and is not so for a later run, in words."""
-        bound, notes = verdict.bound_to, read_notes(later_run)
+        bound, notes = verdict.bound_to, SubmissionFolder(later_run).notes()
         found = []
         earned_on, runs_on = bound.simulator, later.simulator
         if (earned_on.kind, earned_on.version) != (runs_on.kind, runs_on.version):
@@ -174,8 +170,8 @@ def admit(run: Path) -> Admission:
         return Admission("cancelled", "the campaign was cancelled; `td3-hpc campaign submit` continues it")
     admission = Admissions(directory, campaign).decide(index, seed)
     if admission.decision == "wait":
-        lines = [f"{name} {other} {furthest_step(directory.run(name, other))}\n" for name, other in admission.waits_for]
-        (run / WAITS_FOR_FILE).write_text("".join(lines), encoding="utf-8")
+        unfinished = [(name, other, furthest_step(directory.run(name, other))) for name, other in admission.waits_for]
+        SubmissionFolder(run).wait_for(unfinished)
     if admission.decision == "go" and campaign.stages[index].continues:
         stage_before = campaign.stages[index - 1]
         before = directory.run(stage_before.name, seed)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from td3_hpc.campaign.admission import GAVE_UP_FILE, Admissions, admit, verdict_digest
+from td3_hpc.campaign.admission import Admissions, admit, verdict_digest
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.code import file_digest
 from td3_hpc.config import dump_yaml
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
-from td3_hpc.submission_notes import SUBMISSION_FILE
+from td3_hpc.submission_folder import SubmissionFolder
 from tests.campaign_stand_in import write_campaign
 
 CODE, IMAGE = "c" * 64, "d" * 64
@@ -33,9 +33,9 @@ class Place:
                 self.submit(stage.name, seed)
 
     def submit(self, stage: str, seed: int, code: str = CODE, image: str | None = IMAGE) -> None:
-        notes = self.directory.run(stage, seed) / SUBMISSION_FILE
-        notes.parent.mkdir(parents=True, exist_ok=True)
-        notes.write_text(json.dumps({"code_sha256": code, "image": {"sha256": image} if image else None}))
+        folder = SubmissionFolder(self.directory.run(stage, seed))
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.write_notes({"code_sha256": code, "image": {"sha256": image} if image else None})
 
     def judge(self, stage: str, verdict: Any = "GO", seed: int = 1, **bound: Any) -> Path:
         config = self.campaign.stages[self.campaign.index(stage)].with_seed(seed)
@@ -152,7 +152,7 @@ def test_with_a_share_required_the_failed_seed_is_left_behind(tmp_path: Path) ->
 
 def test_a_stage_that_was_given_up_ends_the_later_ones(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    (place.directory.run("a", 1) / GAVE_UP_FILE).write_text("3 jobs got no further than step 0\n")
+    (place.directory.run("a", 1) / "submission" / "gave_up").write_text("3 jobs got no further than step 0\n")
 
     assert place.decide("c") == ("stuck", "stage a, seed 1: 3 jobs got no further than step 0")
 

@@ -12,6 +12,7 @@ from typing import Any
 from td3_hpc.campaign.admission import Admissions
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import Campaign, Stage, load_campaign
+from td3_hpc.checkpoint_names import furthest_step
 from td3_hpc.code import PACKAGE
 from td3_hpc.config import read_yaml
 from td3_hpc.config.changes import changes
@@ -20,20 +21,13 @@ from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.gates.verdict import read_verdict
 from td3_hpc.launch.doctor.result import read_result
 from td3_hpc.launch.jobs import slurm
-from td3_hpc.launch.jobs.campaign_files import (
-    Frozen,
-    check_whole,
-    clear_attempts,
-    freeze,
-    identify,
-    local_lock,
-    note_jobs,
-    noted_jobs,
-)
+from td3_hpc.launch.jobs.campaign_files import check_whole, freeze_campaign
 from td3_hpc.launch.jobs.foreground import exclusive_lock, is_held, run_script
+from td3_hpc.launch.jobs.freeze import Frozen, identify
 from td3_hpc.launch.jobs.job_states import Job, not_known_to_have_ended, read_queue
 from td3_hpc.launch.jobs.lock import queue_lock
 from td3_hpc.launch.jobs.submission import frozen_profile, is_over, load_cluster, run_directory
+from td3_hpc.submission_folder import SubmissionFolder
 
 Log = Callable[[str], None]
 
@@ -69,7 +63,7 @@ def submit(here: Place, log: Log, package: Path = PACKAGE, past_preflight: bool 
     if not directory.exists:
         passed_over = _passed_over(here, past_preflight, log)
         frozen = identify(here.profile, package)
-        freeze(directory, here.campaign, frozen, without_verdict(here), package)
+        freeze_campaign(directory, here.campaign, frozen, without_verdict(here), package)
         note_origin(here, "submitted", frozen, **passed_over)
         return start(here, log)
     _refuse_changes(here)
@@ -144,7 +138,7 @@ def live_jobs(here: Place) -> list[Job]:
     """The campaign's jobs in the queue, as Slurm tells by the scripts that they run; without Slurm, the process that
     runs the chain. Raises BadInput where Slurm does not answer."""
     if here.profile.scheduler == "local":
-        return [Job("a process on this machine", "RUNNING")] if is_held(local_lock(here.directory)) else []
+        return [Job("a process on this machine", "RUNNING")] if is_held(here.directory.submission.local_lock) else []
     queue = read_queue(here.profile.clusters)
     if queue.unknown:
         raise BadInput(f"{queue.unknown[0]}; nothing was queued, try again")
@@ -241,7 +235,7 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
     last, chained = stage == here.campaign.stages[-1].name, here.profile.requeue == "chain"
     links = here.profile.chain_length if chained else 2 if last else 1  # nobody comes after the last to submit it again
     for seed in seeds:
-        clear_attempts(here.directory.run(stage, seed))
+        SubmissionFolder(here.directory.run(stage, seed)).forget_jobs()
     after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
     jobs.append(_sbatch(here, script, f"--array={','.join(map(str, seeds))}", *after))
     for seed in seeds:
@@ -254,7 +248,8 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
                     log(f"stage {stage}, seed {seed}: a chain of {len(row)} jobs, not {links}: {error.cause}")
                 break  # the jobs themselves try again when they start
             row.append(f"{jobs[-1]}_{seed}")
-        note_jobs(here.directory.run(stage, seed), row)
+        run = here.directory.run(stage, seed)
+        SubmissionFolder(run).note_queued(furthest_step(run), row)
 
 
 def _sbatch(here: Place, script: Path, *options: str) -> str:
@@ -272,7 +267,8 @@ def _refuse_unknown(here: Place, stage: str, seeds: list[int]) -> None:
     """Raise BadInput where a run has a job on another cluster of which nobody says that it ended."""
     for seed in seeds:
         run = here.directory.run(stage, seed)
-        for job in () if is_over(run) else not_known_to_have_ended(noted_jobs(run), here.profile.clusters):
+        jobs = [] if is_over(run) else SubmissionFolder(run).jobs()
+        for job in not_known_to_have_ended(jobs, here.profile.clusters):
             raise BadInput(
                 f"{run}: job {job} is not known to cluster {here.profile.clusters}, and nothing says that it ended; "
                 "cancel the campaign first"
@@ -282,10 +278,10 @@ def _refuse_unknown(here: Place, stage: str, seeds: list[int]) -> None:
 def _run_here(here: Place, log: Log) -> ExitCode:
     """The same chain through the same scripts, one after another, until one is unfinished."""
     directory = here.directory
-    with exclusive_lock(local_lock(directory), f"{directory.root}: runs already, in another process") as lock:
+    with exclusive_lock(directory.submission.local_lock, f"{directory.root}: runs already, in another process") as lock:
         for name, seed in unfinished(here):
             run = directory.run(name, seed)
-            clear_attempts(run)
+            SubmissionFolder(run).forget_jobs()
             log(f"== stage {name}, seed {seed}: {_shown(run)}")
             status = run_script(directory.script(name), {"SLURM_ARRAY_TASK_ID": str(seed)}, keep_open=[lock])
             if status not in (ExitCode.DONE, ExitCode.NO_GO):
@@ -311,7 +307,7 @@ def _refuse_changes(here: Place) -> None:
 def _frozen_profile(here: Place) -> ClusterConfig:
     """The profile that was submitted. One of before the keys for a site's memory says 16 GiB where the site's own file
     says nothing, which was the default then."""
-    path = here.directory.submission / "cluster.yaml"
+    path = here.directory.submission.profile
     frozen = frozen_profile(path)
     before = "mem_per_cpu" not in read_yaml(path)
     if before and frozen.account is None:  # whose SBATCH_ACCOUNT was not read, but left to sbatch

@@ -20,7 +20,7 @@ from td3_hpc.launch.doctor.probe import SIGNALS
 from td3_hpc.launch.doctor.result import DoctorResult, Restart, result_path, write_result
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.submission import Submission, jobs_of, submit_stage
-from td3_hpc.submission_notes import read_notes as read_submission
+from td3_hpc.submission_folder import SubmissionFolder
 
 PROGRAM = "td3_hpc.launch.doctor.probe"
 WALLTIME_MINUTES = 30
@@ -89,7 +89,7 @@ def _clear(run_dir: Path) -> None:
     """Remove what the last doctor left. Raises BadInput where that one still has a job."""
     for job in jobs_of(run_dir):
         raise BadInput(f"{run_dir}: a doctor's job is there already ({job}); wait for it, or `scancel {job}`")
-    if (run_dir / "submission").is_dir():
+    if SubmissionFolder(run_dir).path.is_dir():
         shutil.rmtree(run_dir)
 
 
@@ -149,7 +149,7 @@ class _SlurmJob:
     """The job in Slurm."""
 
     def __init__(self, submission: Submission) -> None:
-        self._jobs, self._cluster = submission.jobs, read_submission(submission.run_dir).get("cluster")
+        self._jobs, self._cluster = submission.jobs, SubmissionFolder(submission.run_dir).notes().get("cluster")
         self._node = ""
 
     def state(self) -> str:
