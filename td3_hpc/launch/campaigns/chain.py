@@ -48,7 +48,7 @@ def place(path: Path, cluster: str, overrides: list[str]) -> Place:
     profile = load_cluster(cluster, overrides)
     campaign = load_campaign(path)
     root = run_directory(campaign.stages[0].config, profile, profile.runs / campaign.name)
-    if profile.scheduler == "slurm":
+    if profile.queued:
         slurm.use_configuration(profile.slurm_conf)
     return Place(campaign, CampaignDirectory(root), profile, cluster)
 
@@ -75,7 +75,7 @@ def submit(here: Place, log: Log, package: Path = PACKAGE, past_preflight: bool 
         )
     if live:
         log(f"{directory.root}: submitted already; its jobs: {', '.join(f'{job.id} {job.state}' for job in live)}")
-        if here.profile.scheduler == "slurm":
+        if here.profile.queued:
             for stage, jobs in _queue(here, log):
                 log(f"stage {stage} had none for some seed: {', '.join(jobs)}")
         return ExitCode.DONE
@@ -108,7 +108,7 @@ def resume_tested(here: Place) -> bool:
 
 def start(here: Place, log: Log) -> ExitCode:
     """Queue what is unfinished (or run it, without Slurm)."""
-    if here.profile.scheduler == "local":
+    if not here.profile.queued:
         return _run_here(here, log)
     for stage, jobs in _queue(here, log):
         log(f"stage {stage}: {', '.join(jobs)}")
@@ -137,7 +137,7 @@ def without_verdict(here: Place) -> list[tuple[str, int]]:
 def live_jobs(here: Place) -> list[Job]:
     """The campaign's jobs in the queue, as Slurm tells by the scripts that they run; without Slurm, the process that
     runs the chain. Raises BadInput where Slurm does not answer."""
-    if here.profile.scheduler == "local":
+    if not here.profile.queued:
         return [Job("a process on this machine", "RUNNING")] if is_held(here.directory.submission.local_lock) else []
     queue = read_queue(here.profile.clusters)
     if queue.unknown:
@@ -149,7 +149,7 @@ def live_jobs(here: Place) -> list[Job]:
 
 def require_slurm(here: Place) -> None:
     """Raise BadInput where the profile needs Slurm and this machine has none."""
-    if here.profile.scheduler == "slurm":
+    if here.profile.queued:
         slurm.require()
 
 
@@ -193,7 +193,7 @@ def shared_ports(here: Place, stage: Stage) -> list[str]:
     """The keys of fixed ports that several seeds' jobs, on one node and without networks of their own, would share."""
     container = here.profile.container
     alone = container is not None and container.network == "loopback"
-    if here.profile.scheduler == "local" or len(here.campaign.seeds) == 1 or alone:
+    if not here.profile.queued or len(here.campaign.seeds) == 1 or alone:
         return []
     traffic, simulator = stage.config.environment.traffic, stage.config.simulator
     ports = {

@@ -61,10 +61,10 @@ def examine_nodes(
     profile, stage = _short(profile), stage.model_copy(update={"simulators": 1})
     _clear(run_dir)
     job: _Job
-    if profile.scheduler == "local":
-        job = _LocalJob(submit_stage(stage, profile, run_dir, "hand", package, PROGRAM))
-    else:
+    if profile.queued:
         job = _SlurmJob(submit_stage(stage, profile, run_dir, "sbatch", package, PROGRAM))
+    else:
+        job = _LocalJob(submit_stage(stage, profile, run_dir, "hand", package, PROGRAM))
     try:
         _accompany(job, run_dir, log)
     except BaseException:
@@ -156,8 +156,7 @@ class _SlurmJob:
         live = slurm.live_jobs(self._jobs, self._cluster)
         running = [job for job, state in live.items() if state in ("RUNNING", "COMPLETING")]
         if running and not self._node:
-            answer = slurm.run("squeue", "-h", "-o", "%N", "--jobs", running[0], cluster=self._cluster)
-            self._node = "".join(slurm.rows(answer.stdout)).strip()
+            self._node = slurm.node_of(running[0], self._cluster)
         return ", ".join(f"job {job} {state.lower()}" for job, state in list(live.items())[:1])
 
     def signal(self, name: str) -> None:

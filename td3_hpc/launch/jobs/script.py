@@ -59,7 +59,7 @@ def render(
         last=last,
         profile=profile,
         container=container,
-        slurm=profile.scheduler == "slurm",
+        slurm=profile.queued,
         sbatch_options=[item for item in sbatch_options(profile) if not campaign or item[0] != "dependency"],
         step_options=step_options(profile),
         run=run_dir,

@@ -1,7 +1,6 @@
 """A stage as a job: everything it needs frozen into its run directory, then submitted by sbatch or by submitit."""
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Literal
 from td3_hpc.code import PACKAGE
 from td3_hpc.config import StageConfig, apply_overrides, load_stage, read_yaml, validate
 from td3_hpc.config.changes import value_at
-from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.config.cluster import ClusterConfig, queues
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.foreground import run_script
@@ -65,7 +64,7 @@ def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
     for key in ("sources", "unverified"):
         values.pop(key, None)
     values = apply_overrides(values, overrides)
-    if values.get("scheduler", "slurm") == "slurm":
+    if queues(values.get("scheduler", "slurm")):
         for key, variable in FROM_ENVIRONMENT.items():
             if values.get(key) is None and os.environ.get(variable):
                 values[key] = os.environ[variable]
@@ -113,7 +112,7 @@ def show(
         path = profile.container.image
         image = freeze_image(path) if path.exists() else FrozenImage(path, "", "")
     script = render(stage.name, profile, directory, image)
-    if route == "submitit" and profile.scheduler == "slurm":
+    if route == "submitit" and profile.queued:
         from td3_hpc.launch.jobs import submitit_job  # submitit is slow to import
 
         return submitit_job.show(stage.name, profile, directory) + script
@@ -152,7 +151,7 @@ def submit_stage(
     passed_over: mistakes that preflight found and the user passed over, which are kept with the run.
     """
     profile = profile.for_simulators(stage.simulators)
-    if profile.scheduler == "slurm":
+    if profile.queued:
         slurm.use_configuration(profile.slurm_conf)
         if route != "hand":
             slurm.require()
@@ -166,7 +165,7 @@ def submit_stage(
             scripts = {"stage": render(stage.name, profile, directory, frozen.image, program)}
             notes = {"past_preflight": list(passed_over), "jobs": [], "cluster": None}
             freeze(directory, frozen, scripts, {directory: stage}, package, **notes)
-            if route != "hand" and profile.scheduler == "slurm":
+            if route != "hand" and profile.queued:
                 return _queue_all(stage.name, profile, directory, route)
     except OSError as error:
         raise BadInput(
@@ -223,7 +222,7 @@ def jobs_of(run_dir: Path, by_hand: bool = False) -> dict[str, str]:
     if not is_over(run_dir):
         missing = [job for job in jobs if job not in states]
         found |= dict.fromkeys(not_known_to_have_ended(missing, cluster), f"not known to cluster {cluster}")
-    if profile and profile.scheduler == "slurm" and shutil.which("squeue"):  # its user may have queued one by hand
+    if profile and profile.queued and slurm.has("squeue"):  # its user may have queued one by hand
         queue = read_queue(cluster)
         if queue.unknown and not by_hand:
             raise UserError(f"{queue.unknown[0]}; try again")

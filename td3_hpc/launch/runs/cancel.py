@@ -38,7 +38,7 @@ def cancel(path: Path, wait_s: float, log: Callable[[str], None]) -> None:
     else:
         scripts, runs = [SubmissionFolder(path).script()], [path]
     profile = submitted_profile(path)
-    if profile is None or profile.scheduler == "local":
+    if profile is None or not profile.queued:
         for state in (run / STATE_DIR for run in runs):
             if state.is_dir():
                 Ownership(state).refuse_live_holder()  # says which process, and to stop it

@@ -59,7 +59,7 @@ def read_status(paths: Sequence[Path]) -> Status:
     profiles = [profile for folder in folders if (profile := submitted_profile(folder))]
     for profile in profiles:
         slurm.use_configuration(profile.slurm_conf)
-    on_slurm = any(profile.scheduler == "slurm" for profile in profiles)
+    on_slurm = any(profile.queued for profile in profiles)
     newest: dict[Path, Job | None] = dict.fromkeys(run_dirs)
     ended: dict[Path, Job | None] = {}
     unknown: dict[str, None] = {}
