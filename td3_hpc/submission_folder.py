@@ -11,7 +11,7 @@ attempts         by the script, a line for each start: its job (`chain` where jo
 outcome          by the script: the newest attempt's exit status, and on a second line its furthest step
 bad_nodes        by the script: nodes that the next attempt keeps away from, one a line
 gave_up          by a campaign's scripts: why the run's jobs are not submitted any more
-waits_for        of a campaign's run, for its script: the unfinished runs before it, a line each: stage, seed, step
+plan             of a campaign's run, for its script: what to do, a verb a line (td3_hpc/launch/policy/verbs.py)
 cancelled        there where its user has cancelled it: then the script does not requeue itself
 lock             a folder, there while somebody queues jobs
 lock.local       of a campaign: held by the processes that run it without Slurm
@@ -19,7 +19,7 @@ submitit/        submitit's own files
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,10 +138,9 @@ class SubmissionFolder:
         """Note that its user has cancelled the run."""
         (self.path / "cancelled").touch()
 
-    def wait_for(self, runs: Iterable[tuple[str, int, int]]) -> None:
-        """Tell the run's script which runs are unfinished: stage, seed, furthest step."""
-        lines = [f"{stage} {seed} {step}\n" for stage, seed, step in runs]
-        (self.path / "waits_for").write_text("".join(lines), encoding="utf-8")
+    def write_plan(self, plan: str) -> None:
+        """Tell the script of a campaign's run what to do."""
+        replace_file(self.path / "plan", plan.encode())
 
     def forget_jobs(self) -> None:
         """Forget what became of the run's earlier jobs, before it is queued again by its user."""

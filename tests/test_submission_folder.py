@@ -77,7 +77,7 @@ def test_the_jobs_of_a_run_alone_are_in_its_notes(folder: SubmissionFolder) -> N
 
 def test_what_jobs_have_left_is_forgotten_and_nothing_else(folder: SubmissionFolder) -> None:
     folder.write_notes({"jobs": ["7"]})
-    folder.wait_for([("a", 1, 0), ("a", 2, 1250)])
+    folder.write_plan("first run\n")
     folder.stage.write_text("name: 1k\n")
     kept = sorted(folder.path.iterdir())
     folder.note_queued(0, ["7"])
@@ -89,4 +89,4 @@ def test_what_jobs_have_left_is_forgotten_and_nothing_else(folder: SubmissionFol
     folder.forget_jobs()
 
     assert sorted(folder.path.iterdir()) == kept
-    assert (folder.path / "waits_for").read_text() == "a 1 0\na 2 1250\n"
+    assert (folder.path / "plan").read_text() == "first run\n"

@@ -8,7 +8,6 @@ from typing import Literal
 from td3_hpc.campaign.carry_over import carry_over
 from td3_hpc.campaign.directory import CampaignDirectory, place_of
 from td3_hpc.campaign.plan import Campaign
-from td3_hpc.checkpoint_names import furthest_step
 from td3_hpc.code import file_digest
 from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved
 from td3_hpc.config.changes import changes
@@ -155,7 +154,7 @@ def _untested(stage: str, steps: int) -> str:
 
 
 def admit(run: Path) -> Admission:
-    """Decide on a run of a campaign, and prepare its directory where it may start or has to wait.
+    """Decide on a run of a campaign, and prepare its directory where it may start.
 
     Raises BadInput where the directory is no campaign's run, CheckpointDamaged and OSError where the stage before has
     no whole checkpoint to continue from.
@@ -169,9 +168,6 @@ def admit(run: Path) -> Admission:
     if directory.cancelled:
         return Admission("cancelled", "the campaign was cancelled; `td3-hpc campaign submit` continues it")
     admission = Admissions(directory, campaign).decide(index, seed)
-    if admission.decision == "wait":
-        unfinished = [(name, other, furthest_step(directory.run(name, other))) for name, other in admission.waits_for]
-        SubmissionFolder(run).wait_for(unfinished)
     if admission.decision == "go" and campaign.stages[index].continues:
         stage_before = campaign.stages[index - 1]
         before = directory.run(stage_before.name, seed)

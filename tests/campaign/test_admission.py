@@ -167,18 +167,6 @@ def test_a_damaged_verdict_is_neither_go_nor_a_traceback(tmp_path: Path) -> None
     assert "verdict.json: damaged" in reason
 
 
-def test_what_a_run_waits_for_is_left_for_the_jobs_script(tmp_path: Path) -> None:
-    place = Place(tmp_path, seeds=[1, 2])
-    state = place.directory.run("a", 2) / "state"
-    state.mkdir()
-    for step in (500, 1250):
-        (state / f"checkpoint-e0002-s{step:09}-0001.json").touch()
-    run = place.directory.run("b", 1)
-
-    assert admit(run).decision == "wait"
-    assert (run / "submission" / "waits_for").read_text() == "a 1 0\na 2 1250\n"
-
-
 def test_after_cancel_nothing_starts_until_it_is_submitted_again(tmp_path: Path) -> None:
     place = Place(tmp_path)
     for word, decision in (("submitted", "go"), ("cancelled", "cancelled"), ("submitted", "go")):

@@ -4,7 +4,7 @@ Slurm only orders the jobs, by afterany: whatever becomes of one, the next one s
 ends, or puts itself behind a new job of an unfinished stage. So no process has to watch the chain.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from td3_hpc.launch.jobs.freeze import Frozen, identify
 from td3_hpc.launch.jobs.job_states import Job, not_known_to_have_ended, read_queue
 from td3_hpc.launch.jobs.lock import queue_lock
 from td3_hpc.launch.jobs.submission import frozen_profile, is_over, load_cluster, run_directory
+from td3_hpc.launch.policy.chain import StageJobs, plan_chain
 from td3_hpc.submission_folder import SubmissionFolder
 
 Log = Callable[[str], None]
@@ -209,31 +210,30 @@ def _queue(here: Place, log: Log) -> list[tuple[str, list[str]]]:
     """Queue the unfinished runs that have no job; returns each stage's new ones. Raises BadInput, with none left."""
     directory = here.directory
     queued: list[tuple[str, list[str]]] = []
-    behind: list[str] = []
     with queue_lock(directory.submission):
-        live, runs = live_jobs(here), unfinished(here)
-        for stage in here.campaign.stages:
-            there = [job for job in live if job.script == str(directory.script(stage.name))]
-            seeds = [seed for name, seed in runs if name == stage.name and seed not in {job.task for job in there}]
+        names = [stage.name for stage in here.campaign.stages]
+        there = {name: [job for job in live_jobs(here) if job.script == str(directory.script(name))] for name in names}
+        seeds = {name: {job.task for job in jobs if job.task is not None} for name, jobs in there.items()}
+        ids = {name: [job.id for job in jobs] for name, jobs in there.items()}
+        length = here.profile.chain_length if here.profile.requeue == "chain" else None
+        for wanted in plan_chain(names, unfinished(here), seeds, length):
+            _refuse_unknown(here, wanted.stage, wanted.seeds)
             jobs: list[str] = []
-            if seeds:
-                _refuse_unknown(here, stage.name, seeds)
-                queued.append((stage.name, jobs))
-                try:
-                    _queue_stage(here, stage.name, seeds, behind, jobs, log)
-                except BadInput:
-                    slurm.scancel([job for _, jobs in queued for job in jobs], cluster=here.profile.clusters)
-                    raise
-            behind = [job.id for job in there] + jobs or behind
+            queued.append((wanted.stage, jobs))
+            try:
+                _queue_stage(here, wanted, ids[wanted.behind] if wanted.behind else [], jobs, log)
+            except BadInput:
+                slurm.scancel([job for _, jobs in queued for job in jobs], cluster=here.profile.clusters)
+                raise
+            ids[wanted.stage] += jobs
     return queued
 
 
-def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str], log: Log) -> None:
-    """Queue a stage for some seeds; adds the ids of its job arrays to `jobs`: one for all seeds, and where a job is to
-    have others behind it, some for each seed."""
+def _queue_stage(here: Place, wanted: StageJobs, behind: list[str], jobs: list[str], log: Log) -> None:
+    """Queue a stage behind some jobs; adds the ids of its job arrays to `jobs`: one for all seeds, and where a job is
+    to have others behind it, some for each seed."""
+    stage, seeds, links = wanted.stage, wanted.seeds, wanted.links
     script = here.directory.script(stage)
-    last, chained = stage == here.campaign.stages[-1].name, here.profile.requeue == "chain"
-    links = here.profile.chain_length if chained else 2 if last else 1  # nobody comes after the last to submit it again
     for seed in seeds:
         SubmissionFolder(here.directory.run(stage, seed)).forget_jobs()
     after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
@@ -244,7 +244,7 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
             try:
                 jobs.append(_sbatch(here, script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
             except BadInput as error:  # its user may have no more jobs in the queue
-                if chained:
+                if here.profile.requeue == "chain":
                     log(f"stage {stage}, seed {seed}: a chain of {len(row)} jobs, not {links}: {error.cause}")
                 break  # the jobs themselves try again when they start
             row.append(f"{jobs[-1]}_{seed}")
@@ -263,7 +263,7 @@ def _sbatch(here: Place, script: Path, *options: str) -> str:
     return queued.job
 
 
-def _refuse_unknown(here: Place, stage: str, seeds: list[int]) -> None:
+def _refuse_unknown(here: Place, stage: str, seeds: Iterable[int]) -> None:
     """Raise BadInput where a run has a job on another cluster of which nobody says that it ended."""
     for seed in seeds:
         run = here.directory.run(stage, seed)

@@ -25,10 +25,8 @@ def freeze_campaign(
     """Write everything that the jobs of `runs` (stage, seed) need; campaign.yaml comes last. Raises BadInput."""
     scripts = {}
     for stage in campaign.stages:
-        profile, last = frozen.profile.for_simulators(stage.config.simulators), stage.name == campaign.stages[-1].name
-        scripts[stage.name] = render(
-            stage.name, profile, directory.root, frozen.image, campaign=campaign.name, last=last
-        )
+        profile = frozen.profile.for_simulators(stage.config.simulators)
+        scripts[stage.name] = render(stage.name, profile, directory.root, frozen.image, campaign=campaign.name)
     stages = {directory.run(name, seed): (campaign.stages[campaign.index(name)], seed) for name, seed in runs}
     configurations = {run: stage.with_seed(seed) for run, (stage, seed) in stages.items()}
     try:

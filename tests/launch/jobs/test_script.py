@@ -41,17 +41,15 @@ def test_every_kind_of_script_is_valid_bash(changes: dict[str, Any]) -> None:
     assert max(map(len, script(**changes).splitlines())) <= 140
 
 
-@pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("changes", [{}, {"requeue": "chain", "chain_length": 3}, {"scheduler": "local"}])
-def test_every_kind_of_campaign_script_is_valid_bash(changes: dict[str, Any], last: bool) -> None:
+def test_every_kind_of_campaign_script_is_valid_bash(changes: dict[str, Any]) -> None:
     profile = ClusterConfig.model_validate({"container": {"image": IMAGE.path}, **changes})
-    text = render("1k", profile, RUN.parent / "trial", IMAGE, campaign="trial", last=last)
+    text = render("1k", profile, RUN.parent / "trial", IMAGE, campaign="trial")
 
     checked = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True)
 
     assert (checked.returncode, checked.stderr) == (0, "")
     assert max(map(len, text.splitlines())) <= 140
-    assert ("keep_one_behind" in text) == (last and profile.scheduler == "slurm")
 
 
 def test_the_profile_becomes_sbatch_options() -> None:
