@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from td3_hpc.campaign.carry_over import carry_over
-from td3_hpc.campaign.directory import CampaignDirectory, place_of
+from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import Campaign
 from td3_hpc.code import file_digest
 from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved
@@ -153,18 +153,12 @@ def _untested(stage: str, steps: int) -> str:
     )
 
 
-def admit(run: Path) -> Admission:
+def admit(directory: CampaignDirectory, campaign: Campaign, stage: str, seed: int) -> Admission:
     """Decide on a run of a campaign, and prepare its directory where it may start.
 
-    Raises BadInput where the directory is no campaign's run, CheckpointDamaged and OSError where the stage before has
-    no whole checkpoint to continue from.
+    Raises CheckpointDamaged and OSError where the stage before has no whole checkpoint to continue from.
     """
-    place = place_of(run)
-    if place is None:
-        raise BadInput(f"{run}: not a run of a campaign (<campaign>/<stage>/seed-<n>)")
-    directory, stage, seed = place
-    campaign = directory.campaign()
-    index = campaign.index(stage)
+    run, index = directory.run(stage, seed), campaign.index(stage)
     if directory.cancelled:
         return Admission("cancelled", "the campaign was cancelled; `td3-hpc campaign submit` continues it")
     admission = Admissions(directory, campaign).decide(index, seed)

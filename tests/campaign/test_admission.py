@@ -12,7 +12,6 @@ from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.code import file_digest
 from td3_hpc.config import dump_yaml
-from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
 from td3_hpc.submission_folder import SubmissionFolder
 from tests.campaign_stand_in import write_campaign
@@ -171,7 +170,7 @@ def test_after_cancel_nothing_starts_until_it_is_submitted_again(tmp_path: Path)
     place = Place(tmp_path)
     for word, decision in (("submitted", "go"), ("cancelled", "cancelled"), ("submitted", "go")):
         place.directory.note(word)
-        assert admit(place.directory.run("a", 1)).decision == decision
+        assert admit(place.directory, place.campaign, "a", 1).decision == decision
 
 
 # ---- a long stage asks for a resume
@@ -230,8 +229,3 @@ def test_the_doctor_s_is_one_as_soon_as_the_campaign_is_submitted_again(tmp_path
     place.directory.note("submitted", resume_tested=True)
 
     assert place.decide("b")[0] == "go"
-
-
-def test_a_run_of_no_campaign_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="not a run of a campaign"):
-        admit(tmp_path)

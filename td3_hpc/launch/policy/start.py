@@ -98,14 +98,15 @@ def _wait(own: RunFiles, unfinished: Sequence[RunFiles]) -> tuple[Verb, ...]:
 def write_plan(path: Path, queued: bool) -> Admission:
     """Decide on a run of a campaign, prepare its directory where it may start, and leave the plan for its script.
 
-    Raises as `admit` does.
+    Raises BadInput where the directory is no campaign's run, and as `admit` does.
     """
-    admission = admit(path)
     place = place_of(path)
     if place is None:
         raise BadInput(f"{path}: not a run of a campaign (<campaign>/<stage>/seed-<n>)")
     directory, stage, seed = place
-    last = stage == directory.campaign().stages[-1].name
+    campaign = directory.campaign()
+    admission = admit(directory, campaign, stage, seed)
+    last = stage == campaign.stages[-1].name
     unfinished = [read_run(directory, run) for run in admission.waits_for]
     plan = plan_start(admission, read_run(directory, (stage, seed)), unfinished, last, queued)
     SubmissionFolder(path).write_plan(str(plan))
