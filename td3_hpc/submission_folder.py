@@ -5,11 +5,13 @@ cluster.yaml     the profile
 code/            the package
 stage.sbatch     the job's script; in a campaign's folder one for each stage, <stage>.sbatch
 submission.json  of a run: when, with which version, code and image, and as which jobs it was submitted
-jobs             of a campaign's run, a line for each time it was queued: its furthest step then (- where a job has put
-                 itself behind an unfinished stage, which is no attempt), and the jobs' ids
+jobs             a line for each time that a campaign's run was queued, or a job of a chain has queued another one: its
+                 furthest step then (- where a job has put itself behind an unfinished stage, which is no attempt), and
+                 the jobs' ids
 attempts         by the script, a line for each start: its job (`chain` where jobs follow one another) and its step
 outcome          by the script: the newest attempt's exit status, and on a second line its furthest step
 bad_nodes        by the script: nodes that the next attempt keeps away from, one a line
+owed             of a chain: how many of its jobs the site did not take at submission; its jobs queue them
 gave_up          by a campaign's scripts: why the run's jobs are not submitted any more
 plan             of a campaign's run, for its script: what to do, a verb a line (td3_hpc/launch/policy/verbs.py)
 cancelled        there where its user has cancelled it: then the script does not requeue itself
@@ -28,7 +30,7 @@ from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput
 
 #: What the earlier jobs of a run have left, or its user's `cancel`.
-_LEFT_BY_JOBS = ("jobs", "attempts", "outcome", "bad_nodes", "gave_up", "cancelled")
+_LEFT_BY_JOBS = ("jobs", "attempts", "outcome", "bad_nodes", "owed", "gave_up", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ class SubmissionFolder:
 
     # ---- the run's jobs
     def queued(self) -> list[tuple[int | None, list[str]]]:
-        """Each time that a campaign's run was queued since its user last submitted it: its furthest step then (None:
-        no attempt, it only waits), and the jobs' ids."""
+        """Each time that a run was queued since its user last submitted it, but for the jobs in its notes: its furthest
+        step then (None: no attempt, it only waits), and the jobs' ids."""
         lines = [line.split() for line in self._lines("jobs")]
         return [(int(words[0]) if words[0].isdigit() else None, words[1:]) for words in lines]
 
@@ -115,8 +117,11 @@ class SubmissionFolder:
 
     def jobs(self) -> list[str]:
         """The ids of all jobs that a run was queued as since its user last submitted it, the oldest first."""
-        in_campaign = [job for _, jobs in self.queued() for job in jobs]
-        return in_campaign or list(self.notes().get("jobs", []))
+        return [*self.notes().get("jobs", []), *(job for _, jobs in self.queued() for job in jobs)]
+
+    def owe(self, jobs: int) -> None:
+        """Leave it to the jobs of a chain to queue so many more."""
+        (self.path / "owed").write_text(f"{jobs}\n", encoding="utf-8")
 
     def outcome(self) -> Outcome | None:
         """How the newest attempt ended; None where none has, or the file was cut off."""

@@ -82,7 +82,7 @@ def test_what_jobs_have_left_is_forgotten_and_nothing_else(folder: SubmissionFol
     kept = sorted(folder.path.iterdir())
     folder.note_queued(0, ["7"])
     folder.cancel()
-    for name in ("attempts", "outcome", "bad_nodes", "gave_up"):
+    for name in ("attempts", "outcome", "bad_nodes", "owed", "gave_up"):
         (folder.path / name).write_text("1\n")
     assert folder.gave_up == "1"
 

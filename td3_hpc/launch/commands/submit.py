@@ -59,7 +59,7 @@ def submit(
         typer.echo(f"job {', '.join(submission.jobs)} runs {submission.run_dir}; its log: {submission.run_dir}/logs")
         if submission.shortened:
             wanted = f"{len(submission.jobs)} of the chain's {profile.chain_length} jobs are queued"
-            typer.echo(f"{wanted}: {submission.shortened}. Submit it again when they are over, if the run is not")
+            typer.echo(f"{wanted}: {submission.shortened}. Each of them queues what there is room for")
     elif submit_by == "hand":
         typer.echo(f"{'sbatch' if profile.queued else 'bash'} {submission.script}")
     raise typer.Exit(submission.status)

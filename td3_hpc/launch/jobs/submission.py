@@ -178,12 +178,14 @@ def _queue_all(stage: str, profile: ClusterConfig, directory: Path, route: Route
     """Queue the job, or as many of a chain as the site takes: its user may have no more in the queue."""
     folder = SubmissionFolder(directory)
     script, jobs = folder.script(), list[str]()
-    for _ in range(profile.chain_length if profile.requeue == "chain" else 1):
+    wanted = profile.chain_length if profile.requeue == "chain" else 1
+    for _ in range(wanted):
         try:
             queued = _queue(stage, profile, directory, script, route)
         except BadInput as error:
             if not jobs:
                 raise
+            folder.owe(wanted - len(jobs))
             return Submission(directory, script, jobs, shortened=error.cause)
         jobs.append(queued.job)
         folder.write_notes({**folder.notes(), "jobs": jobs, "cluster": queued.cluster})
@@ -216,7 +218,7 @@ def jobs_of(run_dir: Path, by_hand: bool = False) -> dict[str, str]:
     """
     folder, profile = SubmissionFolder(run_dir), submitted_profile(run_dir)
     notes = folder.notes()
-    jobs, cluster = list(notes.get("jobs", [])), notes.get("cluster") or (profile.clusters if profile else None)
+    jobs, cluster = folder.jobs(), notes.get("cluster") or (profile.clusters if profile else None)
     states = slurm.job_states(jobs, cluster)
     found = {job: state for job, state in states.items() if state not in slurm.OVER}
     if not is_over(run_dir):

@@ -194,6 +194,7 @@ def test_a_chain_is_as_long_as_the_site_takes(tmp_path: Path, monkeypatch: pytes
     assert chain.jobs == SubmissionFolder(run).notes()["jobs"] == ["1000", "1001", "1002", "1003"]
     assert chain.shortened == "Slurm refused the job: QOSMaxSubmitJobPerUserLimit"
     assert len(site.calls("sbatch")) == 5
+    assert (run / "submission" / "owed").read_text() == "6\n", "its jobs do not know how many are missing"
     with pytest.raises(BadInput, match="Nothing was queued"):
         submit(STAGE, profile, tmp_path / "other", package=STAND_IN)
 
