@@ -1,35 +1,35 @@
 """A Slurm batch pipeline for TD3 driving agents on CARLA: train, checkpoint, resume exactly, report.
 
-cli.py, __main__.py  the command line `td3-hpc`, which is `python -m td3_hpc`
-options.py           options that several commands have
-errors.py            errors that a user can act on, and exit codes
-durable.py           writing files that survive a crash
-formatting.py        numbers as text for people
-code.py              the package's files and their digest
-shipped.py           files that come with the program: configurations, container definitions, examples
-behaviour.py         the number of what a run computes, raised with every change of it
-checkpoint_names.py  the names of a checkpoint's files, known without HDF5
-submission_notes.py  what is noted in a run directory when its job is submitted
-user_cache.py        the folder where downloads and reference drives are kept between runs
-random_state.py      a generator's state as data
-spaces.py            the observation and the action, declared once
-config/              the configuration: one schema, YAML, overrides
-roads/               OpenDRIVE text: read, healed, its lanes
-simulator/           the embedded simulator
-supervision/         starting, watching and replacing a simulator
-driving/             the environment, and the worker process that hosts it
-replay/              the replay buffer
-td3/                 networks, the update, exploration
-checkpoint/          state files, replay segments, manifests
-record/              what a run writes down: its schema, writer and reader
-training/            the loop, evaluation, monitors, telemetry
-gates/               judging a run
-campaign/            stages in a row, each of which must earn the next one
-report/              writing for people
-launch/              Slurm jobs, preflight, doctor
-init.py              `td3-hpc init`: a project of configurations to edit
-drills/              the known failures, caused from outside
-export/              taking a trained policy away
+cli.py, __main__.py   the command line `td3-hpc`, which is `python -m td3_hpc`
+options.py            options that several commands have
+errors.py             errors that a user can act on, and exit codes
+durable.py            writing files that survive a crash
+formatting.py         numbers as text for people
+code.py               the package's files and their digest
+shipped.py            files that come with the program: configurations, container definitions, examples
+behaviour.py          the number of what a run computes, raised with every change of it
+checkpoint_names.py   the names of a checkpoint's files, known without HDF5
+submission_folder.py  the files in a run's or a campaign's folder `submission`, and their formats
+user_cache.py         the folder where downloads and reference drives are kept between runs
+random_state.py       a generator's state as data
+spaces.py             the observation and the action, declared once
+config/               the configuration: one schema, YAML, overrides
+roads/                OpenDRIVE text: read, healed, its lanes
+simulator/            the embedded simulator
+supervision/          starting, watching and replacing a simulator
+driving/              the environment, and the worker process that hosts it
+replay/               the replay buffer
+td3/                  networks, the update, exploration
+checkpoint/           state files, replay segments, manifests
+record/               what a run writes down: its schema, writer and reader
+training/             the loop, evaluation, monitors, telemetry
+gates/                judging a run
+campaign/             stages in a row, each of which must earn the next one
+report/               writing for people
+launch/               Slurm jobs, preflight, doctor
+init.py               `td3-hpc init`: a project of configurations to edit
+drills/               the known failures, caused from outside
+export/               taking a trained policy away
 
 Which of them may import which is said, and tested, by the table in CONTRIBUTING.md.
 """

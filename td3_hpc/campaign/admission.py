@@ -6,23 +6,18 @@ from pathlib import Path
 from typing import Literal
 
 from td3_hpc.campaign.carry_over import carry_over
-from td3_hpc.campaign.directory import CampaignDirectory, place_of
+from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import Campaign
-from td3_hpc.checkpoint_names import furthest_step
 from td3_hpc.code import file_digest
 from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved
 from td3_hpc.config.changes import changes
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import VERDICT_FILE, Verdict, read_verdict
 from td3_hpc.record import RECORD_FILE, AttemptStarted, read_events
-from td3_hpc.submission_notes import read_notes
+from td3_hpc.submission_folder import SubmissionFolder
 
 #: Steps from which on a stage starts only where a resume has been tested: it will be interrupted.
 LONG = 100_000
-#: Reasons of the host's, in words, why a run's jobs are not submitted any more.
-GAVE_UP_FILE = "submission/gave_up"
-#: For the host: the runs that this one waits for, one a line: stage, seed, step reached.
-WAITS_FOR_FILE = "submission/waits_for"
 
 
 @dataclass(frozen=True)
@@ -115,8 +110,8 @@ class Admissions:
             upstream = self.decide(index, seed)
             if upstream.final:
                 return upstream
-            if (run / GAVE_UP_FILE).exists():
-                return Admission("stuck", f"{who}: {(run / GAVE_UP_FILE).read_text(encoding='utf-8').strip()}")
+            if reason := SubmissionFolder(run).gave_up:
+                return Admission("stuck", f"{who}: {reason}")
             return Admission("wait", f"{who} is unfinished", ((stage.name, seed),))
         if for_seed is not None:
             later = self._campaign.stages[index + 1]
@@ -132,7 +127,7 @@ class Admissions:
         self, run: Path, verdict: Verdict, config: StageConfig, later_run: Path, later: StageConfig
     ) -> list[str]:
         """What the verdict was earned on and is not so for a later run, in words."""
-        bound, notes = verdict.bound_to, read_notes(later_run)
+        bound, notes = verdict.bound_to, SubmissionFolder(later_run).notes()
         found = []
         earned_on, runs_on = bound.simulator, later.simulator
         if (earned_on.kind, earned_on.version) != (runs_on.kind, runs_on.version):
@@ -158,24 +153,15 @@ def _untested(stage: str, steps: int) -> str:
     )
 
 
-def admit(run: Path) -> Admission:
-    """Decide on a run of a campaign, and prepare its directory where it may start or has to wait.
+def admit(directory: CampaignDirectory, campaign: Campaign, stage: str, seed: int) -> Admission:
+    """Decide on a run of a campaign, and prepare its directory where it may start.
 
-    Raises BadInput where the directory is no campaign's run, CheckpointDamaged and OSError where the stage before has
-    no whole checkpoint to continue from.
+    Raises CheckpointDamaged and OSError where the stage before has no whole checkpoint to continue from.
     """
-    place = place_of(run)
-    if place is None:
-        raise BadInput(f"{run}: not a run of a campaign (<campaign>/<stage>/seed-<n>)")
-    directory, stage, seed = place
-    campaign = directory.campaign()
-    index = campaign.index(stage)
+    run, index = directory.run(stage, seed), campaign.index(stage)
     if directory.cancelled:
         return Admission("cancelled", "the campaign was cancelled; `td3-hpc campaign submit` continues it")
     admission = Admissions(directory, campaign).decide(index, seed)
-    if admission.decision == "wait":
-        lines = [f"{name} {other} {furthest_step(directory.run(name, other))}\n" for name, other in admission.waits_for]
-        (run / WAITS_FOR_FILE).write_text("".join(lines), encoding="utf-8")
     if admission.decision == "go" and campaign.stages[index].continues:
         stage_before = campaign.stages[index - 1]
         before = directory.run(stage_before.name, seed)

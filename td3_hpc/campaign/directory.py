@@ -18,6 +18,7 @@ from typing import Any
 
 from td3_hpc.campaign.plan import Campaign, load_campaign
 from td3_hpc.errors import BadInput
+from td3_hpc.submission_folder import SubmissionFolder
 
 CAMPAIGN_FILE, LEDGER_FILE, SET_ASIDE = "campaign.yaml", "ledger.jsonl", "set-aside"
 
@@ -34,9 +35,9 @@ class CampaignDirectory:
         return (self.root / CAMPAIGN_FILE).is_file()
 
     @property
-    def submission(self) -> Path:
+    def submission(self) -> SubmissionFolder:
         """What was frozen at submission."""
-        return self.root / "submission"
+        return SubmissionFolder(self.root)
 
     def campaign(self) -> Campaign:
         """The campaign as it was submitted; raises BadInput where there is none."""
@@ -50,7 +51,7 @@ class CampaignDirectory:
 
     def script(self, stage: str) -> Path:
         """The script of a stage's jobs; the task's number in its job array is the seed."""
-        return self.submission / f"{stage}.sbatch"
+        return self.submission.script(stage)
 
     def set_aside(self, run: Path, what: str | None = None) -> Path:
         """Move a run (or one file of it) out of the way, nothing deleted; returns where it is now."""

@@ -11,6 +11,7 @@ from td3_hpc.errors import BadInput
 from td3_hpc.gates.history import last_word
 from td3_hpc.gates.verdict import read_verdict
 from td3_hpc.record import RECORD_FILE, AlertChanged, AttemptStarted, Event, Interval, RunFailed, read_record
+from td3_hpc.submission_folder import SubmissionFolder
 
 #: The record's end that is read: enough for the last intervals and alerts of a long run.
 TAIL_BYTES = 1 << 20
@@ -51,7 +52,7 @@ class Progress:
 def read_progress(run_dir: Path, now: float | None = None) -> Progress:
     """What can be read of a run; a directory with nothing in it is a run that has not started."""
     now = time.time() if now is None else now
-    path = next((path for path in (run_dir / CONFIG_FILE, run_dir / "submission/stage.yaml") if path.is_file()), None)
+    path = next((path for path in (run_dir / CONFIG_FILE, SubmissionFolder(run_dir).stage) if path.is_file()), None)
     try:
         config = load_resolved(path) if path else None
         unreadable = ""

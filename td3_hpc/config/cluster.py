@@ -60,6 +60,14 @@ class ContainerConfig(ConfigSection):
         return binds
 
 
+def queues(scheduler: object) -> bool:
+    """Whether jobs of a profile's `scheduler` wait in a queue and run on other machines; the others run here, at once.
+
+    Nothing else asks which scheduler it is.
+    """
+    return scheduler == "slurm"
+
+
 class ClusterConfig(ConfigSection):
     """One site. Times in minutes and seconds, memory in GiB."""
 
@@ -251,6 +259,11 @@ class ClusterConfig(ConfigSection):
     def for_simulators(self, count: int) -> "ClusterConfig":
         """The profile for a stage with so many training simulators, which has no more nodes than those."""
         return self.model_copy(update={"nodes": min(self.nodes, count)})
+
+    @property
+    def queued(self) -> bool:
+        """Whether its jobs wait in a queue and run on other machines; the others run here, at once."""
+        return queues(self.scheduler)
 
     @property
     def memory_of_a_node_gib(self) -> float | None:

@@ -32,7 +32,7 @@ def node_lost(workspace: Path) -> Caught:
     """As after a lost network: Slurm starts the job elsewhere while the old learner still writes."""
     with training_run(workspace) as run, _job(run) as job:
         _wait(lambda: run.step() >= 50, "the job's first steps", job)
-        node = slurm.run("squeue", "-h", "-o", "%N", "--jobs", job).stdout.strip()
+        node = slurm.node_of(job)
         with _without(node):
             lost = time.monotonic()
             _wait(lambda: len(run.events(AttemptStarted)) > 1, "a second attempt", job)
@@ -63,7 +63,7 @@ def _job(run: TrainingRun) -> Iterator[str]:
     try:
         yield job
     finally:
-        slurm.run("scancel", job)
+        slurm.scancel([job])
 
 
 @contextmanager
@@ -94,6 +94,6 @@ def _wait(condition: Callable[[], bool], what: str, job: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
-            state = slurm.run("squeue", "-h", "-o", "%T %r", "--jobs", job).stdout.strip()
+            state = slurm.live_jobs([job]).get(job, "")
             raise NotCaught(f"not within {PATIENCE_S:.0f} s: {what}; the job is {state or 'gone'}")
         time.sleep(0.1)

@@ -16,7 +16,7 @@ from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.gates import GateResult, judge_gates
 from td3_hpc.gates.history import RunHistory, read_history
 from td3_hpc.record import AttemptStarted
-from td3_hpc.submission_notes import read_notes
+from td3_hpc.submission_folder import SubmissionFolder
 
 VERDICT_FILE = "verdict.json"
 GATES_FILE = "gates.yaml"
@@ -166,7 +166,7 @@ def _reason(history: RunHistory, results: list[GateResult], missed: list[GateRes
 
 
 def _bound_to(history: RunHistory) -> BoundTo:
-    config, notes = history.config, read_notes(history.run_dir)
+    config, notes = history.config, SubmissionFolder(history.run_dir).notes()
     image = notes.get("image") or {}
     return BoundTo(
         simulator=SimulatorIdentity(config.simulator.kind, config.simulator.version),

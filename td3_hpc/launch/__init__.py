@@ -2,6 +2,7 @@
 
 commands/    the command line of this room: submit, container, campaign, preflight, doctor, status, logs, cancel
 jobs/        one job: what is frozen for it, its script, handing it to Slurm, what Slurm knows of it
+policy/      what a campaign's jobs do, as pure functions
 campaigns/   a campaign as a chain of jobs, and going on after a correction
 runs/        what is going on: status, logs, cancel
 preflight/   every mistake before anything is queued

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from td3_hpc.campaign.admission import GAVE_UP_FILE, Admissions, admit, verdict_digest
+from td3_hpc.campaign.admission import Admissions, admit, verdict_digest
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.code import file_digest
 from td3_hpc.config import dump_yaml
-from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
-from td3_hpc.submission_notes import SUBMISSION_FILE
+from td3_hpc.submission_folder import SubmissionFolder
 from tests.campaign_stand_in import write_campaign
 
 CODE, IMAGE = "c" * 64, "d" * 64
@@ -33,9 +32,9 @@ class Place:
                 self.submit(stage.name, seed)
 
     def submit(self, stage: str, seed: int, code: str = CODE, image: str | None = IMAGE) -> None:
-        notes = self.directory.run(stage, seed) / SUBMISSION_FILE
-        notes.parent.mkdir(parents=True, exist_ok=True)
-        notes.write_text(json.dumps({"code_sha256": code, "image": {"sha256": image} if image else None}))
+        folder = SubmissionFolder(self.directory.run(stage, seed))
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.write_notes({"code_sha256": code, "image": {"sha256": image} if image else None})
 
     def judge(self, stage: str, verdict: Any = "GO", seed: int = 1, **bound: Any) -> Path:
         config = self.campaign.stages[self.campaign.index(stage)].with_seed(seed)
@@ -152,7 +151,7 @@ def test_with_a_share_required_the_failed_seed_is_left_behind(tmp_path: Path) ->
 
 def test_a_stage_that_was_given_up_ends_the_later_ones(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    (place.directory.run("a", 1) / GAVE_UP_FILE).write_text("3 jobs got no further than step 0\n")
+    (place.directory.run("a", 1) / "submission" / "gave_up").write_text("3 jobs got no further than step 0\n")
 
     assert place.decide("c") == ("stuck", "stage a, seed 1: 3 jobs got no further than step 0")
 
@@ -167,23 +166,11 @@ def test_a_damaged_verdict_is_neither_go_nor_a_traceback(tmp_path: Path) -> None
     assert "verdict.json: damaged" in reason
 
 
-def test_what_a_run_waits_for_is_left_for_the_jobs_script(tmp_path: Path) -> None:
-    place = Place(tmp_path, seeds=[1, 2])
-    state = place.directory.run("a", 2) / "state"
-    state.mkdir()
-    for step in (500, 1250):
-        (state / f"checkpoint-e0002-s{step:09}-0001.json").touch()
-    run = place.directory.run("b", 1)
-
-    assert admit(run).decision == "wait"
-    assert (run / "submission" / "waits_for").read_text() == "a 1 0\na 2 1250\n"
-
-
 def test_after_cancel_nothing_starts_until_it_is_submitted_again(tmp_path: Path) -> None:
     place = Place(tmp_path)
     for word, decision in (("submitted", "go"), ("cancelled", "cancelled"), ("submitted", "go")):
         place.directory.note(word)
-        assert admit(place.directory.run("a", 1)).decision == decision
+        assert admit(place.directory, place.campaign, "a", 1).decision == decision
 
 
 # ---- a long stage asks for a resume
@@ -242,8 +229,3 @@ def test_the_doctor_s_is_one_as_soon_as_the_campaign_is_submitted_again(tmp_path
     place.directory.note("submitted", resume_tested=True)
 
     assert place.decide("b")[0] == "go"
-
-
-def test_a_run_of_no_campaign_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="not a run of a campaign"):
-        admit(tmp_path)

@@ -21,6 +21,7 @@ from td3_hpc.config import load_stage
 from td3_hpc.drills.node_lost import number_of
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs.submission import Route
+from td3_hpc.submission_folder import SubmissionFolder
 from tests.paths import ROOT
 from tests.slurm.cluster import SlurmCluster, host_image, wait_until
 from tests.slurm.stage_job import StageJob
@@ -272,6 +273,40 @@ def test_a_node_that_lacks_what_another_one_had_is_kept_out_of_the_next_attempt(
     assert [job["ExcNodeList"]] == bad != [job["NodeList"]]
 
 
+@pytest.mark.long
+def test_a_step_that_ends_as_where_apptainer_fails_goes_on_on_another_node(stage: Stage) -> None:
+    stage.plan(save_every=5, status=255)
+    stage.submit()
+    stage.wait_for_starts(1)
+    bad = stage.node
+
+    wait_until(lambda: stage.outcome() == "75", 40, stage.log)
+    stage.plan(save_every=5)
+    stage.hurry()
+
+    job = stage.slurm.wait_for_state(stage.job, "COMPLETED")
+    assert (job["ExcNodeList"], job["Restarts"]) == (bad, "1")
+    assert "ended with exit status 255" in stage.log()
+
+
+@pytest.mark.long
+def test_a_step_that_slurm_does_not_begin_is_tried_again(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """srun fails once, as it does while the controller is away."""
+    program = f'#!/bin/bash\nmkdir {tmp_path}/once 2>/dev/null && exit 1\nexec {shutil.which("srun")} "$@"\n'
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "srun").write_text(program)
+    (tmp_path / "bin" / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    stage.submit()
+
+    stage.finish()
+
+    assert "the step never began" in stage.log()
+    assert len(stage.events("started")) == 1
+
+
 def test_where_there_is_no_other_node_a_simulator_that_never_comes_up_fails_the_job(stage: Stage) -> None:
     stage.plan(simulator_from=1)
     others = [stage.slurm.node(number) for number in (1, 2)]
@@ -343,6 +378,20 @@ def test_a_chain_of_jobs_goes_on_where_requeueing_is_forbidden(stage: Stage) -> 
     assert stage.slurm.job(stage.job)["ExitCode"] == "75:0"
     assert len(stage.events("started")) == 2
     assert "the stage ended already" in stage.log()
+
+
+def test_the_jobs_of_a_chain_queue_what_the_site_did_not_take_at_submission(stage: Stage) -> None:
+    folder = SubmissionFolder(stage.run)
+    with queue_stopped(stage):
+        stage.submit(requeue="chain", chain_length=2)
+        folder.owe(1)  # as where its user may have two jobs in the queue
+    stage.wait_for_starts(1)
+    stage.jobs = folder.jobs()
+
+    assert len(stage.jobs) == 3, stage.log()
+    for job in stage.jobs:
+        stage.slurm.wait_for_state(job, "COMPLETED")
+    assert len(stage.events("started")) == 1
 
 
 @pytest.mark.long

@@ -4,7 +4,7 @@ Slurm only orders the jobs, by afterany: whatever becomes of one, the next one s
 ends, or puts itself behind a new job of an unfinished stage. So no process has to watch the chain.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from td3_hpc.campaign.admission import Admissions
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import Campaign, Stage, load_campaign
+from td3_hpc.checkpoint_names import furthest_step
 from td3_hpc.code import PACKAGE
 from td3_hpc.config import read_yaml
 from td3_hpc.config.changes import changes
@@ -20,20 +21,14 @@ from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.gates.verdict import read_verdict
 from td3_hpc.launch.doctor.result import read_result
 from td3_hpc.launch.jobs import slurm
-from td3_hpc.launch.jobs.campaign_files import (
-    Frozen,
-    check_whole,
-    clear_attempts,
-    freeze,
-    identify,
-    local_lock,
-    note_jobs,
-    noted_jobs,
-)
+from td3_hpc.launch.jobs.campaign_files import check_whole, freeze_campaign
 from td3_hpc.launch.jobs.foreground import exclusive_lock, is_held, run_script
+from td3_hpc.launch.jobs.freeze import Frozen, identify
 from td3_hpc.launch.jobs.job_states import Job, not_known_to_have_ended, read_queue
 from td3_hpc.launch.jobs.lock import queue_lock
 from td3_hpc.launch.jobs.submission import frozen_profile, is_over, load_cluster, run_directory
+from td3_hpc.launch.policy.chain import StageJobs, plan_chain
+from td3_hpc.submission_folder import SubmissionFolder
 
 Log = Callable[[str], None]
 
@@ -54,7 +49,7 @@ def place(path: Path, cluster: str, overrides: list[str]) -> Place:
     profile = load_cluster(cluster, overrides)
     campaign = load_campaign(path)
     root = run_directory(campaign.stages[0].config, profile, profile.runs / campaign.name)
-    if profile.scheduler == "slurm":
+    if profile.queued:
         slurm.use_configuration(profile.slurm_conf)
     return Place(campaign, CampaignDirectory(root), profile, cluster)
 
@@ -69,7 +64,7 @@ def submit(here: Place, log: Log, package: Path = PACKAGE, past_preflight: bool 
     if not directory.exists:
         passed_over = _passed_over(here, past_preflight, log)
         frozen = identify(here.profile, package)
-        freeze(directory, here.campaign, frozen, without_verdict(here), package)
+        freeze_campaign(directory, here.campaign, frozen, without_verdict(here), package)
         note_origin(here, "submitted", frozen, **passed_over)
         return start(here, log)
     _refuse_changes(here)
@@ -81,7 +76,7 @@ def submit(here: Place, log: Log, package: Path = PACKAGE, past_preflight: bool 
         )
     if live:
         log(f"{directory.root}: submitted already; its jobs: {', '.join(f'{job.id} {job.state}' for job in live)}")
-        if here.profile.scheduler == "slurm":
+        if here.profile.queued:
             for stage, jobs in _queue(here, log):
                 log(f"stage {stage} had none for some seed: {', '.join(jobs)}")
         return ExitCode.DONE
@@ -114,7 +109,7 @@ def resume_tested(here: Place) -> bool:
 
 def start(here: Place, log: Log) -> ExitCode:
     """Queue what is unfinished (or run it, without Slurm)."""
-    if here.profile.scheduler == "local":
+    if not here.profile.queued:
         return _run_here(here, log)
     for stage, jobs in _queue(here, log):
         log(f"stage {stage}: {', '.join(jobs)}")
@@ -143,8 +138,8 @@ def without_verdict(here: Place) -> list[tuple[str, int]]:
 def live_jobs(here: Place) -> list[Job]:
     """The campaign's jobs in the queue, as Slurm tells by the scripts that they run; without Slurm, the process that
     runs the chain. Raises BadInput where Slurm does not answer."""
-    if here.profile.scheduler == "local":
-        return [Job("a process on this machine", "RUNNING")] if is_held(local_lock(here.directory)) else []
+    if not here.profile.queued:
+        return [Job("a process on this machine", "RUNNING")] if is_held(here.directory.submission.local_lock) else []
     queue = read_queue(here.profile.clusters)
     if queue.unknown:
         raise BadInput(f"{queue.unknown[0]}; nothing was queued, try again")
@@ -155,7 +150,7 @@ def live_jobs(here: Place) -> list[Job]:
 
 def require_slurm(here: Place) -> None:
     """Raise BadInput where the profile needs Slurm and this machine has none."""
-    if here.profile.scheduler == "slurm":
+    if here.profile.queued:
         slurm.require()
 
 
@@ -199,7 +194,7 @@ def shared_ports(here: Place, stage: Stage) -> list[str]:
     """The keys of fixed ports that several seeds' jobs, on one node and without networks of their own, would share."""
     container = here.profile.container
     alone = container is not None and container.network == "loopback"
-    if here.profile.scheduler == "local" or len(here.campaign.seeds) == 1 or alone:
+    if not here.profile.queued or len(here.campaign.seeds) == 1 or alone:
         return []
     traffic, simulator = stage.config.environment.traffic, stage.config.simulator
     ports = {
@@ -215,33 +210,32 @@ def _queue(here: Place, log: Log) -> list[tuple[str, list[str]]]:
     """Queue the unfinished runs that have no job; returns each stage's new ones. Raises BadInput, with none left."""
     directory = here.directory
     queued: list[tuple[str, list[str]]] = []
-    behind: list[str] = []
     with queue_lock(directory.submission):
-        live, runs = live_jobs(here), unfinished(here)
-        for stage in here.campaign.stages:
-            there = [job for job in live if job.script == str(directory.script(stage.name))]
-            seeds = [seed for name, seed in runs if name == stage.name and seed not in {job.task for job in there}]
+        names = [stage.name for stage in here.campaign.stages]
+        there = {name: [job for job in live_jobs(here) if job.script == str(directory.script(name))] for name in names}
+        seeds = {name: {job.task for job in jobs if job.task is not None} for name, jobs in there.items()}
+        ids = {name: [job.id for job in jobs] for name, jobs in there.items()}
+        length = here.profile.chain_length if here.profile.requeue == "chain" else None
+        for wanted in plan_chain(names, unfinished(here), seeds, length):
+            _refuse_unknown(here, wanted.stage, wanted.seeds)
             jobs: list[str] = []
-            if seeds:
-                _refuse_unknown(here, stage.name, seeds)
-                queued.append((stage.name, jobs))
-                try:
-                    _queue_stage(here, stage.name, seeds, behind, jobs, log)
-                except BadInput:
-                    slurm.scancel([job for _, jobs in queued for job in jobs], cluster=here.profile.clusters)
-                    raise
-            behind = [job.id for job in there] + jobs or behind
+            queued.append((wanted.stage, jobs))
+            try:
+                _queue_stage(here, wanted, ids[wanted.behind] if wanted.behind else [], jobs, log)
+            except BadInput:
+                slurm.scancel([job for _, jobs in queued for job in jobs], cluster=here.profile.clusters)
+                raise
+            ids[wanted.stage] += jobs
     return queued
 
 
-def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], jobs: list[str], log: Log) -> None:
-    """Queue a stage for some seeds; adds the ids of its job arrays to `jobs`: one for all seeds, and where a job is to
-    have others behind it, some for each seed."""
+def _queue_stage(here: Place, wanted: StageJobs, behind: list[str], jobs: list[str], log: Log) -> None:
+    """Queue a stage behind some jobs; adds the ids of its job arrays to `jobs`: one for all seeds, and where a job is
+    to have others behind it, some for each seed."""
+    stage, seeds, links = wanted.stage, wanted.seeds, wanted.links
     script = here.directory.script(stage)
-    last, chained = stage == here.campaign.stages[-1].name, here.profile.requeue == "chain"
-    links = here.profile.chain_length if chained else 2 if last else 1  # nobody comes after the last to submit it again
     for seed in seeds:
-        clear_attempts(here.directory.run(stage, seed))
+        SubmissionFolder(here.directory.run(stage, seed)).forget_jobs()
     after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
     jobs.append(_sbatch(here, script, f"--array={','.join(map(str, seeds))}", *after))
     for seed in seeds:
@@ -250,11 +244,12 @@ def _queue_stage(here: Place, stage: str, seeds: list[int], behind: list[str], j
             try:
                 jobs.append(_sbatch(here, script, f"--array={seed}", f"--dependency=afterany:{row[-1]}"))
             except BadInput as error:  # its user may have no more jobs in the queue
-                if chained:
+                if here.profile.requeue == "chain":
                     log(f"stage {stage}, seed {seed}: a chain of {len(row)} jobs, not {links}: {error.cause}")
                 break  # the jobs themselves try again when they start
             row.append(f"{jobs[-1]}_{seed}")
-        note_jobs(here.directory.run(stage, seed), row)
+        run = here.directory.run(stage, seed)
+        SubmissionFolder(run).note_queued(furthest_step(run), row)
 
 
 def _sbatch(here: Place, script: Path, *options: str) -> str:
@@ -268,11 +263,12 @@ def _sbatch(here: Place, script: Path, *options: str) -> str:
     return queued.job
 
 
-def _refuse_unknown(here: Place, stage: str, seeds: list[int]) -> None:
+def _refuse_unknown(here: Place, stage: str, seeds: Iterable[int]) -> None:
     """Raise BadInput where a run has a job on another cluster of which nobody says that it ended."""
     for seed in seeds:
         run = here.directory.run(stage, seed)
-        for job in () if is_over(run) else not_known_to_have_ended(noted_jobs(run), here.profile.clusters):
+        jobs = [] if is_over(run) else SubmissionFolder(run).jobs()
+        for job in not_known_to_have_ended(jobs, here.profile.clusters):
             raise BadInput(
                 f"{run}: job {job} is not known to cluster {here.profile.clusters}, and nothing says that it ended; "
                 "cancel the campaign first"
@@ -282,10 +278,10 @@ def _refuse_unknown(here: Place, stage: str, seeds: list[int]) -> None:
 def _run_here(here: Place, log: Log) -> ExitCode:
     """The same chain through the same scripts, one after another, until one is unfinished."""
     directory = here.directory
-    with exclusive_lock(local_lock(directory), f"{directory.root}: runs already, in another process") as lock:
+    with exclusive_lock(directory.submission.local_lock, f"{directory.root}: runs already, in another process") as lock:
         for name, seed in unfinished(here):
             run = directory.run(name, seed)
-            clear_attempts(run)
+            SubmissionFolder(run).forget_jobs()
             log(f"== stage {name}, seed {seed}: {_shown(run)}")
             status = run_script(directory.script(name), {"SLURM_ARRAY_TASK_ID": str(seed)}, keep_open=[lock])
             if status not in (ExitCode.DONE, ExitCode.NO_GO):
@@ -311,7 +307,7 @@ def _refuse_changes(here: Place) -> None:
 def _frozen_profile(here: Place) -> ClusterConfig:
     """The profile that was submitted. One of before the keys for a site's memory says 16 GiB where the site's own file
     says nothing, which was the default then."""
-    path = here.directory.submission / "cluster.yaml"
+    path = here.directory.submission.profile
     frozen = frozen_profile(path)
     before = "mem_per_cpu" not in read_yaml(path)
     if before and frozen.account is None:  # whose SBATCH_ACCOUNT was not read, but left to sbatch

@@ -21,7 +21,9 @@ from td3_hpc.launch.campaigns.chain import (
     start,
     without_verdict,
 )
-from td3_hpc.launch.jobs.campaign_files import Frozen, freeze, identify
+from td3_hpc.launch.jobs.campaign_files import freeze_campaign
+from td3_hpc.launch.jobs.freeze import Frozen, identify
+from td3_hpc.submission_folder import SubmissionFolder
 
 Run = tuple[str, int]
 """Stage and seed."""
@@ -100,7 +102,7 @@ def _compare(here: Place, frozen: Frozen, again: str | None) -> Review:
     for index, stage in enumerate(here.campaign.stages):
         for seed in here.campaign.seeds:
             run = here.directory.run(stage.name, seed)
-            if stage.name not in before or not (run / "submission").is_dir():
+            if stage.name not in before or not SubmissionFolder(run).path.is_dir():
                 continue
             old_index, old_stage = before[stage.name]
             verdict = _verdict(run)
@@ -161,5 +163,5 @@ def _apply(here: Place, review: Review, log: Log, package: Path) -> None:
         earned = {"stage": stage, "seed": seed, "verdict_sha256": digest, "now_code_sha256": frozen.code_sha256}
         directory.note("accepted", **earned, now_image_sha256=frozen.image_sha256)
         log(f"stage {stage}, seed {seed}: its verdict is accepted for the present code and image")
-    freeze(directory, here.campaign, frozen, without_verdict(here), package)
+    freeze_campaign(directory, here.campaign, frozen, without_verdict(here), package)
     note_origin(here, "resumed", frozen)

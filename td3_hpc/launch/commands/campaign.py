@@ -1,4 +1,4 @@
-"""`td3-hpc campaign submit | status | resume | fix | cancel`, and `admit`, which the jobs call."""
+"""`td3-hpc campaign submit | status | resume | fix | cancel`, and `plan`, which the jobs call."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.errors import BadInput
 from td3_hpc.options import AsJson, CampaignFile, Cluster, ClusterOverride, PastPreflight, Wait, WatchEvery
 
 HELP = """Stages in a row, each of which must earn the next one.
@@ -14,9 +14,6 @@ HELP = """Stages in a row, each of which must earn the next one.
 Example: td3-hpc campaign submit smoke --cluster local
 """
 app = typer.Typer(help=HELP, no_args_is_help=True)
-
-#: Exit code of `admit` for "wait": the host's side of the job submits what is unfinished again.
-WAIT = 4
 
 AcceptVerdicts = Annotated[
     bool,
@@ -151,11 +148,12 @@ def cancel(
 
 
 @app.command(hidden=True)
-def admit(run: Annotated[Path, typer.Argument(help="The run directory of a stage and a seed.")]) -> None:
-    """May this run start? 0: yes. 3: no, a stage before is NO-GO. 4: one is unfinished. 1: one will not finish."""
-    from td3_hpc.campaign.admission import admit as decide
+def plan(
+    run: Annotated[Path, typer.Argument(help="The run directory of a stage and a seed.")],
+    queue: Annotated[bool, typer.Option(help="The job was queued, and can queue others.")] = True,
+) -> None:
+    """What is the job of this run to do? Leaves it in submission/plan for the job's script, a verb a line."""
+    from td3_hpc.launch.policy.start import write_plan
 
-    codes = {"go": ExitCode.DONE, "no-go": ExitCode.NO_GO, "wait": WAIT, "stuck": ExitCode.FAILED}
-    admission = decide(run)
+    admission = write_plan(run, queue)
     typer.echo(f"admission: {admission.decision.upper()}: {admission.reason}")
-    raise typer.Exit(codes.get(admission.decision, ExitCode.PREEMPTED))

@@ -8,7 +8,11 @@ import typer
 from td3_hpc.errors import ExitCode
 from td3_hpc.options import AsJson, ClusterOverride
 
-cluster = typer.Typer(help="What is known of sites' clusters.", no_args_is_help=True)
+HELP = """What is known of sites' clusters.
+
+Example: td3-hpc cluster check lumi
+"""
+cluster = typer.Typer(help=HELP, no_args_is_help=True)
 
 
 @cluster.callback()

@@ -1,6 +1,5 @@
 """Commands that put stages on a cluster: `td3-hpc submit` and `td3-hpc container`."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,6 +39,7 @@ def submit(
 
     Example: td3-hpc submit 1k --cluster testcluster -o seed=2
     """
+    from td3_hpc.launch.jobs import slurm
     from td3_hpc.launch.jobs.submission import load_cluster, show
     from td3_hpc.launch.jobs.submission import submit as submit_stage
     from td3_hpc.launch.preflight import check, mistakes, refusal
@@ -50,7 +50,7 @@ def submit(
         typer.echo(show(config, profile, run_dir, override or [], submit_by), nl=False)
         return
     found = mistakes(check(config, cluster, run_dir, override or [], cluster_override or []))
-    if submit_by == "hand" and not shutil.which("sbatch"):  # a container on a login node, say: it is outside
+    if submit_by == "hand" and not slurm.has("sbatch"):  # a container on a login node, say: it is outside
         found = [finding for finding in found if finding.check != ASK_SLURM]
     if found and not past_preflight:
         raise refusal(found)
@@ -63,9 +63,9 @@ def submit(
         typer.echo(f"job {', '.join(submission.jobs)} runs {submission.run_dir}; its log: {submission.run_dir}/logs")
         if submission.shortened:
             wanted = f"{len(submission.jobs)} of the chain's {profile.chain_length} jobs are queued"
-            typer.echo(f"{wanted}: {submission.shortened}. Submit it again when they are over, if the run is not")
+            typer.echo(f"{wanted}: {submission.shortened}. Each of them queues what there is room for")
     elif submit_by == "hand":
-        typer.echo(f"{'bash' if profile.scheduler == 'local' else 'sbatch'} {submission.script}")
+        typer.echo(f"{'sbatch' if profile.queued else 'bash'} {submission.script}")
     raise typer.Exit(submission.status)
 
 

@@ -20,7 +20,7 @@ from td3_hpc.launch.doctor.probe import SIGNALS
 from td3_hpc.launch.doctor.result import DoctorResult, Restart, result_path, write_result
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.submission import Submission, jobs_of, submit_stage
-from td3_hpc.submission_notes import read_notes as read_submission
+from td3_hpc.submission_folder import SubmissionFolder
 
 PROGRAM = "td3_hpc.launch.doctor.probe"
 WALLTIME_MINUTES = 30
@@ -61,10 +61,10 @@ def examine_nodes(
     profile, stage = _short(profile), stage.model_copy(update={"simulators": 1})
     _clear(run_dir)
     job: _Job
-    if profile.scheduler == "local":
-        job = _LocalJob(submit_stage(stage, profile, run_dir, "hand", package, PROGRAM))
-    else:
+    if profile.queued:
         job = _SlurmJob(submit_stage(stage, profile, run_dir, "sbatch", package, PROGRAM))
+    else:
+        job = _LocalJob(submit_stage(stage, profile, run_dir, "hand", package, PROGRAM))
     try:
         _accompany(job, run_dir, log)
     except BaseException:
@@ -89,7 +89,7 @@ def _clear(run_dir: Path) -> None:
     """Remove what the last doctor left. Raises BadInput where that one still has a job."""
     for job in jobs_of(run_dir):
         raise BadInput(f"{run_dir}: a doctor's job is there already ({job}); wait for it, or `scancel {job}`")
-    if (run_dir / "submission").is_dir():
+    if SubmissionFolder(run_dir).path.is_dir():
         shutil.rmtree(run_dir)
 
 
@@ -149,15 +149,14 @@ class _SlurmJob:
     """The job in Slurm."""
 
     def __init__(self, submission: Submission) -> None:
-        self._jobs, self._cluster = submission.jobs, read_submission(submission.run_dir).get("cluster")
+        self._jobs, self._cluster = submission.jobs, SubmissionFolder(submission.run_dir).notes().get("cluster")
         self._node = ""
 
     def state(self) -> str:
         live = slurm.live_jobs(self._jobs, self._cluster)
         running = [job for job, state in live.items() if state in ("RUNNING", "COMPLETING")]
         if running and not self._node:
-            answer = slurm.run("squeue", "-h", "-o", "%N", "--jobs", running[0], cluster=self._cluster)
-            self._node = "".join(slurm.rows(answer.stdout)).strip()
+            self._node = slurm.node_of(running[0], self._cluster)
         return ", ".join(f"job {job} {state.lower()}" for job, state in list(live.items())[:1])
 
     def signal(self, name: str) -> None:

@@ -1,13 +1,11 @@
 """What Slurm knows of jobs: those in the queue from squeue, ended ones from sacct where accounting is on."""
 
 import getpass
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from td3_hpc.errors import UserError
 from td3_hpc.launch.jobs import slurm
 
 TIMEOUT_S = 20
@@ -56,7 +54,7 @@ class Queue:
 
 def read_queue(cluster: str | None = None) -> Queue:
     """The user's queue, as far as Slurm answers; on the cluster of a name, or this machine's own."""
-    if shutil.which("squeue") is None:
+    if not slurm.has("squeue"):
         return Queue(unknown=("no Slurm on this machine: jobs are not looked up",))
     columns = "%F|%K|%A|%T|%r|%N|%M|%o"
     question = ("squeue", "-h", "-r", "-u", getpass.getuser(), "-t", QUEUED_STATES, "-o", columns)
@@ -86,7 +84,7 @@ def ended_jobs(rows: Sequence[Sequence[str]], cluster: str | None = None) -> tup
     A row holds the ids of one run's jobs, the oldest first. Of each row comes the latest that ran, since one that only
     waited behind it tells nothing; the latest of all where none did; None where none is known.
     """
-    if not rows or shutil.which("sacct") is None:
+    if not rows or not slurm.has("sacct"):
         return [None] * len(rows), []
     columns = "JobID,State,ExitCode,NodeList,Elapsed"
     numbers = ",".join(job for row in rows for job in row)
@@ -143,13 +141,5 @@ def _remembered(job: str, cluster: str | None) -> Job | None:
     )
 
 
-def _ask(*command: str, cluster: str | None = None) -> tuple[list[str], str]:
-    """Lines that a command printed, and why it failed (empty: it did not)."""
-    try:
-        result = slurm.run(*command, cluster=cluster, timeout_s=TIMEOUT_S)
-    except (OSError, UserError):
-        return [], f"no answer within {TIMEOUT_S} s"
-    if result.returncode != 0:
-        output = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-        return [], output[-1].split("error: ")[-1] if output else f"exit status {result.returncode}"
-    return slurm.rows(result.stdout), ""
+def _ask(*command: str, cluster: str | None) -> tuple[list[str], str]:
+    return slurm.ask(*command, cluster=cluster, timeout_s=TIMEOUT_S)

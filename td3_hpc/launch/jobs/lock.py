@@ -3,18 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+
+from td3_hpc.submission_folder import SubmissionFolder
 
 
 @contextmanager
-def queue_lock(submission: Path, patience_s: float = 60.0) -> Iterator[None]:
-    """Entered by one at a time, for the `submission` folder of a run or a campaign, which it makes where there is none:
-    by commands here, and by jobs (their script does the same) that heal a campaign's chain.
+def queue_lock(folder: SubmissionFolder, patience_s: float = 60.0) -> Iterator[None]:
+    """Entered by one at a time, for the folder of a run or a campaign, which it makes where there is none: by commands
+    here, and by jobs (their script does the same) that heal a campaign's chain.
 
     A lock that is older than anybody needs it was left by a killed process, and is taken over.
     """
-    submission.mkdir(parents=True, exist_ok=True)
-    lock, deadline = submission / "lock", time.monotonic() + patience_s
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock, deadline = folder.lock, time.monotonic() + patience_s
     while True:
         try:
             lock.mkdir()

@@ -32,13 +32,11 @@ def render(
     image: FrozenImage | None,
     program: str = TRAINING,
     campaign: str | None = None,
-    last: bool = False,
 ) -> str:
     """The script that runs a stage frozen in `run_dir`/submission; `image` is None for a job without a container.
 
     `program` is what Python's -m takes; it is started with the stage's file and --run-dir. For a stage of a campaign,
     by its name, `run_dir` is the campaign's directory; the run is <stage>/seed-<number of the task in its job array>.
-    The `last` stage's jobs see to it that one of them waits behind the one that runs.
     """
     loader = jinja2.PackageLoader("td3_hpc.launch.jobs", "templates")
     templates = jinja2.Environment(
@@ -56,10 +54,9 @@ def render(
         stage=stage,
         job_name=f"td3-{campaign}-{stage}" if campaign else job_name(stage, run_dir, profile),
         campaign=campaign,
-        last=last,
         profile=profile,
         container=container,
-        slurm=profile.scheduler == "slurm",
+        slurm=profile.queued,
         sbatch_options=[item for item in sbatch_options(profile) if not campaign or item[0] != "dependency"],
         step_options=step_options(profile),
         run=run_dir,

@@ -48,7 +48,7 @@ def usable() -> bool:
 
 def require() -> None:
     """Raise BadInput where this machine has no Slurm commands, or not the slurm.conf that they are to use."""
-    if shutil.which("sbatch") is None:
+    if not has("sbatch"):
         raise BadInput("no sbatch on this machine: submit from a login node, or use a profile with scheduler: local")
     configuration = os.environ.get("SLURM_CONF")
     if configuration and not Path(configuration).is_file():  # Slurm's commands would look for it for a minute each
@@ -60,7 +60,7 @@ def require() -> None:
 
 def sbatch(script: Path, *options: str, cluster: str | None = None) -> Queued:
     """Submit a script. Raises BadInput with Slurm's reason where it refuses, UserError where its answer is none."""
-    result = run("sbatch", "--parsable", *options, str(script), cluster=cluster)
+    result = _run("sbatch", "--parsable", *options, str(script), cluster=cluster)
     if result.returncode != 0:
         refused = f"Slurm refused the job: {reason(result.stderr)}"
         raise BadInput(f"{refused}; correct the profile. Nothing was queued", cause=refused)
@@ -73,14 +73,26 @@ def sbatch(script: Path, *options: str, cluster: str | None = None) -> Queued:
     )
 
 
+def would_take(script: Path, cluster: str | None = None) -> tuple[bool, str]:
+    """Whether Slurm would take a script, and what it says. Queues nothing."""
+    result = _run("sbatch", "--test-only", str(script), cluster=cluster)
+    return result.returncode == 0, reason(result.stderr).removeprefix("sbatch: ")
+
+
+def ping(cluster: str | None = None) -> str:
+    """What the controller, or the command in its place, says of whether it is up."""
+    result = _run("scontrol", "ping", cluster=cluster)  # exits 1 where it is down, and says so on standard output
+    return result.stdout.strip() or reason(result.stderr)
+
+
 def job_states(jobs: Sequence[str], cluster: str | None = None) -> dict[str, str]:
     """The state of each job that the controller still knows; raises UserError where Slurm does not answer."""
-    if not jobs or shutil.which("squeue") is None:
+    if not jobs or not has("squeue"):
         return {}
-    result = run("squeue", "-h", "-o", "%i %T", "--jobs", ",".join(jobs), cluster=cluster)
+    result = _run("squeue", "-h", "-o", "%i %T", "--jobs", ",".join(jobs), cluster=cluster)
     if result.returncode != 0 and "Invalid job id" not in result.stderr:  # that one it has forgotten
         raise UserError(f"squeue: {reason(result.stderr)}; try again")
-    return dict(line.split()[:2] for line in rows(result.stdout))
+    return dict(line.split()[:2] for line in _rows(result.stdout))
 
 
 def live_jobs(jobs: Sequence[str], cluster: str | None = None) -> dict[str, str]:
@@ -88,13 +100,35 @@ def live_jobs(jobs: Sequence[str], cluster: str | None = None) -> dict[str, str]
     return {job: state for job, state in job_states(jobs, cluster).items() if state not in OVER}
 
 
+def node_of(job: str, cluster: str | None = None) -> str:
+    """Where a job runs; empty where it does not, or Slurm does not say."""
+    lines, _ = ask("squeue", "-h", "-o", "%N", "--jobs", job, cluster=cluster)
+    return "".join(lines).strip()
+
+
 def scancel(jobs: Sequence[str], *options: str, cluster: str | None = None) -> None:
     """Cancel jobs, or send them a signal; those that are gone already are no error."""
     if jobs:
-        run("scancel", *options, *jobs, cluster=cluster)
+        _run("scancel", *options, *jobs, cluster=cluster)
 
 
-def run(*command: str, cluster: str | None = None, timeout_s: float = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
+def has(command: str) -> bool:
+    """Whether this machine has one of Slurm's commands."""
+    return shutil.which(command) is not None
+
+
+def ask(*command: str, cluster: str | None = None, timeout_s: float = TIMEOUT_S) -> tuple[list[str], str]:
+    """The lines that a command printed, and why it failed in words (empty: it did not)."""
+    try:
+        result = _run(*command, cluster=cluster, timeout_s=timeout_s)
+    except (OSError, UserError):
+        return [], f"no answer within {timeout_s:g} s"
+    if result.returncode != 0:
+        return [], reason(result.stderr) if result.stderr.strip() else f"exit status {result.returncode}"
+    return _rows(result.stdout), ""
+
+
+def _run(*command: str, cluster: str | None = None, timeout_s: float = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
     """Run one of Slurm's commands, for another cluster than this machine's own where one is named.
 
     Raises UserError where it does not answer.
@@ -140,7 +174,7 @@ def clean_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def rows(output: str) -> list[str]:
+def _rows(output: str) -> list[str]:
     """Lines of a command's output, without those that name the cluster that was asked (-M)."""
     return [line for line in output.splitlines() if line.strip() and not line.startswith("CLUSTER: ")]
 

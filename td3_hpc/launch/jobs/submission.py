@@ -1,29 +1,24 @@
 """A stage as a job: everything it needs frozen into its run directory, then submitted by sbatch or by submitit."""
 
-import json
 import os
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from td3_hpc import __version__
 from td3_hpc.code import PACKAGE
-from td3_hpc.config import StageConfig, apply_overrides, dump_yaml, load_stage, read_yaml, validate
+from td3_hpc.config import StageConfig, apply_overrides, load_stage, read_yaml, validate
 from td3_hpc.config.changes import value_at
-from td3_hpc.config.cluster import ClusterConfig
-from td3_hpc.durable import replace_file
+from td3_hpc.config.cluster import ClusterConfig, queues
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.foreground import run_script
-from td3_hpc.launch.jobs.freeze import FrozenImage, freeze_code, freeze_image
+from td3_hpc.launch.jobs.freeze import FrozenImage, freeze, freeze_image, identify
 from td3_hpc.launch.jobs.job_states import not_known_to_have_ended, read_queue
 from td3_hpc.launch.jobs.lock import queue_lock
 from td3_hpc.launch.jobs.script import TRAINING, render
 from td3_hpc.shipped import SITES, shipped
-from td3_hpc.submission_notes import SUBMISSION_FILE, read_notes
+from td3_hpc.submission_folder import SubmissionFolder
 
 Route = Literal["sbatch", "submitit", "hand"]
 """Who queues the script: we by either, or the user."""
@@ -80,7 +75,7 @@ def read_profile(name: str, overrides: Sequence[str] = ()) -> tuple[Path, dict[s
     for key in ("sources", "unverified"):
         values.pop(key, None)
     values = apply_overrides(values, overrides)
-    if values.get("scheduler", "slurm") == "slurm":
+    if queues(values.get("scheduler", "slurm")):
         for key, variable in FROM_ENVIRONMENT.items():
             if values.get(key) is None and os.environ.get(variable):
                 values[key] = os.environ[variable]
@@ -103,7 +98,7 @@ def frozen_profile(path: Path) -> ClusterConfig:
 def submitted_profile(directory: Path) -> ClusterConfig | None:
     """The profile that a campaign or a run (or its campaign) was submitted with; None where it was not."""
     for folder in (directory, directory.parent.parent):
-        path = folder / "submission" / "cluster.yaml"
+        path = SubmissionFolder(folder).profile
         if path.is_file():
             return frozen_profile(path)
     return None
@@ -125,7 +120,7 @@ def show(
         path = profile.container.image
         image = freeze_image(path) if path.exists() else FrozenImage(path, "", "")
     script = render(stage.name, profile, directory, image)
-    if route == "submitit" and profile.scheduler == "slurm":
+    if route == "submitit" and profile.queued:
         from td3_hpc.launch.jobs import submitit_job  # submitit is slow to import
 
         return submitit_job.show(stage.name, profile, directory) + script
@@ -164,38 +159,44 @@ def submit_stage(
     passed_over: mistakes that preflight found and the user passed over, which are kept with the run.
     """
     profile = profile.for_simulators(stage.simulators)
-    if profile.scheduler == "slurm":
+    if profile.queued:
         slurm.use_configuration(profile.slurm_conf)
         if route != "hand":
             slurm.require()
     refuse_second_job(directory, route == "hand")
-    image = freeze_image(profile.container.image) if profile.container else None  # reads the image, for some seconds
+    frozen = identify(profile, package)  # reads the image, for some seconds
+    folder = SubmissionFolder(directory)
     try:
-        with queue_lock(directory / "submission"):
+        with queue_lock(folder):
             refuse_second_job(directory, route == "hand")  # another command may have queued one meanwhile
-            script = _freeze(stage, profile, directory, image, package, program)
-            _note(directory, {"past_preflight": list(passed_over)})
-            if route != "hand" and profile.scheduler == "slurm":
-                return _queue_all(stage.name, profile, directory, script, route)
+            folder.forget_jobs()
+            scripts = {"stage": render(stage.name, profile, directory, frozen.image, program)}
+            notes = {"past_preflight": list(passed_over), "jobs": [], "cluster": None}
+            freeze(directory, frozen, scripts, {directory: stage}, package, **notes)
+            if route != "hand" and profile.queued:
+                return _queue_all(stage.name, profile, directory, route)
     except OSError as error:
         raise BadInput(
             f"{directory}: the run directory cannot be written ({error.strerror}); give another --run-dir"
         ) from None
-    return Submission(directory, script, [], 0 if route == "hand" else run_script(script))
+    return Submission(directory, folder.script(), [], 0 if route == "hand" else run_script(folder.script()))
 
 
-def _queue_all(stage: str, profile: ClusterConfig, directory: Path, script: Path, route: Route) -> Submission:
+def _queue_all(stage: str, profile: ClusterConfig, directory: Path, route: Route) -> Submission:
     """Queue the job, or as many of a chain as the site takes: its user may have no more in the queue."""
-    jobs: list[str] = []
-    for _ in range(profile.chain_length if profile.requeue == "chain" else 1):
+    folder = SubmissionFolder(directory)
+    script, jobs = folder.script(), list[str]()
+    wanted = profile.chain_length if profile.requeue == "chain" else 1
+    for _ in range(wanted):
         try:
             queued = _queue(stage, profile, directory, script, route)
         except BadInput as error:
             if not jobs:
                 raise
+            folder.owe(wanted - len(jobs))
             return Submission(directory, script, jobs, shortened=error.cause)
         jobs.append(queued.job)
-        _note(directory, {"jobs": jobs, "cluster": queued.cluster})
+        folder.write_notes({**folder.notes(), "jobs": jobs, "cluster": queued.cluster})
     return Submission(directory, script, jobs)
 
 
@@ -218,72 +219,37 @@ def run_directory(stage: StageConfig, profile: ClusterConfig, run_dir: Path | No
     return directory
 
 
-def _freeze(
-    stage: StageConfig,
-    profile: ClusterConfig,
-    run_dir: Path,
-    image: FrozenImage | None,
-    package: Path,
-    program: str,
-) -> Path:
-    """Write <run>/submission anew; returns the script's path."""
-    frozen = run_dir / "submission"
-    script = frozen / "stage.sbatch"
-    (run_dir / "logs").mkdir(exist_ok=True)
-    for left_over in ("attempts", "outcome", "bad_nodes", "cancelled"):
-        (frozen / left_over).unlink(missing_ok=True)
-    code = freeze_code(package, frozen / "code")
-    replace_file(frozen / "stage.yaml", dump_yaml(stage).encode())
-    replace_file(frozen / "cluster.yaml", dump_yaml(profile).encode())
-    replace_file(script, render(stage.name, profile, run_dir, image, program).encode())
-    _note(
-        run_dir,
-        {
-            "submitted": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "version": __version__,
-            "code_sha256": code,
-            "image": {**asdict(image), "path": str(image.path)} if image else None,
-            "jobs": [],
-            "cluster": None,
-        },
-    )
-    return script
-
-
-def _note(run_dir: Path, items: dict[str, Any]) -> None:
-    replace_file(run_dir / SUBMISSION_FILE, json.dumps({**read_notes(run_dir), **items}, indent=1).encode())
-
-
 def jobs_of(run_dir: Path, by_hand: bool = False) -> dict[str, str]:
     """The jobs of a run that are queued or run, with their states, and those of which nobody says that they ended.
 
     Raises UserError where Slurm does not answer; by_hand: only where the run is known to have had jobs.
     """
-    notes, profile = read_notes(run_dir), submitted_profile(run_dir)
-    jobs, cluster = list(notes.get("jobs", [])), notes.get("cluster") or (profile.clusters if profile else None)
+    folder, profile = SubmissionFolder(run_dir), submitted_profile(run_dir)
+    notes = folder.notes()
+    jobs, cluster = folder.jobs(), notes.get("cluster") or (profile.clusters if profile else None)
     states = slurm.job_states(jobs, cluster)
     found = {job: state for job, state in states.items() if state not in slurm.OVER}
     if not is_over(run_dir):
         missing = [job for job in jobs if job not in states]
         found |= dict.fromkeys(not_known_to_have_ended(missing, cluster), f"not known to cluster {cluster}")
-    if profile and profile.scheduler == "slurm" and shutil.which("squeue"):  # its user may have queued one by hand
+    if profile and profile.queued and slurm.has("squeue"):  # its user may have queued one by hand
         queue = read_queue(cluster)
         if queue.unknown and not by_hand:
             raise UserError(f"{queue.unknown[0]}; try again")
-        found |= {job.id: job.state for job in queue.of(run_dir / "submission" / "stage.sbatch")}
+        found |= {job.id: job.state for job in queue.of(folder.script())}
     return found
 
 
 def is_over(run_dir: Path) -> bool:
     """Whether the run's job has noted its end, or its user has cancelled it."""
-    frozen = run_dir / "submission"
-    outcome = (frozen / "outcome").read_text(encoding="utf-8") if (frozen / "outcome").exists() else ""
-    return (frozen / "cancelled").exists() or outcome.partition("\n")[0] in ("0", "1", "2", "3")
+    folder = SubmissionFolder(run_dir)
+    outcome = folder.outcome()
+    return folder.cancelled or (outcome is not None and outcome.over)
 
 
 def refuse_second_job(run_dir: Path, by_hand: bool = False) -> None:
     """Raise BadInput where a run has a job."""
-    cluster = read_notes(run_dir).get("cluster")
+    cluster = SubmissionFolder(run_dir).notes().get("cluster")
     for job, state in jobs_of(run_dir, by_hand).items():
         how = f"`td3-hpc cancel {run_dir}`" if cluster else f"`scancel {job}`"
         raise BadInput(f"{run_dir} has job {job} already ({state}); {how} first, or give another --run-dir")

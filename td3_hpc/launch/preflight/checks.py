@@ -93,7 +93,7 @@ def checks_for(plan: Plan) -> Checks:
     chosen = dict(EVERYWHERE)
     if plan.profile.container:
         chosen |= IN_A_CONTAINER
-    if plan.profile.scheduler == "slurm":
+    if plan.profile.queued:
         chosen |= ON_SLURM if slurm.usable() else {ASK_SLURM: no_slurm}
     measured: Checks = {"doctor": nodes.check_doctor, **MEASURED}
     return chosen | (measured if plan.doctor_result else {"doctor": never_measured})

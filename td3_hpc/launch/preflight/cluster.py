@@ -5,7 +5,6 @@ accounts and QoS. Then a doubt is a note.
 """
 
 import re
-import shutil
 from typing import NoReturn
 
 from td3_hpc.config.cluster import ClusterConfig
@@ -20,13 +19,11 @@ Fields = dict[str, str]
 
 def check_slurm(plan: Plan) -> str:
     """Slurm's commands are on this machine, and its controller answers."""
-    # exits 1 where the controller is down, and says so on standard output
-    ping = slurm.run("scontrol", "ping", cluster=plan.profile.clusters)
-    answer = ping.stdout.strip() or slurm.reason(ping.stderr)
+    answer = slurm.ping(plan.profile.clusters)
     if " is UP" not in answer:
         where = f" of {plan.profile.slurm_conf}" if plan.profile.slurm_conf else ""
         raise Mistake(f"no answer from the controller{where}: {answer}", "is this the right cluster, and is it up?")
-    return f"{_ask(plan, 'sinfo', '--version').strip()}; {answer.splitlines()[0]}"
+    return f"{' '.join(_ask(plan, 'sinfo', '--version'))}; {answer.splitlines()[0]}"
 
 
 def check_partition(plan: Plan) -> str:
@@ -83,7 +80,7 @@ def check_account(plan: Plan) -> str:
     enforced = configuration(plan).get("AccountingStorageEnforce", "none")
     where = [f"cluster={plan.profile.clusters}"] if plan.profile.clusters else []
     answer = _ask(plan, "sacctmgr", "-nP", "show", "assoc", f"user={user()}", *where, "format=account,qos")
-    rows = [line.split("|") for line in answer.splitlines() if "|" in line]
+    rows = [line.split("|") for line in answer if "|" in line]
     known = {
         "account": {row[0].lower() for row in rows if row[0]},
         "qos": {name.lower() for row in rows for name in row[1].split(",") if name},
@@ -176,7 +173,7 @@ def _refuse(plan: Plan, found: str, change: str) -> NoReturn:
 def partitions(plan: Plan) -> list[Fields]:
     """The profile's partitions, or the default one. Raises Mistake or Doubt where there is none of a name."""
     answer = _ask(plan, "scontrol", "show", "partition", "-o")
-    rows = [_fields(line) for line in answer.splitlines() if "PartitionName=" in line]
+    rows = [_fields(line) for line in answer if "PartitionName=" in line]
     known = {row["PartitionName"]: row for row in rows}
     listed = ", ".join(known) or "none"
     change = f"correct partition in {plan.profile_file}"
@@ -214,7 +211,7 @@ def node_architectures(plan: Plan) -> set[str]:
 
 def configuration(plan: Plan) -> Fields:
     """Slurm's own settings."""
-    pairs = (line.partition("=") for line in _ask(plan, "scontrol", "show", "config").splitlines())
+    pairs = (line.partition("=") for line in _ask(plan, "scontrol", "show", "config"))
     return {name.strip(): value.strip() for name, separator, value in pairs if separator}
 
 
@@ -226,7 +223,7 @@ def minutes(limit: str) -> int | None:
 
 def _nodes(plan: Plan, known: list[Fields]) -> list[Fields]:
     names = {fields["PartitionName"] for fields in known}
-    rows = [_fields(line) for line in _ask(plan, "scontrol", "show", "node", "-o").splitlines() if "NodeName=" in line]
+    rows = [_fields(line) for line in _ask(plan, "scontrol", "show", "node", "-o") if "NodeName=" in line]
     return [row for row in rows if names & set(row.get("Partitions", "").split(","))]
 
 
@@ -240,12 +237,12 @@ def _gres_of(node: Fields, kind: str) -> int:
     return sum(number or 0 for name, number in pairs if name == kind or name.startswith(f"{kind}:"))
 
 
-def _ask(plan: Plan, *command: str) -> str:
-    """The command's output, of the profile's cluster. Raises NotLearnt with its reason."""
-    if shutil.which(command[0]) is None:
+def _ask(plan: Plan, *command: str) -> list[str]:
+    """The command's lines, of the profile's cluster. Raises NotLearnt with its reason."""
+    if not slurm.has(command[0]):
         raise NotLearnt(f"no {command[0]} on this machine")
     cluster = None if command[0] == "sacctmgr" or "--version" in command else plan.profile.clusters
-    result = slurm.run(*command, cluster=cluster)
-    if result.returncode != 0:
-        raise NotLearnt(f"{command[0]}: {slurm.reason(result.stderr)}")
-    return result.stdout
+    lines, error = slurm.ask(*command, cluster=cluster)
+    if error:
+        raise NotLearnt(f"{command[0]}: {error}")
+    return lines

@@ -35,7 +35,7 @@ def check_image(plan: Plan) -> str:
     code = head[_ARCHITECTURE_AT : _ARCHITECTURE_AT + 2]
     made_for = _ARCHITECTURES.get(code, f"architecture {code!r}")
     found = f"{image}, {size / 2**20:.0f} MiB, for {made_for}"
-    nodes = node_architectures(plan) if plan.profile.scheduler == "slurm" else {platform.machine()}
+    nodes = node_architectures(plan) if plan.profile.queued else {platform.machine()}
     if nodes and made_for not in nodes:
         raise Mistake(
             f"{found}; the nodes are {', '.join(sorted(nodes))}", "build the image on a machine of their kind"
@@ -53,7 +53,7 @@ def check_binds(plan: Plan) -> str:
     doctor = plan.doctor_result
     if doctor and doctor.simulation and doctor.binds == binds:  # its job ran in a container with all of them
         return f"{', '.join(missing)}: not on this machine, but there on {doctor.node}, {doctor.age}"
-    where = f"; where only the nodes have it, {plan.run_doctor}" if plan.profile.scheduler == "slurm" else ""
+    where = f"; where only the nodes have it, {plan.run_doctor}" if plan.profile.queued else ""
     raise Mistake(
         f"{', '.join(missing)}: no such file or folder", f"correct container.binds in {plan.profile_file}{where}"
     )
@@ -62,7 +62,7 @@ def check_binds(plan: Plan) -> str:
 def check_apptainer(plan: Plan) -> str:
     """Apptainer is where the job runs."""
     _container(plan)
-    if plan.profile.scheduler == "slurm":
+    if plan.profile.queued:
         if plan.doctor.simulation is None:
             raise NotLearnt(f"the doctor's job got nowhere in its container, {plan.doctor.age}", plan.run_doctor)
         return f"its container ran on {plan.doctor.node}, {plan.doctor.age}"

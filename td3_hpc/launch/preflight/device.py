@@ -9,12 +9,12 @@ from td3_hpc.launch.preflight.plan import Plan
 def check_device(plan: Plan) -> str:
     """A GPU, where one is asked for: in the profile, and, without Slurm and container, on this machine."""
     device, profile = plan.stage.training.device, plan.profile
-    here = profile.scheduler != "slurm" and not profile.container
+    here = not profile.queued and not profile.container
     if here and plan.stage.agent.precision == "bfloat16":
         return judge_torch(look_for_torch(), look_for_gpus(), plan)
     if device != "cuda":
         return "the CPU" if device == "cpu" else "a GPU where there is one, else the CPU"
-    if profile.scheduler == "slurm" and profile.gpu_request is None:
+    if profile.queued and profile.gpu_request is None:
         found, remedy = "training.device: cuda; the profile asks for no GPU", f"set gres: gpu:1 in {plan.profile_file}"
         if not profile.brings_driver:
             raise Mistake(found, remedy)
@@ -26,6 +26,6 @@ def check_device(plan: Plan) -> str:
                 f"set container.gpu: nvidia, or amd, in {plan.profile_file}",
             )
         return f"{profile.gpu_request or 'this machine'}, with the driver in the container"
-    if profile.scheduler == "slurm":
+    if profile.queued:
         return str(profile.gpu_request)
     return judge_torch(look_for_torch(), look_for_gpus(), plan)

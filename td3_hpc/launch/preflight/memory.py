@@ -92,7 +92,7 @@ def check_memory(plan: Plan) -> str:
     rows = int((available - needed + parts["replay buffer"]) / row_bytes() // 1000 * 1000)
     smaller = f", or lower replay.capacity to {rows}" if rows > stage_minimum(plan.stage) else ""
     wanted = -(-needed // GIB)
-    if plan.profile.scheduler == "local":
+    if not plan.profile.queued:
         raise Mistake(found, f"run it on a machine with {wanted:.0f} GiB{smaller}")
     key, parts_of_it = _memory_key(plan.profile)
     amount = wanted / parts_of_it
@@ -115,7 +115,7 @@ def stage_minimum(stage: StageConfig) -> int:
 
 def job_memory(plan: Plan) -> tuple[float | None, str]:
     """Bytes that the job may take, and whose they are; None where the site decides."""
-    if plan.profile.scheduler == "slurm":
+    if plan.profile.queued:
         gib = plan.profile.memory_of_a_node_gib
         return (None if gib is None else gib * GIB), "the job's"
     return min(psutil.virtual_memory().total, _control_group_limit()), "this machine's"

@@ -55,8 +55,7 @@ class Plan:
         with tempfile.NamedTemporaryFile("w", suffix=".sbatch", encoding="utf-8") as script:
             script.write(render(self.stage.name, profile, self.run_dir, image))
             script.flush()
-            result = slurm.run("sbatch", "--test-only", script.name, cluster=profile.clusters)
-        return result.returncode == 0, slurm.reason(result.stderr).removeprefix("sbatch: ")
+            return slurm.would_take(Path(script.name), profile.clusters)
 
     @property
     def doctor(self) -> DoctorResult:

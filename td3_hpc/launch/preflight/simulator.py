@@ -59,7 +59,7 @@ def _external_versions(plan: Plan, client: str) -> str:
         version = _ask_version(simulator.host, port)
         where = f"{simulator.host}:{port}"
         if version is None:
-            if plan.profile.scheduler == "slurm":
+            if plan.profile.queued:
                 raise NotLearnt(f"{where} does not answer from here; the nodes may reach it")
             raise Mistake(f"{where}: no simulator answers", "start it, or correct simulator.host and the ports")
         if version != client:
@@ -160,13 +160,13 @@ def check_carla_machine(plan: Plan) -> str:
     stage, profile = plan.stage, plan.profile
     if stage.simulator.kind != "carla":
         return f"not needed: the simulator is {stage.simulator.kind}"
-    unasked = profile.scheduler == "slurm" and profile.gpu_request is None
+    unasked = profile.queued and profile.gpu_request is None
     if unasked and not profile.brings_driver:
         raise Mistake("CARLA renders on a GPU; the profile asks for none", f"set gres: gpu:1 in {plan.profile_file}")
     if profile.no_carla:
         remedy = f"set container.gpu: nvidia in {plan.profile_file} where its nodes have NVIDIA's GPUs"
         raise Mistake(profile.no_carla, f"{remedy}, else simulator.kind: embedded in the stage")
-    nodes = node_architectures(plan) if profile.scheduler == "slurm" else {platform.machine()}
+    nodes = node_architectures(plan) if profile.queued else {platform.machine()}
     if nodes and "x86_64" not in nodes:
         raise Mistake(
             f"CARLA is made for x86_64; the nodes are {', '.join(sorted(nodes))}", "choose a partition of x86_64 nodes"
@@ -202,7 +202,7 @@ def check_ports(plan: Plan) -> str:
     listed = ", ".join(f"{key} {ports.start}" for key, ports in wanted.items())
     if plan.profile.container and plan.profile.container.network == "loopback":
         return f"{listed}, in the job's own network"
-    if plan.profile.scheduler == "slurm":
+    if plan.profile.queued:
         return f"{listed}; a second job on a node needs others, 0, or container.network: loopback"
     for key, ports in wanted.items():
         probes = map(first_taken, ports[::BLOCK]) if key.startswith("simulator") else map(_taken, ports)

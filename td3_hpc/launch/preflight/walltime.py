@@ -95,7 +95,7 @@ def check_walltime(plan: Plan) -> str:
         f"{steps - newest_step(plan.run_dir)} steps at {rate.learning:.1f}/s ({rate.source}) and evaluation: about "
         f"{duration(seconds)}"
     )
-    if profile.scheduler == "local":
+    if not profile.queued:
         return found
     found += f", {attempts} attempt{'s' if attempts > 1 else ''} of {profile.walltime_minutes} minutes"
     if profile.requeue == "chain" and attempts > profile.chain_length:

@@ -9,11 +9,10 @@ from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint_names import STATE_DIR
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch.jobs import slurm
-from td3_hpc.launch.jobs.campaign_files import CANCELLED_FILE, local_lock, noted_jobs
 from td3_hpc.launch.jobs.foreground import is_held
 from td3_hpc.launch.jobs.job_states import Job, read_queue
 from td3_hpc.launch.jobs.submission import submitted_profile
-from td3_hpc.submission_notes import read_notes
+from td3_hpc.submission_folder import SubmissionFolder
 
 POLL_S = 1.0
 
@@ -31,31 +30,32 @@ def cancel(path: Path, wait_s: float, log: Callable[[str], None]) -> None:
         raise BadInput(f"{path}: the campaign would start it again; cancel the campaign, {path.parent.parent}")
     directory = CampaignDirectory(path)
     if directory.exists:
-        if is_held(local_lock(directory)):
+        if is_held(directory.submission.local_lock):
             raise BadInput(f"{path}: runs in the foreground on this machine; stop it there with Ctrl-C")
         stages = [stage.name for stage in directory.campaign().stages]
         scripts = [directory.script(stage) for stage in reversed(stages)]
         runs = [run for stage in stages for run in sorted((directory.root / stage).glob("seed-*"))]
     else:
-        scripts, runs = [path / "submission" / "stage.sbatch"], [path]
+        scripts, runs = [SubmissionFolder(path).script()], [path]
     profile = submitted_profile(path)
-    if profile is None or profile.scheduler == "local":
+    if profile is None or not profile.queued:
         for state in (run / STATE_DIR for run in runs):
             if state.is_dir():
                 Ownership(state).refuse_live_holder()  # says which process, and to stop it
         log("nothing to cancel: it was not submitted to Slurm, and no process works on it")
         return
     slurm.use_configuration(profile.slurm_conf)
-    cluster = profile.clusters or read_notes(path).get("cluster")
+    cluster = profile.clusters or SubmissionFolder(path).notes().get("cluster")
     _live(scripts, runs, cluster)  # where Slurm does not answer, nothing is changed
     if directory.exists:
         directory.note("cancelled")
     for run in runs:
-        if (run / "submission").is_dir():
-            (run / CANCELLED_FILE).touch()  # the job's script does not requeue itself then
+        if SubmissionFolder(run).path.is_dir():
+            SubmissionFolder(run).cancel()  # the job's script does not requeue itself then
     if cluster:  # another cluster's controller may know a job that it does not list
         listed = {job.id for job in _live(scripts, runs, cluster)}
-        slurm.scancel([job for run in runs for job in noted_jobs(run) if job not in listed], cluster=cluster)
+        noted = [job for run in runs for job in SubmissionFolder(run).jobs()]
+        slurm.scancel([job for job in noted if job not in listed], cluster=cluster)
     _end(lambda: _live(scripts, runs, cluster), cluster, wait_s, log)
 
 
@@ -64,7 +64,7 @@ def _live(scripts: Sequence[Path], runs: Sequence[Path], cluster: str | None) ->
     queue = read_queue(cluster)
     if queue.unknown:
         raise UserError(f"{queue.unknown[0]}; nothing was cancelled")
-    known = {job for run in runs for job in noted_jobs(run)}
+    known = {job for run in runs for job in SubmissionFolder(run).jobs()}
     by_script = [job for script in scripts for job in queue.of(script)]
     return by_script + [job for job in queue.jobs if job.id in known and job not in by_script]
 

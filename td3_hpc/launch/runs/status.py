@@ -8,15 +8,14 @@ from typing import Any
 from td3_hpc.campaign.admission import Admissions
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.progress import Progress, read_progress
+from td3_hpc.config import CONFIG_FILE
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs import slurm
-from td3_hpc.launch.jobs.campaign_files import local_lock, noted_jobs
 from td3_hpc.launch.jobs.foreground import is_held
 from td3_hpc.launch.jobs.job_states import Job, Queue, ended_jobs, read_queue
 from td3_hpc.launch.jobs.submission import submitted_profile
-from td3_hpc.submission_notes import read_notes
-
-RUN_FILES = ("config.yaml", "record.jsonl", "submission/stage.yaml")
+from td3_hpc.record import RECORD_FILE
+from td3_hpc.submission_folder import SubmissionFolder
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def read_status(paths: Sequence[Path]) -> Status:
     profiles = [profile for folder in folders if (profile := submitted_profile(folder))]
     for profile in profiles:
         slurm.use_configuration(profile.slurm_conf)
-    on_slurm = any(profile.scheduler == "slurm" for profile in profiles)
+    on_slurm = any(profile.queued for profile in profiles)
     newest: dict[Path, Job | None] = dict.fromkeys(run_dirs)
     ended: dict[Path, Job | None] = {}
     unknown: dict[str, None] = {}
@@ -68,7 +67,7 @@ def read_status(paths: Sequence[Path]) -> Status:
     for cluster in dict.fromkeys(where.values()) if on_slurm else ():  # one question each, for all their runs
         queue = read_queue(cluster)
         newest |= {run: _live(run, queue) for run in run_dirs if where[run] == cluster}
-        gone = {run: noted_jobs(run) for run in run_dirs if where[run] == cluster and newest[run] is None}
+        gone = {run: SubmissionFolder(run).jobs() for run in run_dirs if where[run] == cluster and newest[run] is None}
         gone = {run: ids for run, ids in gone.items() if ids}
         jobs, not_learnt = ended_jobs(list(gone.values()), cluster)
         ended |= dict(zip(gone, jobs))
@@ -108,22 +107,24 @@ def _place(path: Path) -> tuple[Path, list[Path]]:
 
 
 def _is_run(path: Path) -> bool:
-    return any((path / name).is_file() for name in RUN_FILES)
+    files = (path / CONFIG_FILE, path / RECORD_FILE, SubmissionFolder(path).stage)
+    return any(file.is_file() for file in files)
 
 
 def _cluster(run: Path) -> str | None:
     """The cluster that a run's jobs are on, if one was named."""
     profile = submitted_profile(run)
-    return read_notes(run).get("cluster") or (profile.clusters if profile else None)
+    return SubmissionFolder(run).notes().get("cluster") or (profile.clusters if profile else None)
 
 
 def _live(run: Path, queue: Queue) -> Job | None:
     """The run's job in the queue; of several, the one that is furthest."""
-    known = noted_jobs(run)
+    folder = SubmissionFolder(run)
+    known = folder.jobs()
     task = int(run.name.partition("-")[2]) if run.name.startswith("seed-") and run.name[5:].isdigit() else None
-    script = run.parent.parent / "submission" / f"{run.parent.name}.sbatch"
+    script = SubmissionFolder(run.parent.parent).script(run.parent.name)
     jobs = [job for job in queue.jobs if job.id in known]
-    jobs += queue.of(run / "submission" / "stage.sbatch") + (queue.of(script, task) if task is not None else [])
+    jobs += queue.of(folder.script()) + (queue.of(script, task) if task is not None else [])
     return min(jobs, key=lambda job: job.state == "PENDING", default=None)
 
 
@@ -140,7 +141,7 @@ def _campaign_state(directory: CampaignDirectory, admissions: Admissions) -> str
         return f"NO-GO: {outcome.reason}" if outcome.decision == "no-go" else f"stuck: {outcome.reason}"
     if directory.cancelled:
         return "cancelled; `td3-hpc campaign submit` continues it"
-    here = " in a process on this machine" if is_held(local_lock(directory)) else ""
+    here = " in a process on this machine" if is_held(directory.submission.local_lock) else ""
     return f"under way{here}: {outcome.reason}"
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from threading import Thread
 
 from td3_hpc.launch.jobs.lock import queue_lock
+from td3_hpc.submission_folder import SubmissionFolder
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
@@ -11,7 +12,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     most: list[int] = []
 
     def enter(number: int) -> None:
-        with queue_lock(tmp_path / "submission"):
+        with queue_lock(SubmissionFolder(tmp_path)):
             inside.append(number)
             most.append(len(inside))
             inside.remove(number)
@@ -27,8 +28,9 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "lock").mkdir()
+    folder = SubmissionFolder(tmp_path)
+    folder.lock.mkdir(parents=True)
 
-    with queue_lock(tmp_path, patience_s=0.01):
-        assert (tmp_path / "lock").is_dir()
-    assert list(tmp_path.iterdir()) == []
+    with queue_lock(folder, patience_s=0.01):
+        assert folder.lock.is_dir()
+    assert list(folder.path.iterdir()) == []

@@ -10,6 +10,8 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.jobs.freeze import FrozenImage
 from td3_hpc.launch.jobs.script import job_name, render
 from td3_hpc.launch.jobs.submission import load_cluster, show
+from td3_hpc.submission_folder import SubmissionFolder
+from tests.launch.site import Site
 from tests.paths import ROOT
 
 RUN = Path("/shared/runs/1k")
@@ -42,17 +44,15 @@ def test_every_kind_of_script_is_valid_bash(changes: dict[str, Any]) -> None:
     assert max(map(len, script(**changes).splitlines())) <= 140
 
 
-@pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("changes", [{}, {"requeue": "chain", "chain_length": 3}, {"scheduler": "local"}])
-def test_every_kind_of_campaign_script_is_valid_bash(changes: dict[str, Any], last: bool) -> None:
+def test_every_kind_of_campaign_script_is_valid_bash(changes: dict[str, Any]) -> None:
     profile = ClusterConfig.model_validate({"container": {"image": IMAGE.path}, **changes})
-    text = render("1k", profile, RUN.parent / "trial", IMAGE, campaign="trial", last=last)
+    text = render("1k", profile, RUN.parent / "trial", IMAGE, campaign="trial")
 
     checked = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True)
 
     assert (checked.returncode, checked.stderr) == (0, "")
     assert max(map(len, text.splitlines())) <= 140
-    assert ("keep_one_behind" in text) == (last and profile.scheduler == "slurm")
 
 
 def test_the_driver_that_the_container_gets_is_of_the_nodes_gpus() -> None:
@@ -269,6 +269,96 @@ def test_the_job_reads_the_containers_secrets_on_its_node(tmp_path: Path, mode: 
     else:
         assert status == 2
         assert "is not on this node with mode 0600" in output
+
+
+def part(text: str, first: str, last: str) -> str:
+    """A script from one piece of text up to another one."""
+    start = text.index(first)
+    return text[start : text.index(last, start)]
+
+
+@pytest.mark.parametrize(
+    ("srun", "status", "starts"),
+    [
+        ('[ "$count" -lt 3 ] && exit 1; "${@:4}"', 0, 3),  # the controller is back
+        ("exit 1", 75, 6),  # it is not: left to the next attempt
+        ('"${@:4}"; exit 1', 1, 1),
+        ("exit 143", 143, 1),
+        ("kill -USR1 $$; exit 1", 75, 1),  # told to stop meanwhile
+    ],
+)
+def test_a_step_that_never_began_is_tried_again(tmp_path: Path, srun: str, status: int, starts: int) -> None:
+    text = script()
+    steps = part(text, "began=$scratch", "state=$(insist")
+    traps = part(text, "told=\n", "step=$(newest_step)")
+    stubs = f"""set -u; scratch={tmp_path} config=/c run=/r python=(true)
+say() {{ :; }}; sleep() {{ :; }}
+srun() {{ (count=$(($(wc -l <{tmp_path}/starts) + 1)); echo >>{tmp_path}/starts; {srun}); }}
+"""
+    (tmp_path / "starts").touch()
+
+    result = subprocess.run(
+        ["bash", "-c", f"{stubs}{traps}{steps}exit $status"], capture_output=True, text=True, timeout=60
+    )
+
+    assert (result.returncode, result.stderr) == (status, "")
+    assert len((tmp_path / "starts").read_text().splitlines()) == starts
+
+
+@pytest.mark.parametrize(
+    ("status", "step", "others", "expected"),
+    [
+        (0, 0, True, "finish 0 done"),
+        (2, 9, True, "finish 2 failed with exit status 2"),
+        (3, 9, True, "finish 3 NO-GO; see /r/report.md"),
+        (75, 9, True, "leave"),
+        (138, 9, True, "leave"),
+        (140, 9, True, "leave"),
+        (143, 9, True, "leave"),
+        (137, 0, True, "leave"),
+        (134, 9, True, "finish 134 failed with exit status 134"),
+        *[(status, 9, True, "exclude leave") for status in (135, 139, 255)],
+        *[(status, 0, True, f"finish {status} failed with exit status {status}") for status in (135, 139, 255)],
+        (255, 9, False, "exclude finish 255 failed with exit status 255"),
+    ],
+)
+def test_what_follows_each_exit_status_of_the_step(status: int, step: int, others: bool, expected: str) -> None:
+    """Every row of docs/on-a-cluster.md's table ends in one of these."""
+    table = part(script(), "case $status in", "\nleave")
+    stubs = f"""set -u; run=/r node=n1 status={status}
+say() {{ :; }}; newest_step() {{ echo {step}; }}; finish() {{ echo "finish $*"; exit; }}; leave() {{ echo leave; }}
+exclude_node() {{ echo exclude; {str(others).lower()}; }}; simulator_never_came_up() {{ false; }}
+"""
+
+    result = subprocess.run(["bash", "-c", f"{stubs}{table}\nleave"], capture_output=True, text=True)
+
+    assert " ".join(result.stdout.split()) == expected, result.stderr
+
+
+def test_the_jobs_of_a_chain_queue_what_the_site_did_not_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    topping_up = part(script(requeue="chain"), "# What the site did not take", "if ! stamp=")
+    assert "owed" not in script()
+    site = Site(tmp_path, monkeypatch, max_jobs=1, banner="Welcome\n")
+    folder = SubmissionFolder(tmp_path / "run")
+    folder.path.mkdir(parents=True)
+    folder.write_notes({"jobs": ["7", "8"]})
+    program = f'set -u; run={folder.owner} step=40; say() {{ echo "$*"; }}\n{topping_up}'
+
+    def start() -> list[str]:
+        return subprocess.run(["/bin/bash", "-c", program], capture_output=True, text=True).stdout.splitlines()
+
+    assert start() == []
+    folder.owe(3)
+    no_room = "no room yet for the chain's next job; 2 are to come"
+    assert start() == ["queued job 1000 of the chain; 2 are to come", no_room]
+    assert folder.jobs() == ["7", "8", "1000"]
+    site.answer(max_jobs=5)
+    assert start()[-1] == "queued job 1002 of the chain; 0 are to come"
+    assert start() == []
+    folder.owe(3)
+    folder.cancel()
+    assert start() == []
+    assert site.calls("sbatch")[-1] == ["sbatch", "--parsable", str(folder.script())]
 
 
 @pytest.mark.parametrize(("step", "goes_on"), [(1000, False), (600, True)])

@@ -15,7 +15,7 @@ from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.submission import load_cluster, submit
 from td3_hpc.launch.runs.cancel import cancel
 from td3_hpc.launch.runs.status import read_status
-from td3_hpc.submission_notes import read_notes
+from td3_hpc.submission_folder import SubmissionFolder
 from tests.launch.site import Site
 from tests.paths import ROOT
 
@@ -101,7 +101,7 @@ def test_a_job_that_this_machines_own_controller_has_forgotten_has_ended(
     site.forget()
 
     assert queue(tmp_path / "run") == ["1000"]
-    assert read_notes(tmp_path / "run")["cluster"] is None
+    assert SubmissionFolder(tmp_path / "run").notes()["cluster"] is None
 
 
 def test_a_cluster_that_the_sites_modules_name_is_frozen_with_the_profile(
@@ -121,7 +121,7 @@ def test_what_preflight_found_and_was_passed_over_is_kept_with_the_run(
     profile = ClusterConfig.model_validate({"partition": "x"})
     submit(STAGE, profile, tmp_path / "run", package=STAND_IN, passed_over=["account: not one of mine"])
 
-    assert read_notes(tmp_path / "run")["past_preflight"] == ["account: not one of mine"]
+    assert SubmissionFolder(tmp_path / "run").notes()["past_preflight"] == ["account: not one of mine"]
 
 
 def test_the_profile_wins_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,9 +191,10 @@ def test_a_chain_is_as_long_as_the_site_takes(tmp_path: Path, monkeypatch: pytes
 
     chain = submit(STAGE, profile, run, package=STAND_IN)
 
-    assert chain.jobs == read_notes(run)["jobs"] == ["1000", "1001", "1002", "1003"]
+    assert chain.jobs == SubmissionFolder(run).notes()["jobs"] == ["1000", "1001", "1002", "1003"]
     assert chain.shortened == "Slurm refused the job: QOSMaxSubmitJobPerUserLimit"
     assert len(site.calls("sbatch")) == 5
+    assert (run / "submission" / "owed").read_text() == "6\n", "its jobs do not know how many are missing"
     with pytest.raises(BadInput, match="Nothing was queued"):
         submit(STAGE, profile, tmp_path / "other", package=STAND_IN)
 

@@ -12,7 +12,7 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs.submission import load_cluster, read_profile, show, submit
 from td3_hpc.shipped import site_names
-from td3_hpc.submission_notes import read_notes
+from td3_hpc.submission_folder import SubmissionFolder
 from tests.paths import ROOT
 
 STAGE = ROOT / "configs" / "stages" / "1k.yaml"
@@ -131,7 +131,7 @@ def test_configuration_and_code_are_frozen_into_the_run_directory(run: Path) -> 
     assert load_stage(frozen / "stage.yaml") == load_stage(STAGE, ["seed=7"])
     assert load_cluster(str(frozen / "cluster.yaml")) == profile(scheduler="local")
     assert (frozen / "code" / "td3_hpc" / "__main__.py").read_bytes() == (STAND_IN / "__main__.py").read_bytes()
-    notes = read_notes(run)
+    notes = SubmissionFolder(run).notes()
     assert notes["image"] is None
     assert len(notes["code_sha256"]) == 64
 
@@ -211,7 +211,7 @@ def test_show_writes_nothing(tmp_path: Path) -> None:
 def test_by_hand_everything_is_frozen_and_nothing_queued(run: Path) -> None:
     submission = submit(STAGE, profile(), run, route="hand", package=STAND_IN)
 
-    assert submission.jobs == read_notes(run)["jobs"] == []
+    assert submission.jobs == SubmissionFolder(run).notes()["jobs"] == []
     assert submission.script.read_text() == show(STAGE, profile(), run)
     assert (run / "submission" / "code" / "td3_hpc" / "__main__.py").exists()
     assert (run / "logs").is_dir(), "sbatch would not write its log"

@@ -22,8 +22,8 @@ def campaign(tmp_path: Path) -> CampaignDirectory:
     (directory.root / "a" / "seed-1" / "submission").mkdir(parents=True)
     plan = load_campaign(write_campaign(tmp_path / "trial.yaml", {}))
     (directory.root / "campaign.yaml").write_text(plan.to_yaml())
-    directory.submission.mkdir()
-    (directory.submission / "cluster.yaml").write_text(dump_yaml(ClusterConfig(scheduler="slurm")))
+    directory.submission.path.mkdir()
+    directory.submission.profile.write_text(dump_yaml(ClusterConfig(scheduler="slurm")))
     return directory
 
 

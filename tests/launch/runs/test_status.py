@@ -12,10 +12,11 @@ from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
-from td3_hpc.launch.jobs.campaign_files import JOBS_FILE, identify
-from td3_hpc.launch.jobs.campaign_files import freeze as freeze_campaign
+from td3_hpc.launch.jobs.campaign_files import freeze_campaign
+from td3_hpc.launch.jobs.freeze import identify
 from td3_hpc.launch.runs.status import read_status
 from td3_hpc.launch.runs.status_table import show, table
+from td3_hpc.submission_folder import SubmissionFolder
 from tests.campaign.test_progress import event, interval, make_run
 from tests.campaign_stand_in import write_campaign
 
@@ -114,7 +115,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_run_that_started_and_whose_job_is_unknown_keeps_its_last_state(campaign: Path) -> None:
     run = campaign / "a" / "seed-1"
     (run / "record.jsonl").write_text(event("attempt", 0, 0.0, epoch=1))
-    (run / JOBS_FILE).write_text("0 12_1\n")
+    SubmissionFolder(run).note_queued(0, ["12_1"])
 
     status = read_status([campaign])
 
