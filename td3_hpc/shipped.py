@@ -66,11 +66,10 @@ def find_configuration(given: Path, kind: Kind) -> tuple[Path, str]:
     A file of that name in this folder comes first, then one in its configs/, then the shipped one. What looks like a
     path is returned as it is given. Raises BadInput for a name of nothing.
     """
-    name = str(given)
-    folder = f"configs/{kind}s"
-    ours = shipped(folder) / f"{name}.yaml"
     if len(given.parts) != 1 or given.suffix in (".yaml", ".yml") or given.is_dir():
         return given, ""
+    name, folder = str(given), f"configs/{kind}s"
+    ours = shipped(folder) / f"{name}.yaml"
     for own in (given, Path(f"{name}.yaml"), Path(folder) / f"{name}.yaml"):
         if own.is_file():
             also = ours.is_file() and not ours.samefile(own)

@@ -8,12 +8,14 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from td3_hpc.driving.observation.vector import SPEED_RANGE, WAYPOINT_MARGIN
+from td3_hpc.driving.observation.vector import LATERAL_RANGE, SPEED_RANGE, WAYPOINT_MARGIN
 from td3_hpc.spaces import VECTOR, WAYPOINTS, Observation
 
 _WHEELBASE_M = 2.9
-_STEERING_DEG = 70.0
-"""Angle of the front wheels at steering 1, as CARLA's cars have it."""
+_STEERING_DEG = 35.0
+"""Angle of a bicycle's front wheel at steering 1 that turns as CARLA's cars do, whose own wheels turn by 70 at most."""
+_BACK_TO_THE_LINE = 0.1
+"""Steering per metre that the car is off its route."""
 _LATERAL_ACCELERATION = 2.0
 """m/s² allowed in a curve."""
 _PEDAL_GAIN = 0.4
@@ -31,9 +33,10 @@ def pure_pursuit(
     speed = vector[0] * SPEED_RANGE
     ranges = np.arange(1, WAYPOINTS + 1) * spacing_m + WAYPOINT_MARGIN
     ahead, right = vector[3::2] * ranges, vector[4::2] * ranges
-    aim = _index(4.0 + 0.4 * speed, spacing_m)
+    aim = _index(3.0 + 0.3 * speed, spacing_m)
     curvature = 2.0 * right[aim] / max(ahead[aim] ** 2 + right[aim] ** 2, 1.0)
     steering = math.degrees(math.atan(_WHEELBASE_M * curvature)) / _STEERING_DEG
+    steering -= _BACK_TO_THE_LINE * LATERAL_RANGE * vector[1]
     look = _index(6.0 + 1.2 * speed, spacing_m)
     bend = 2.0 * np.abs(right[: look + 1]) / np.maximum(ahead[: look + 1] ** 2 + right[: look + 1] ** 2, 16.0)
     allowed = min(target_speed_kmh / 3.6, math.sqrt(_LATERAL_ACCELERATION / max(float(bend.max()), 1e-3)))

@@ -1,14 +1,17 @@
-"""A whole episode of the scripted driver on a held-out route, and whether the car kept its lane."""
+"""Whole episodes of the scripted driver on held-out routes, and whether the car kept its lane."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import carla
 import numpy as np
 
-from td3_hpc.driving.environment import DrivingEnv
+from td3_hpc.config import EnvironmentConfig
 from td3_hpc.driving.pure_pursuit import pure_pursuit
-from td3_hpc.driving.route import Route, RouteTracker
+from td3_hpc.driving.route import Route, RoutePlanner, RouteTracker
+from td3_hpc.driving.worker_handle import EnvironmentWorker
 
 
 @dataclass(frozen=True)
@@ -29,25 +32,36 @@ class Drive:
         return f"{ended} at {reached:.0%}, {self.beyond_lane_m:.2f} m beyond its lane"
 
 
-def drive_route(env: DrivingEnv, town: carla.Map, number: int) -> Drive:
-    """Drive held-out route `number` to its end. Routes change no lanes, so that a route's line is its lane's middle."""
-    route = env.planner.evaluation_routes[number]
+def drive_routes(
+    config: EnvironmentConfig, opendrive: str, port: int, numbers: Iterable[int], folder: Path
+) -> list[Drive]:
+    """Drive held-out routes to their ends, in a process of its own: the client library may abort the one it is in.
+
+    `opendrive` is the town's text as the simulator at `port` serves it. Raises BadInput where it has too few routes.
+    """
+    town = carla.Map("served", opendrive)
+    worker = EnvironmentWorker(config, folder / "worker.log", port=port, tm_port=0, timeout_s=60.0)
+    try:
+        worker.start()
+        routes = RoutePlanner(config.town, town, config.route).evaluation_routes
+        return [_drive(worker, routes[number], town, number) for number in numbers]
+    finally:
+        worker.close()
+
+
+def _drive(worker: EnvironmentWorker, route: Route, town: carla.Map, number: int) -> Drive:
+    """Routes change no lanes, so that a route's line is its lane's middle."""
     tracker, half_widths = RouteTracker(route), _half_widths(route, town)
-    observation, _ = env.reset(seed=number, options={"route": number})
-    beyond = -np.inf
+    observation, beyond = worker.reset(number, number), -np.inf
     while True:
-        observation, _, terminated, truncated, info = env.step(pure_pursuit(observation))
-        position = tracker.update(*info["position"], 0.0)
+        worker.send(pure_pursuit(observation))
+        result = worker.receive()
+        observation = result.observation
+        position = tracker.update(*result.info["position"], 0.0)
         half_width = np.interp(position.distance, route.distances, half_widths)
         beyond = max(beyond, abs(position.lateral) - half_width)
-        if terminated or truncated:
-            return Drive(info["episode"], float(beyond))
-
-
-def number_training_routes(env: DrivingEnv, count: int) -> None:
-    """Let training routes be driven by number too, after the held-out ones."""
-    generator = np.random.default_rng(0)
-    env.planner.evaluation_routes += [env.planner.training_route(generator) for _ in range(count)]
+        if result.terminated or result.truncated:
+            return Drive(result.info["episode"], float(beyond))
 
 
 def _half_widths(route: Route, town: carla.Map) -> list[float]:

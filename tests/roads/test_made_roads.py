@@ -11,14 +11,13 @@ import pytest
 from scenariogeneration import xodr
 
 from td3_hpc.config.environment import RouteConfig
-from td3_hpc.driving.environment import DrivingEnv
 from td3_hpc.driving.route import Route, RoutePlanner
 from td3_hpc.errors import BadInput
 from td3_hpc.simulator.towns import parse_town
 from td3_hpc.simulator.towns.town import Town
 from tests.conftest import SimulatorServer, StartServer
 from tests.driving.conftest import small_config
-from tests.driving.scripted_drive import drive_route
+from tests.driving.scripted_drive import drive_routes
 
 ROUTES = RouteConfig(min_length_m=20, max_length_m=150, evaluation_routes=2)
 
@@ -185,19 +184,16 @@ def made_towns(simulator_server: StartServer, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.parametrize("name", [f"{maker}{seed}" for maker in MAKERS for seed in range(6)])
-def test_a_scripted_driver_keeps_its_lane_on_roads_of_chance(made_towns: SimulatorServer, name: str):
+def test_a_scripted_driver_keeps_its_lane_on_roads_of_chance(made_towns: SimulatorServer, tmp_path: Path, name: str):
     maker, seed = name[:-1], int(name[-1])
-    served = carla.Map(name, parse_town(name, text_of(MAKERS[maker](random.Random(seed)))).opendrive)
+    opendrive = parse_town(name, text_of(MAKERS[maker](random.Random(seed)))).opendrive
+    config = small_config(vehicles=0, town=name, route=ROUTES)
     try:
-        env = DrivingEnv(small_config(vehicles=0, town=name, route=ROUTES), port=made_towns.port, tm_port=0)
+        drives = drive_routes(config, opendrive, made_towns.port, range(ROUTES.evaluation_routes), tmp_path)
     except BadInput as error:
         if maker != "single":
             raise
         pytest.skip(f"its roads are too short for a route: {error}")
-    try:
-        for number in range(ROUTES.evaluation_routes):
-            drive = drive_route(env, served, number)
-            assert drive.completed, drive
-            assert drive.beyond_lane_m < 0, drive
-    finally:
-        env.close()
+    for drive in drives:
+        assert drive.completed, drive
+        assert drive.beyond_lane_m < 0, drive
