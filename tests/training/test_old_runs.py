@@ -116,7 +116,7 @@ def test_a_version_that_drives_otherwise_says_since_when_and_why(make_run, tmp_p
     shutil.copytree(PACKAGE, later, ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in (
         ("behaviour.py", "\n}\n", f'\n    {BEHAVIOUR + 1}: "cars brake less",\n}}\n'),
-        ("simulator/physics.py", "_FULL_BRAKING, _FRONT_BRAKES = 0.95,", "_FULL_BRAKING, _FRONT_BRAKES = 0.15,"),
+        ("simulator/physics.py", "_FULL_BRAKING, _FRONT_BRAKES = 1.1,", "_FULL_BRAKING, _FRONT_BRAKES = 0.15,"),
     ):
         text = (later / name).read_text()
         assert old in text
