@@ -1,1 +1,1 @@
-"""The long run: what disturbs it on the test cluster, and what each disturbance cost."""
+"""The long run on the test cluster, and what disturbs it."""

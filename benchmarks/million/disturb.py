@@ -3,8 +3,8 @@
     python -m benchmarks.million.disturb CAMPAIGN/1m/seed-1 --log disturbances.jsonl --every-minutes 10
 
 Needs SLURM_CONF of the test cluster (docs/test-cluster.md). One disturbance after the other, in turn, each only once
-the run has gone on learning since the last; one line of JSON each, which `benchmarks.million.costs` reads. Given
-again, it goes on with the next kind. It ends with the run, or with Ctrl-C.
+the run has gone on learning since the last; one line of JSON each. Given again, it goes on with the next
+kind. It ends with the run, or with Ctrl-C.
 """
 
 import argparse
@@ -20,6 +20,9 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 POLL_S = 2.0
+OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
+BETWEEN_STEPS = 200
+"""At least so many steps lie between two disturbances."""
 
 
 class Run:
@@ -65,7 +68,7 @@ def preempt_with_grace(run: Run) -> None:
     preempt(run)
     _output("scontrol", "update", f"JobId={run.job()['JobId']}", "Partition=grace")
     run.wait_for("RUNNING")
-    _wait_for_steps(run, run.step, 200)
+    _wait_for_steps(run)
     preempt(run)
     _output("scontrol", "update", f"JobId={run.job()['JobId']}", "Partition=low")
 
@@ -84,6 +87,7 @@ def lose_its_node(run: Run) -> None:
     number = run.job()["NodeList"].rpartition("n")[2].rpartition("-")[2]
     _cluster("kill-node", number)
     run.wait_for("PENDING")
+    run.wait_for("RUNNING")  # elsewhere: on a node that has just come back Slurm 22.05 may revoke its credential
     _cluster("start-node", number)
 
 
@@ -121,7 +125,7 @@ def disturb(run: Run, log: Path, every_minutes: float, most: int) -> None:
     kinds = list(KINDS)
     while done < most:
         begun = time.monotonic()
-        _wait_for_steps(run, run.step, 200)
+        _wait_for_steps(run)
         while time.monotonic() < begun + 60 * every_minutes:
             time.sleep(POLL_S)
         run.wait_for("RUNNING")
@@ -134,11 +138,13 @@ def disturb(run: Run, log: Path, every_minutes: float, most: int) -> None:
         print(f"{done}: {kind} at step {told['step']:,}", flush=True)
 
 
-def _wait_for_steps(run: Run, step: int, more: int) -> None:
-    """Until the run is so many steps further, or has ended."""
-    while run.step < step + more:
-        if run.status()["state"] in ("GO", "NO-GO", "failed"):
-            raise SystemExit(f"the run has ended: {run.status()['state']}")
+def _wait_for_steps(run: Run) -> None:
+    """Until the run is BETWEEN_STEPS further. Raises SystemExit where it has ended."""
+    first = run.step
+    while run.step < first + BETWEEN_STEPS:
+        state = run.status()["state"]
+        if state in ("GO", "NO-GO") or (state == "failed" and run.job().get("JobState") in (None, *OVER)):
+            raise SystemExit(f"the run has ended: {state}")
         time.sleep(POLL_S)
 
 
