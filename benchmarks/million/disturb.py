@@ -9,6 +9,7 @@ kind. It ends with the run, or with Ctrl-C.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -101,10 +102,9 @@ def kill_its_simulator(run: Run) -> None:
 
 
 def restart_the_controller(run: Run) -> None:
-    """SIGKILL to slurmctld, away for half a minute."""
-    for process in psutil.process_iter(["cmdline"]):
-        if (process.info["cmdline"] or [""])[0].endswith("slurmctld"):
-            process.kill()
+    """SIGKILL to this cluster's slurmctld, which is away for half a minute."""
+    daemon = Path(os.environ["SLURM_CONF"]).parents[1] / "run" / "slurmctld.json"
+    psutil.Process(json.loads(daemon.read_text(encoding="utf-8"))["pid"]).kill()
     time.sleep(30)
     _cluster("up")
 
