@@ -63,8 +63,12 @@ def ours(batch: int, updates: float, simulators: int) -> tuple[Work, Facts]:
 
 def theirs(batch: int, updates: float) -> tuple[Work, Facts]:
     """Stable-Baselines3's TD3, `1 / updates` steps before each update."""
-    config = endless_stage(LEARNING_STARTS, agent={"batch_size": batch}, environment={"traffic": TRAFFIC})
-    config = config.model_copy(update={"replay": config.replay.model_copy(update={"capacity": 20_000})})
+    config = endless_stage(
+        LEARNING_STARTS,
+        agent={"batch_size": batch},
+        environment={"traffic": TRAFFIC},
+        replay={"capacity": 20_000},  # each observation twice, in memory
+    )
     stack = _closed_at_exit()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     simulator = SupervisorHandle(config.simulator, "training", config.environment.town, folder, folder)

@@ -75,10 +75,11 @@ def preempt_with_grace(run: Run) -> None:
 
 
 def end_its_time(run: Run) -> None:
-    """Its walltime is cut to what it has used and two minutes."""
+    """Its walltime is cut to what it has used and two to three minutes."""
     job = run.job()
-    hours, minutes, _ = job["RunTime"].rpartition("-")[2].split(":")
-    limit = int(hours) * 60 + int(minutes) + 3
+    days, _, clock = job["RunTime"].rpartition("-")
+    hours, minutes, _ = clock.split(":")
+    limit = (int(days or 0) * 24 + int(hours)) * 60 + int(minutes) + 3
     _output("scontrol", "update", f"JobId={job['JobId']}", f"TimeLimit={limit}")
     run.wait_for("PENDING")
 
@@ -141,10 +142,10 @@ def disturb(run: Run, log: Path, every_minutes: float, most: int) -> None:
 def _wait_for_steps(run: Run) -> None:
     """Until the run is BETWEEN_STEPS further. Raises SystemExit where it has ended."""
     first = run.step
-    while run.step < first + BETWEEN_STEPS:
-        state = run.status()["state"]
-        if state in ("GO", "NO-GO") or (state == "failed" and run.job().get("JobState") in (None, *OVER)):
-            raise SystemExit(f"the run has ended: {state}")
+    while (now := run.status())["step"] < first + BETWEEN_STEPS:
+        over = now["state"] == "failed" and run.job().get("JobState") in (None, *OVER)
+        if over or now["state"] in ("GO", "NO-GO"):
+            raise SystemExit(f"the run has ended: {now['state']}")
         time.sleep(POLL_S)
 
 

@@ -126,6 +126,9 @@ def a_loop(chance: random.Random) -> xodr.OpenDrive:
     return drive
 
 
+MAKERS = {"single": single_roads, "chain": a_chain, "crossing": a_crossing, "loop": a_loop}
+
+
 def text_of(drive: xodr.OpenDrive) -> str:
     from xml.etree import ElementTree
 
@@ -159,7 +162,7 @@ def check_route(town: Town, route: Route) -> None:
             assert abs((place.rotation.yaw - yaw + 180) % 360 - 180) < 20.0
 
 
-@pytest.mark.parametrize("make", [single_roads, a_chain, a_crossing, a_loop])
+@pytest.mark.parametrize("make", MAKERS.values())
 @pytest.mark.parametrize("seed", range(6))
 def test_roads_of_chance(make, seed: int):
     town = parse_town("made", text_of(make(random.Random(seed))))
@@ -168,9 +171,6 @@ def test_roads_of_chance(make, seed: int):
     assert routes or make is single_roads
     for route in routes:
         check_route(town, route)
-
-
-MAKERS = {"single": single_roads, "chain": a_chain, "crossing": a_crossing, "loop": a_loop}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import SimulatorServer, StartServer
-from tests.paths import ROOT
+from tests.simulator.carla_api import folder_of_api, make_interpreter, table
 from tests.simulator.protocol import RawClient
 
 TOWN = "Town10HD"  # CARLA's own choice
@@ -113,18 +112,14 @@ class Row(NamedTuple):
 
 def rows() -> list[Row]:
     """The table of docs/simulators.md."""
-    text = (ROOT / "docs" / "simulators.md").read_text()
-    found = re.findall(r"^\| `((?:examples|util)/\w+\.py)` \| (yes|no) \|(.*)\|$", text, re.M)
-    return [Row(file, verdict == "yes", tuple(re.findall(r"`([^`]+)`", why))) for file, verdict, why in found]
+    found = table(r"`((?:examples|util)/\w+\.py)` \| (yes|no)")
+    return [Row(file, verdict == "yes", reasons) for (file, verdict), reasons in found]
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of CARLA's folder."""
-    named = os.environ.get("TD3_HPC_CARLA_API")
-    if not named:
-        pytest.skip("TD3_HPC_CARLA_API names no folder: CARLA's own programs are not run")
-    assert (Path(named) / "examples" / "tutorial.py").exists(), f"{named} holds no examples"
+    named = folder_of_api("programs", "examples/tutorial.py")
     copy = Path(shutil.copytree(named, tmp_path_factory.mktemp("carla") / "PythonAPI"))
     (copy / "util" / "map.osm").write_text(OSM)
     cv2.imwrite(str(copy / "util" / "texture.png"), np.full((4, 4, 4), 255, np.uint8))
@@ -134,11 +129,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def interpreter(api: Path) -> Path:
     """A Python with the client library and what the programs ask for."""
-    environment = api.parent / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=300)
-    python = environment / "bin" / "python"
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True, timeout=1800)
-    return python
+    return make_interpreter(api.parent / "venv", PACKAGES)
 
 
 @pytest.fixture(scope="module")

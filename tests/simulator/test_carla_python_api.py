@@ -6,11 +6,8 @@ packages go into an environment of their own, which takes PyPI.
 
 import ast
 import math
-import os
-import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import SimulatorServer, StartServer
-from tests.paths import ROOT
+from tests.simulator.carla_api import folder_of_api, make_interpreter, table
 from tests.simulator.opendrive_text import Road, opendrive_text
 from tests.simulator.protocol import RawClient
 
@@ -38,30 +35,21 @@ class Row(NamedTuple):
 
 def rows() -> list[Row]:
     """The table of docs/simulators.md."""
-    text = (ROOT / "docs" / "simulators.md").read_text()
-    found = re.findall(r"^\| `(test_\w+\.py)` \| (\d+) of (\d+) \|(.*)\|$", text, re.M)
-    return [Row(file, int(a), int(b), tuple(re.findall(r"`([^`]+)`", why))) for file, a, b, why in found]
+    found = table(r"`(test_\w+\.py)` \| (\d+) of (\d+)")
+    return [Row(file, int(a), int(b), reasons) for (file, a, b), reasons in found]
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of CARLA's folder of tests."""
-    named = os.environ.get("TD3_HPC_CARLA_API")
-    if not named:
-        pytest.skip("TD3_HPC_CARLA_API names no folder: CARLA's own tests are not run")
-    folder = Path(named) / "test" / "smoke"
-    assert (folder / "test_sync.py").exists(), f"{folder} holds no smoke tests"
+    folder = folder_of_api("tests", "test/smoke/test_sync.py") / "test" / "smoke"
     return Path(shutil.copytree(folder, tmp_path_factory.mktemp("carla") / "smoke"))
 
 
 @pytest.fixture(scope="module")
 def interpreter(smoke: Path) -> Path:
     """A Python with the client library and what the tests ask for."""
-    environment = smoke.parent / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=300)
-    python = environment / "bin" / "python"
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "carla==0.9.16", "numpy"], check=True, timeout=600)
-    return python
+    return make_interpreter(smoke.parent / "venv", ("carla==0.9.16", "numpy"))
 
 
 @pytest.fixture(scope="module")
