@@ -118,26 +118,29 @@ def _profile(name: str, is_site: bool, given: Sequence[str], asks: bool) -> byte
     text = template.read_text(encoding="utf-8")
     values = parse_yaml(text, str(template))
     personal = values.get("personal", {})
-    answers = {} if not asks else _answers(personal if is_site else QUESTIONS, values, given)
-    for key, value in {**answers, **_pairs(given)}.items():
+    chosen = _pairs(given)
+    if asks:
+        questions = personal if is_site else QUESTIONS
+        chosen = {**_answers({key: asked for key, asked in questions.items() if key not in chosen}, values), **chosen}
+    for key, value in chosen.items():
         section, _, last = key.rpartition(".")
         text = with_keys(text, (), section, {last: value})
     result = parse_yaml(text, str(CLUSTERS / f"{name}.yaml"))
     for key in ("personal", "sources", "unverified"):
         result.pop(key, None)
-    open_ones = {key: "/to/be/edited" for key in personal if key not in answers and key not in _pairs(given)}
+    open_ones = {key: "/to/be/edited" for key in personal if key not in chosen}
     overrides = [f"{key}={value}" for key, value in open_ones.items()]
     validate(ClusterConfig, apply_overrides(result, overrides), str(CLUSTERS / f"{name}.yaml"))
     return text.encode()
 
 
-def _answers(questions: Mapping[str, str], values: Mapping[str, Any], given: Sequence[str]) -> dict[str, Any]:
-    """The answers to what was not given; Enter keeps the value there is, or leaves the key to be edited."""
+def _answers(questions: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers to questions, by key; Enter keeps the value there is, or leaves the key to be edited."""
     from td3_hpc.config import apply_overrides
     from td3_hpc.config.changes import value_at
 
     answers = {}
-    for key in [key for key in questions if key not in _pairs(given)]:
+    for key in questions:
         there = value_at(values, key)
         default = "" if there in (None, {}) else str(there)
         answer = typer.prompt(f"{key}: {questions[key]}", default=default, show_default=bool(default))

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from td3_hpc.config import read_yaml, validate
+from td3_hpc.config import apply_overrides, read_yaml, validate
 from td3_hpc.config.base import ConfigSection
 from td3_hpc.config.changes import value_at
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.config.sbatch import seconds
 from td3_hpc.errors import BadInput
-from td3_hpc.launch.jobs.submission import read_profile
+from td3_hpc.launch.jobs.submission import not_given, read_profile
 from td3_hpc.launch.preflight.finding import CheckResult
 from td3_hpc.shipped import SITES, site_names
 
@@ -100,10 +100,9 @@ def check_profile(cluster: str, site: str | None, overrides: Sequence[str] = ())
     """
     path, values, personal = read_profile(cluster, overrides)
     known = read_site(site or path.stem)
-    missing = {key: what for key, what in personal.items() if value_at(values, key) in (None, {})}
-    for key in missing:
-        _put(values, key, f"/MISSING/{key}")
-    profile = validate(ClusterConfig, values, str(path))
+    missing = not_given(values, personal)
+    filled_in = apply_overrides(values, [f"{key}=/MISSING/{key}" for key in missing])
+    profile = validate(ClusterConfig, filled_in, str(path))
     asked = [
         Judgement(CheckResult(key, "mistake", f"missing, {what}", f"give -c {key}=..."))
         for key, what in missing.items()
@@ -218,10 +217,3 @@ def _shown(key: str, profile: ClusterConfig) -> str:
 def _settable(key: str) -> str:
     """The profile's key that changes what a rule's key counts."""
     return "gpus_per_node" if key == "gpus_on_a_node" else key
-
-
-def _put(values: dict[str, Any], key: str, value: str) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-    values[last] = value

@@ -1,7 +1,7 @@
 """A stage as a job: everything it needs frozen into its run directory, then submitted by sbatch or by submitit."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -51,10 +51,14 @@ def load_cluster(name: str, overrides: Sequence[str] = ()) -> ClusterConfig:
     Where it names no account or cluster, the variables do that sites tell their users to set, or set by their modules.
     """
     path, values, personal = read_profile(name, overrides)
-    missing = [(key, what) for key, what in personal.items() if value_at(values, key) in (None, {})]
-    if missing:
-        raise BadInput("\n".join(f"{path}: {key}: missing, {what}; give -c {key}=..." for key, what in missing))
+    if missing := not_given(values, personal):
+        raise BadInput("\n".join(f"{path}: {key}: missing, {what}; give -c {key}=..." for key, what in missing.items()))
     return validate(ClusterConfig, values, str(path))
+
+
+def not_given(values: Mapping[str, Any], personal: Mapping[str, str]) -> dict[str, str]:
+    """What a known site's users have to give and have not, by key."""
+    return {key: what for key, what in personal.items() if value_at(values, key) in (None, {})}
 
 
 def read_profile(name: str, overrides: Sequence[str] = ()) -> tuple[Path, dict[str, Any], dict[str, str]]:
