@@ -47,6 +47,19 @@ def opendrive_text(roads: Sequence[Road]) -> str:
     return f'<?xml version="1.0" standalone="yes"?><OpenDRIVE>{header}{body}</OpenDRIVE>'
 
 
+CROSSWALK = (
+    '<objects><object type="crosswalk" name="SimpleCrosswalk" id="900001" s="10" t="0" zOffset="0" orientation="none" '
+    'length="3" width="8" hdg="0" pitch="0" roll="0"><outline><cornerLocal u="-1.5" v="-4" z="0"/>'
+    '<cornerLocal u="1.5" v="-4" z="0"/><cornerLocal u="1.5" v="4" z="0"/><cornerLocal u="-1.5" v="4" z="0"/>'
+    '<cornerLocal u="-1.5" v="-4" z="0"/></outline></object></objects>'
+)
+
+
+def with_crosswalk(text: str) -> str:
+    """The document with a crosswalk on its first road, where no road has objects."""
+    return text if "<object " in text else text.replace("</lanes>", "</lanes>" + CROSSWALK, 1)
+
+
 def _road(number: int, road: Road) -> str:
     heights = "".join(f'<elevation s="{s}" a="{a}" b="{b}" c="{c}" d="{d}"/>' for s, a, b, c, d in road.elevation)
     geometry = (

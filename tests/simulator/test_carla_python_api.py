@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import SimulatorServer, StartServer
 from tests.simulator.carla_api import folder_of_api, make_interpreter, table
-from tests.simulator.opendrive_text import Road, opendrive_text
+from tests.simulator.opendrive_text import Road, opendrive_text, with_crosswalk
 from tests.simulator.protocol import RawClient
 
 PORT = "3654"
@@ -54,14 +54,18 @@ def interpreter(smoke: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def towns(carla_maps: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """CARLA's towns. Two straight roads stand in for Town05 where it is missing: the tests of physics, which load it,
-    need no more of it than the road south of (27 to 36, -200)."""
+    """CARLA's towns, as 0.9.16 has them: Town03 and Town05 of public repositories are of 2019, before there were
+    crosswalks, and get one each. Two straight roads stand in for Town05 where it is missing: the tests of physics,
+    which load it, need no more of it than the road south of (27 to 36, -200)."""
     folder = tmp_path_factory.mktemp("towns")
     for path in carla_maps.glob("Town*.xodr"):
-        (folder / path.name).symlink_to(path.resolve())
+        (folder / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     if not (folder / "Town05.xodr").exists():
         roads = [Road(x, 260.0, -math.pi / 2.0, 900.0) for x in (29.0, 36.0)]
         (folder / "Town05.xodr").write_text(opendrive_text(roads), encoding="utf-8")
+    for name in ("Town03", "Town05"):
+        town = folder / f"{name}.xodr"
+        town.write_text(with_crosswalk(town.read_text(encoding="utf-8")), encoding="utf-8")
     return folder
 
 
@@ -98,11 +102,10 @@ def test_the_table_has_every_file(smoke: Path) -> None:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.file)
 def test_a_file_passes_as_the_table_says(
-    row: Row, smoke: Path, interpreter: Path, server: SimulatorServer, carla_maps: Path
+    row: Row, smoke: Path, interpreter: Path, server: SimulatorServer, towns: Path
 ) -> None:
-    there = [why for why in row.reasons if (carla_maps / f"{why.removesuffix('_Opt')}.xodr").exists()]
-    if there:
-        pytest.skip(f"the table is of a folder without {', '.join(there)}")
+    if "'Town02'" in (smoke / row.file).read_text() and not (towns / "Town02.xodr").exists():
+        pytest.skip("it loads Town02, which is not in the folder of towns")
     passing, said = 0, ""
     for method in methods_of(smoke / row.file):
         with RawClient(server.port) as client:  # as CARLA starts: no step is fixed
