@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from td3_hpc import __version__
 from td3_hpc.errors import BadInput, ExitCode, UserError
-from td3_hpc.options import AsJson, Override, StageFile, print_json, stage_file
+from td3_hpc.options import AsJson, Override, StageFile, print_json, stage_file, suite_file
 
 CHECKPOINTS = """Look at, verify, compare and thin out checkpoints.
 
@@ -171,10 +171,10 @@ def evaluate(
         ),
     ],
     policy: Annotated[
-        Literal["checkpoint", "untrained", "constant", "random", "pure-pursuit", "traffic-manager"],
+        Literal["checkpoint", "untrained", "constant", "random", "pure-pursuit", "traffic-manager", "true-distances"],
         typer.Option(
-            help="Who drives. The last four show what the figures are worth; constant never steers: the best of ten "
-            "throttles, 0.1 to 1."
+            help="Who drives. The last five show what the figures are worth; constant never steers: the best of ten "
+            "throttles, 0.1 to 1; true-distances is pure pursuit that is told how far ahead the way is taken."
         ),
     ] = "checkpoint",
     best: Annotated[
@@ -184,6 +184,14 @@ def evaluate(
         int | None, typer.Option(min=1, help="Whole episodes of each run.", show_default="each held-out route once")
     ] = None,
     first_route: Annotated[int, typer.Option(min=0, help="The held-out route to begin with.")] = 0,
+    suite: Annotated[
+        Path | None,
+        typer.Option(
+            help="Drive a suite's towns and situations instead: its YAML file, or its name, as must-see.",
+            show_default=False,
+            callback=suite_file,
+        ),
+    ] = None,
     without: Annotated[
         str | None,
         typer.Option(metavar="ENTRY", help="Hide an entry of the observation from the policy, as image or vector."),
@@ -206,11 +214,15 @@ def evaluate(
     Another town: td3-hpc evaluate checkpoints/1k -o environment.town=Town01 -o simulator.maps=MAPS
 
     For scale: td3-hpc evaluate 1k --policy random
+
+    Where one must see: td3-hpc evaluate checkpoints/1k --suite must-see --without image
     """
     from td3_hpc.checkpoint.retention import best_checkpoint
     from td3_hpc.training.evaluation.command import Drive
-    from td3_hpc.training.evaluation.printout import print_drives
+    from td3_hpc.training.evaluation.printout import print_drives, print_suite
 
+    if suite is not None and (episodes is not None or first_route):
+        raise BadInput("--suite: it says itself which episodes are driven; leave --episodes and --first-route away")
     if best and policy != "checkpoint":
         raise BadInput(f"--best: a {policy} policy has no checkpoint")
     if policy != "checkpoint":
@@ -227,7 +239,10 @@ def evaluate(
         )
         for number, run in enumerate(runs)
     ]
-    print_drives(drives, json_file)
+    if suite is not None:
+        print_suite(suite, drives, json_file)
+    else:
+        print_drives(drives, json_file)
 
 
 @app.command()

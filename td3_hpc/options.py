@@ -19,6 +19,11 @@ def campaign_file(given: Path) -> Path | None:
     return _found(given, "campaign")
 
 
+def suite_file(given: Path | None) -> Path | None:
+    """The same of a suite."""
+    return _found(given, "suite")
+
+
 def _found(given: Path | None, kind: Kind) -> Path | None:
     if given is None:
         return None

@@ -28,7 +28,7 @@ CONTENTS = (
 SITES = PACKAGE / "launch" / "sites"
 #: What may lie in these folders, and is no part of them: earlier images, for one.
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.sif*", ".*.sif*")
-Kind = Literal["stage", "campaign"]
+Kind = Literal["stage", "campaign", "suite"]
 
 
 def shipped(name: str, package: Path = PACKAGE) -> Path:

@@ -9,7 +9,7 @@ simulator.py    which simulator, and how long it is waited for
 training.py     steps, evaluation, checkpoints, logging
 monitors.py     limits whose crossing is an alert, and who is told
 gates.py        what a stage has to earn
-campaign.py     a campaign's file
+campaign.py     a campaign's file;  suite.py  a suite's
 cluster.py      a cluster's profile;  sbatch.py  what it may say to sbatch
 secret.py       what is named by a variable or a file, and redacted in copies
 formats.py      what a resolved configuration of an earlier format means

@@ -6,9 +6,13 @@ from pydantic import Field, model_validator
 
 from td3_hpc.config.base import ConfigSection
 
+SituationKind = Literal[
+    "stopped_car", "slow_car", "braking_car", "queue_at_light", "crossing_car", "parked_car", "pedestrian"
+]
+
 
 class TrafficConfig(ConfigSection):
-    """NPC cars driven by CARLA's own Traffic Manager, in synchronous mode."""
+    """NPC cars driven by CARLA's own Traffic Manager, in synchronous mode, and situations in which one must see."""
 
     vehicles: int = Field(10, ge=0, le=200)
     """NPC cars spawned at the start of each episode."""
@@ -22,6 +26,9 @@ class TrafficConfig(ConfigSection):
     """Gap that NPC cars keep to the car ahead, in metres."""
     speed_below_limit_percent: float = Field(30.0, ge=-100, le=100)
     """NPC cars drive this many percent below the speed limit."""
+    situations: list[SituationKind] = []
+    """Each episode has one situation of these kinds on its route: something is in the way, and clears it some time
+    after the ego has come near. Training draws the kind; held-out route k has the k-th, round and round."""
 
     @model_validator(mode="after")
     def _two_ports(self) -> "TrafficConfig":

@@ -12,7 +12,9 @@ observation/             what the agent sees, one part for each entry;  sensors.
 ego.py                   where the ego is and how it moves
 shared_observation.py    how an observation lies in the memory that worker and learner share
 reward.py                the reward and its components
-proximity.py             who is near
+proximity.py             who is near;  hazard.py  how far ahead the way is taken
+situations/              what is in the ego's way for a while
+blueprints.py            what a simulator offers by name
 traffic.py               other vehicles;  traffic_manager_wait.py  a wait for the Traffic Manager that ends
 episode.py, episode_log.py  an episode's figures, and the log that rebuilds it
 pure_pursuit.py          a driver without learning

@@ -11,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_hpc.config.environment import EnvironmentConfig
+from td3_hpc.driving.blueprints import ego_blueprint, half_sizes, weather_preset
 from td3_hpc.driving.client_session import Session
 from td3_hpc.driving.ego import EgoState, ego_state
 from td3_hpc.driving.episode import STANDING_SPEED, TERMINATIONS, Episode, Outcome
 from td3_hpc.driving.film import Film
+from td3_hpc.driving.hazard import gap_ahead
 from td3_hpc.driving.observation.base import Scene
 from td3_hpc.driving.observation.registry import make_parts
 from td3_hpc.driving.proximity import BoundingBox, is_blocked, is_jolt, may_touch
+from td3_hpc.driving.pure_pursuit import careful_pursuit
 from td3_hpc.driving.reward import Motion, reward_components
 from td3_hpc.driving.route import Route, RoutePlanner, RoutePosition, RouteTracker
 from td3_hpc.driving.sensors import (
@@ -27,12 +30,15 @@ from td3_hpc.driving.sensors import (
     LaneInvasionSensor,
     SensorTimeout,
 )
+from td3_hpc.driving.situations.stage import set_stage
 from td3_hpc.driving.traffic import spawn_traffic
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.spaces import ACTION, IMAGE, Observation, gymnasium_spaces
 
 SensorType = TypeVar("SensorType", bound=EgoSensor)
 Action = npt.NDArray[np.float32]
+Autopilot = Literal["traffic-manager", "true-distances"]
+"""Who drives instead of the actions: CARLA's Traffic Manager, or a scripted driver that is told what is ahead."""
 
 OFF_ROUTE_M = 10.0
 """An ego farther than this from its route has taken another road."""
@@ -42,6 +48,7 @@ QUEUE_M = 12.0
 """An ego that stands no farther than this behind a standing vehicle waits in a queue."""
 _SPAWN_LIFT_M = 0.5  # as CARLA's own spawn points: a car must not start inside the road
 _RESET_ATTEMPTS = 3
+_CLEARANCE_M = 0.3  # on either side of the ego; what is nearer is in its way
 _STOP = (carla.TrafficLightState.Red, carla.TrafficLightState.Yellow)
 
 
@@ -86,7 +93,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
                 self.planner = RoutePlanner(config.town, self._session.map, config.route)
                 self.roads_sha256 = hashlib.sha256(self._session.map.to_opendrive().encode()).hexdigest()
                 self._spawn_points = self._session.map.get_spawn_points()
-                _ego_blueprint(self._session.world, config.vehicle)
+                ego_blueprint(self._session.world, config.vehicle)
         except BaseException:
             self.close()
             raise
@@ -97,8 +104,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         """Start an episode.
 
         `options` may hold `route` (k: held-out evaluation route k instead of a drawn one), `film` (a .gif or .mp4 file
-        that the episode is filmed into) and `autopilot` (True: CARLA's Traffic Manager drives the ego along the route,
-        whatever the actions). Without a seed the next one of the environment's own sequence is taken; `info["seed"]`
+        that the episode is filmed into) and `autopilot` (an `Autopilot` that drives the ego along the route, whatever
+        the actions). Without a seed the next one of the environment's own sequence is taken; `info["seed"]`
         tells which. Raises BadInput for a route that does not exist, SimulatorLost.
         """
         super().reset(seed=seed)
@@ -106,7 +113,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         options = options or {}
         number = options.get("route")
         self._film_path: Path | None = options.get("film")
-        self._autopilot: bool = options.get("autopilot", False)
+        self._autopilot: Autopilot | None = options.get("autopilot")
         if number is not None and not 0 <= number < len(self.planner.evaluation_routes):
             raise BadInput(f"route {number}: there are {len(self.planner.evaluation_routes)} evaluation routes, from 0")
         with self._session.calls():
@@ -118,7 +125,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
                     if attempt == _RESET_ATTEMPTS - 1:
                         raise
         info = {"seed": self.episode_seed, "route": number, "route_length_m": self._route.length}
-        return self._observation(), info
+        self._seen = self._observation()
+        return self._seen, info
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Hold an action for `ticks_per_action` ticks. Raises ValueError for one that is not two finite numbers.
@@ -132,10 +140,13 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         steer, pedal = (float(value) for value in np.clip(action, -1.0, 1.0))
         with self._session.calls():
             before = self._ego_state
-            if not self._autopilot:
+            if self._autopilot == "true-distances":
+                steer, pedal = self._careful_action()
+            if self._autopilot != "traffic-manager":
                 self._ego.apply_control(carla.VehicleControl(max(pedal, 0.0), steer, max(-pedal, 0.0)))
             jolted = False
             for _ in range(self._config.ticks_per_action):
+                self._stage.tick(self._front(), self._config.fixed_delta_seconds, self._remove)
                 frame = self._session.tick()
                 velocity = self._ego_state.velocity
                 self._read_ego()
@@ -164,21 +175,25 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         weather = self._weathers[int(generator.integers(len(self._weathers)))]
         self._clear()
         session = self._session
-        session.begin_episode(manager_seed, self._autopilot)
+        session.begin_episode(manager_seed, self._autopilot == "traffic-manager")
         world = session.world
         world.set_weather(weather)
         self._spawn_ego(world)
+        self._stage = set_stage(
+            world, session.map, self._route, self._config.traffic.situations, self.episode_seed, number
+        )
+        self._actors += self._stage.actors
         start = self._start_transform().location
         traffic = spawn_traffic(world, self._spawn_points, start, self._config.traffic, generator)
         self._actors += traffic
         session.tick()
         session.drive(traffic)
-        self._vehicles = [(vehicle.id, *_half_sizes(vehicle)) for vehicle in traffic]
-        self._ego_sizes = _half_sizes(self._ego)
+        self._vehicles = [(other.id, *half_sizes(other)) for other in [*self._stage.actors, *traffic]]
+        self._ego_sizes = half_sizes(self._ego)
         self._settle()
         self._attach_sensors(world)
         session.tick()  # the server learns who listens
-        if self._autopilot:
+        if self._autopilot == "traffic-manager":
             session.drive_along(self._ego, self._route.points)
         self._film = None
         if self._film_path is not None:  # the last actor: a filmed episode is the same as one that is not
@@ -235,7 +250,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._sensors.clear()
 
     def _spawn_ego(self, world: Any) -> None:
-        blueprint = _ego_blueprint(world, self._config.vehicle)
+        blueprint = ego_blueprint(world, self._config.vehicle)
         transform = self._start_transform()
         self._ego = world.try_spawn_actor(blueprint, transform)
         if self._ego is None:
@@ -250,7 +265,25 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         (x, y, z), (pitch, yaw, roll) = self._route.points[0], self._route.angles[0]
         return carla.Transform(carla.Location(x, y, z + _SPAWN_LIFT_M), carla.Rotation(pitch, yaw, roll))
 
+    def _remove(self, actor: Any) -> None:
+        self._actors.remove(actor)
+        self._session.destroy([actor])
+
     # --- one decision
+
+    def _front(self) -> float:
+        """Metres along the route to the ego's front."""
+        return self._position.distance + self._ego_sizes[0]
+
+    def _careful_action(self) -> tuple[float, float]:
+        """Steering and pedal of the driver that is told the distances."""
+        target, spacing = self._config.reward.target_speed_kmh, self._config.route.waypoint_spacing_m
+        steer, pedal = careful_pursuit(self._seen, self._gap_ahead(), spacing, target)
+        return float(steer), float(pedal)
+
+    def _gap_ahead(self) -> float:
+        """Metres from the ego's front to what is in its way, along the route."""
+        return gap_ahead(self._route, self._front(), self._ego_sizes[1] + _CLEARANCE_M, self._other_boxes())
 
     def _receive(self, frame: int) -> None:
         """Read the sensors behind the observation; first of all, so that events of this tick have time to arrive."""
@@ -329,10 +362,11 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             "position": (ego.x, ego.y),
         }
         if reason is not None:
-            info["episode"] = self._episode.summary(reason)
+            info["episode"] = self._episode.summary(reason) | self._stage.told(self._collisions)
             info["planned"] = self._planned()
         terminated = reason in TERMINATIONS
-        return self._observation(), sum(components.values()), terminated, reason is not None and not terminated, info
+        self._seen = self._observation()
+        return self._seen, sum(components.values()), terminated, reason is not None and not terminated, info
 
     def _planned(self) -> list[list[float]]:
         """The route in at most 100 points."""
@@ -349,38 +383,13 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         return bool(outside > self._config.off_road_m)
 
     def _waits(self, lane: Any) -> bool:
-        """A light shows the ego red or yellow, or a vehicle stands ahead; the snapshot knows both."""
+        """A light shows the ego red or yellow, a vehicle stands ahead, or a situation's actor is in the way."""
         if self._ego.is_at_traffic_light() and self._ego.get_traffic_light_state() in _STOP:
+            return True
+        if self._stage.kind and self._gap_ahead() <= QUEUE_M:
             return True
         return lane is not None and is_blocked(self._ego_box(), self._other_boxes(True), QUEUE_M, lane.lane_width)
 
     def _observation(self) -> Observation:
         scene = Scene(self._snapshot.find(self._ego.id), self._ego_state, self._route, self._position)
         return {name: part.value(scene) for name, part in self._parts.items()}
-
-
-def weather_preset(name: str) -> Any:
-    """CARLA's weather of that name; raises BadInput where it has none."""
-    presets = sorted(
-        key for key, value in vars(carla.WeatherParameters).items() if isinstance(value, carla.WeatherParameters)
-    )
-    if name not in presets:
-        raise BadInput(f"environment.weather {name}: CARLA knows {', '.join(presets)}")
-    return getattr(carla.WeatherParameters, name)
-
-
-def _ego_blueprint(world: Any, vehicle: str) -> Any:
-    library = world.get_blueprint_library().filter("vehicle.*")
-    matches = [item for item in library if item.id == vehicle]
-    if not matches:
-        raise BadInput(
-            f"environment.vehicle {vehicle}: the simulator offers {', '.join(sorted(item.id for item in library))}"
-        )
-    matches[0].set_attribute("role_name", "hero")
-    return matches[0]
-
-
-def _half_sizes(vehicle: Any) -> tuple[float, float]:
-    """Half length and half width in metres; asks the simulator each time."""
-    extent = vehicle.bounding_box.extent
-    return extent.x, extent.y

@@ -56,8 +56,9 @@ class CollisionSensor(EgoSensor):
     def __init__(self, world: Any, ego: Any) -> None:
         blueprint = world.get_blueprint_library().find("sensor.other.collision")
         super().__init__(world, ego, blueprint, carla.Transform())
-        self._events: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self.actor.listen(lambda event: self._events.put(event.frame))
+        self._last: Any = None
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.actor.listen(self._events.put)
 
     def happened(self, announced: bool) -> bool:
         """Whether it collided since the last call.
@@ -68,13 +69,17 @@ class CollisionSensor(EgoSensor):
         collided = False
         try:
             if announced:
-                self._events.get(timeout=_GRACE_S)
+                self._last = self._events.get(timeout=_GRACE_S)
                 collided = True
             while True:
-                self._events.get_nowait()
+                self._last = self._events.get_nowait()
                 collided = True
         except queue.Empty:
             return collided
+
+    def touched(self) -> str | None:
+        """The type of what it ran into last; may ask the simulator."""
+        return str(self._last.other_actor.type_id) if self._last is not None else None
 
 
 class LaneInvasionSensor(EgoSensor):

@@ -142,7 +142,7 @@ class EnvironmentWorker:
         self.evaluation_routes, self.roads_sha256 = int(answer["evaluation_routes"]), str(answer["roads_sha256"])
 
     def reset(
-        self, seed: int, route: int | None = None, film: Path | None = None, autopilot: bool = False
+        self, seed: int, route: int | None = None, film: Path | None = None, autopilot: str | None = None
     ) -> Observation:
         """Start an episode (see `DrivingEnv.reset`); its log is `episode`. Raises WorkerLost."""
         self._request("reset", seed=seed, route=route, film=str(film.absolute()) if film else None, autopilot=autopilot)

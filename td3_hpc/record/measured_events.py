@@ -38,6 +38,10 @@ class EpisodeSummary(Fields):
     """Sum of each weighted reward component (1)."""
     route: int | None = None
     """Number of the held-out route; null in training."""
+    situation: str | None = None
+    """What was in the way (`environment.traffic.situations`)."""
+    contact: str | None = None
+    """In a situation: the CARLA type of what the ego ran into."""
 
 
 class EpisodeEnded(Event, kind="episode"):

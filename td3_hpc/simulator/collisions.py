@@ -81,9 +81,17 @@ def resolve_collisions(solid: Sequence[Actor], town: Town) -> list[Contact]:
 
 def overlaps(box: OrientedBox, solid: Sequence[Actor], scenery: Sequence[EdgeObject] = ()) -> bool:
     """Whether a box overlaps any of the solid actors or of the scenery."""
-    footprint = _of_box(box)
-    taken = [_of_actor(actor) for actor in solid if actor.collides] + [_of_box(thing.box) for thing in scenery]
+    footprint, (x, y, *_) = _of_box(box), box.centre
+    reach = box.extent[0] + box.extent[1]
+    near = (actor for actor in solid if actor.collides and _may_reach(actor, x, y, reach))
+    taken = [_of_actor(actor) for actor in near] + [_of_box(thing.box) for thing in scenery]
     return any(_overlap(footprint, other) is not None for other in taken)
+
+
+def _may_reach(actor: Actor, x: float, y: float, reach: float) -> bool:
+    """A square around the actor touches one of half size `reach` around x, y: cheap, and never wrongly false."""
+    half = reach + actor.extent[0] + actor.extent[1] + abs(actor.centre[0]) + abs(actor.centre[1])
+    return abs(actor.pose[0] - x) <= half and abs(actor.pose[1] - y) <= half
 
 
 def touches(first: Actor, second: Actor) -> bool:

@@ -224,7 +224,11 @@ class Supervisor:
         lines = self._last_lines()
         self._event(end.state, detail, seconds=lived_s, lines=lines)
         if died and code == ExitCode.BAD_INPUT and self._config.kind == "embedded":
-            raise BadInput(lines[-1] if lines else f"the simulator refuses to start; see {self._log.path}")
+            raise BadInput(
+                lines[-1].removeprefix("td3-hpc: ")
+                if lines
+                else f"the simulator refuses to start; see {self._log.path}"
+            )
         self._publish("restarting", f"{end.state}: {detail}")
         restarts = self._policy.recent
         pause_s = self._policy.next_pause_s(lived_s)

@@ -89,7 +89,7 @@ class Simulation:
         raise self._given_up("its start")
 
     def reset(
-        self, seed: int, route: int | None = None, film: Path | None = None, autopilot: bool = False
+        self, seed: int, route: int | None = None, film: Path | None = None, autopilot: str | None = None
     ) -> Observation:
         """Start an episode: a function of its arguments alone (see `DrivingEnv.reset`). Returns its first observation.
 

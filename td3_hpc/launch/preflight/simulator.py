@@ -95,7 +95,7 @@ def check_town(plan: Plan) -> str:
 
 def check_weather_and_vehicle(plan: Plan) -> str:
     """The client knows the weather; the embedded simulator has the vehicle (others are asked when the run starts)."""
-    from td3_hpc.driving.environment import weather_preset  # loads the client library
+    from td3_hpc.driving.blueprints import weather_preset  # loads the client library
     from td3_hpc.simulator.blueprints import library
 
     environment = plan.stage.environment

@@ -15,7 +15,7 @@ from td3_hpc.driving.film import check_format
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.record import EpisodeSummary, RunRecord
 from td3_hpc.training.evaluation.cycle import Driver, evaluate
-from td3_hpc.training.evaluation.measures import Estimate, estimates_over_runs
+from td3_hpc.training.evaluation.measures import MEASURES, SUITE_MEASURES, Estimate, estimates_over_runs
 from td3_hpc.training.evaluation.policies import THROTTLES, PolicyName, blinded, constant, make_driver
 from td3_hpc.training.evaluation.references import Course, drive_reference
 from td3_hpc.training.signals import StopFlag
@@ -144,8 +144,9 @@ def _course(config: StageConfig, numbers: Sequence[int]) -> Iterator[Course]:
 
 def figures(drives: Sequence[Driven]) -> dict[str, Estimate]:
     """Every measure over all drives, which had the same number of episodes on the same routes."""
-    decision_s = drives[0].config.environment.decision_seconds
-    return estimates_over_runs([driven.episodes for driven in drives], decision_s)
+    environment = drives[0].config.environment
+    measures = SUITE_MEASURES if environment.traffic.situations else MEASURES
+    return estimates_over_runs([driven.episodes for driven in drives], environment.decision_seconds, measures)
 
 
 @contextlib.contextmanager

@@ -34,8 +34,8 @@ class Driver:
     """The policy of an episode, by its number: what it does in one must not depend on those before."""
     value: Value | None = None
     """What the driver expects to earn, where it has an opinion."""
-    autopilot: bool = False
-    """The Traffic Manager drives, whatever the policy says."""
+    autopilot: str | None = None
+    """Who drives whatever the policy says (`DrivingEnv.reset`)."""
 
 
 @dataclass(frozen=True)

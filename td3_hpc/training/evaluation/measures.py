@@ -36,6 +36,13 @@ MEASURES = (
 )
 
 
+#: Of a suite, whose episodes know what the ego ran into.
+SUITE_MEASURES = (*MEASURES, Measure("driving score", "%", "score_percent"))
+#: Factor of an episode's driving score for a contact, by the beginning of its type (CARLA Leaderboard 1.0,
+#: leaderboard.carla.org, "Evaluation and metrics"); anything else is scenery.
+PENALTIES = {"walker.": 0.5, "vehicle.": 0.6, "": 0.65}
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A figure with its 95 % interval."""
@@ -82,7 +89,15 @@ def columns(episodes: Sequence[EpisodeSummary], decision_s: float) -> dict[str, 
         "comfort": column(lambda episode: episode.reward_components["comfort"]),
         "decisions": decisions,
         "return": column(lambda episode: episode.return_),
+        "score_percent": 100.0 * column(lambda episode: episode.route_completion * _penalty(episode)),
     }
+
+
+def _penalty(episode: EpisodeSummary) -> float:
+    """Of its contact, of which there is one at most: it ends the episode."""
+    if not episode.collisions:
+        return 1.0
+    return next(factor for kind, factor in PENALTIES.items() if (episode.contact or "vehicle.").startswith(kind))
 
 
 def estimates(episodes: Sequence[EpisodeSummary], decision_s: float) -> dict[str, Estimate]:
@@ -94,7 +109,9 @@ def estimates(episodes: Sequence[EpisodeSummary], decision_s: float) -> dict[str
     return estimates_over_runs([episodes], decision_s)
 
 
-def estimates_over_runs(runs: Sequence[Sequence[EpisodeSummary]], decision_s: float) -> dict[str, Estimate]:
+def estimates_over_runs(
+    runs: Sequence[Sequence[EpisodeSummary]], decision_s: float, measures: Sequence[Measure] = MEASURES
+) -> dict[str, Estimate]:
     """The same over several seeds' runs, which drove the same routes: episode i of each is in the same situation.
 
     Runs and routes are both drawn anew, each for itself (the bootstrap of crossed factors, Owen 2007): the interval
@@ -110,7 +127,7 @@ def estimates_over_runs(runs: Sequence[Sequence[EpisodeSummary]], decision_s: fl
     picks = (seeds * count + routes).reshape(_RESAMPLES, -1)
     result = {}
     with np.errstate(invalid="ignore", divide="ignore"):
-        for measure in MEASURES:
+        for measure in measures:
             top = table[measure.numerator]
             bottom = table[measure.denominator] if measure.denominator else np.ones(len(top))
             drawn = top[picks].sum(axis=1) / bottom[picks].sum(axis=1)

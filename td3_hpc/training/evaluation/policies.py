@@ -18,7 +18,9 @@ from td3_hpc.training.evaluation.cycle import Driver, Policy
 from td3_hpc.training.evaluation.values import Value
 from td3_hpc.training.seeding import derived_seed
 
-PolicyName = Literal["checkpoint", "untrained", "constant", "random", "pure-pursuit", "traffic-manager"]
+PolicyName = Literal[
+    "checkpoint", "untrained", "constant", "random", "pure-pursuit", "traffic-manager", "true-distances"
+]
 THROTTLES = tuple(tenths / 10 for tenths in range(1, 11))
 """The pedals of the constant drivers."""
 
@@ -29,7 +31,7 @@ def make_driver(name: PolicyName, config: StageConfig, path: Path) -> Driver:
 
     untrained: the networks as a run with this seed begins. random: uniform actions, in an episode of one number always
     the same. pure-pursuit: the scripted driver. traffic-manager: none at all, CARLA's Traffic Manager drives (the
-    actions are ignored).
+    actions are ignored). true-distances: the scripted driver, told by the environment what is ahead.
     """
     return _DRIVERS[name](config, path)
 
@@ -91,8 +93,9 @@ def _scripted(config: StageConfig, path: Path) -> Driver:
     return Driver(lambda number: lambda observation: pure_pursuit(dict(observation), spacing, speed))
 
 
-def _nobody(config: StageConfig, path: Path) -> Driver:
-    return Driver(lambda number: lambda observation: np.zeros(ACTION.shape, ACTION.dtype), autopilot=True)
+def _nobody(autopilot: str) -> Callable[[StageConfig, Path], Driver]:
+    idle = Driver(lambda number: lambda observation: np.zeros(ACTION.shape, ACTION.dtype), autopilot=autopilot)
+    return lambda config, path: idle
 
 
 def _agent(config: StageConfig) -> TD3Agent:
@@ -104,5 +107,6 @@ _DRIVERS: dict[str, Callable[[StageConfig, Path], Driver]] = {
     "untrained": _untrained,
     "random": _random,
     "pure-pursuit": _scripted,
-    "traffic-manager": _nobody,
+    "traffic-manager": _nobody("traffic-manager"),
+    "true-distances": _nobody("true-distances"),
 }

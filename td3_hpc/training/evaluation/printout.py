@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
+from td3_hpc.config.suite import load_suite
 from td3_hpc.durable import replace_file, require_folder
-from td3_hpc.errors import UserError
+from td3_hpc.errors import BadInput, UserError
 from td3_hpc.training.evaluation.command import Drive, Driven, evaluate_run, figures
-from td3_hpc.training.evaluation.measures import MEASURES, Estimate
+from td3_hpc.training.evaluation.measures import SUITE_MEASURES, Estimate
 from td3_hpc.training.signals import StopRequested
 
 
@@ -20,18 +22,54 @@ def print_drives(drives: Sequence[Drive], json_file: Path | None) -> None:
     """Drive each, with a progress bar in a terminal; print the episodes, and the figures over all of them."""
     if json_file is not None:
         require_folder(json_file)
-    console = Console()
+    fields = _print_drives(drives, Console())
+    _write(json_file, fields)
+
+
+def print_suite(path: Path, drives: Sequence[Drive], json_file: Path | None) -> None:
+    """The same in every town of a suite, which `path` holds, and how it went by kind of situation.
+
+    A town that the simulator does not offer is passed over, and said; raises its BadInput where there is no other.
+    """
+    if json_file is not None:
+        require_folder(json_file)
+    suite = load_suite(path)
+    console, told, missing = Console(), list[dict[str, Any]](), list[BadInput]()
+    for town in suite.towns:
+        there = [
+            replace(drive, overrides=[*suite.overrides_of(town), *drive.overrides], episodes=town.episodes)
+            for drive in drives
+        ]
+        try:
+            told.append({"town": town.town, **_print_drives(there, console)})
+        except BadInput as error:
+            if f"town {town.town}:" not in str(error):
+                raise
+            missing.append(error)
+            console.print(f"[yellow]{town.town} is not driven:[/] {error}", "", soft_wrap=True)
+    if not told:
+        raise missing[0]
+    _write(json_file, {"suite": suite.name, "towns": told})
+
+
+def _print_drives(drives: Sequence[Drive], console: Console) -> dict[str, Any]:
+    """Drive each, print what came of it, and return that as the fields of a JSON file."""
     done: list[Driven] = []
     for drive in drives:
         done.append(_driven(drive, console))
         console.print(_episodes(drive, done[-1]), "")
     over_all = figures(done)
-    console.print(_figures(done, over_all))
+    if done[0].config.environment.traffic.situations:
+        console.print(_situations(done), "")
+    console.print(_figures(done, over_all), "")
+    return {
+        "figures": {name: asdict(figure) for name, figure in over_all.items()},
+        "runs": [driven.as_fields(drive) for drive, driven in zip(drives, done)],
+    }
+
+
+def _write(json_file: Path | None, fields: dict[str, Any]) -> None:
     if json_file is not None:
-        fields = {
-            "figures": {name: asdict(figure) for name, figure in over_all.items()},
-            "runs": [driven.as_fields(drive) for drive, driven in zip(drives, done)],
-        }
         replace_file(json_file, json.dumps(fields, indent=1).encode())
 
 
@@ -52,9 +90,10 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
     title = f"{where}: {who}{without}, in {driven.config.environment.town}"
     headings = ("route", "m", "completion", "return", "decisions", "km/h", "collisions", "lines")
     columns = [Column(heading, justify="right", no_wrap=True) for heading in headings]
-    table = Table(
-        *columns, Column("end", no_wrap=True), title=title, title_justify="left", box=None, padding=(0, 1, 0, 0)
-    )
+    columns += [Column("end", no_wrap=True)]
+    situations = bool(driven.config.environment.traffic.situations)
+    columns += [Column("situation", no_wrap=True)] if situations else []
+    table = Table(*columns, title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for episode in driven.episodes:
         table.add_row(
             str(episode.route),
@@ -66,6 +105,26 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
             str(episode.collisions),
             str(episode.lane_invasions),
             episode.end_reason.replace("_", " "),
+            *([(episode.situation or "").replace("_", " ")] if situations else []),
+        )
+    return table
+
+
+def _situations(drives: Sequence[Driven]) -> Table:
+    """Over all drives, by kind."""
+    episodes = [episode for driven in drives for episode in driven.episodes]
+    table = Table("situation", box=None, padding=(0, 2, 0, 0))
+    for heading in ("episodes", "success", "collisions", "completion"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for kind in dict.fromkeys(episode.situation or "" for episode in episodes):
+        of_kind = [episode for episode in episodes if episode.situation == kind]
+        done = sum(episode.end_reason == "route_completed" for episode in of_kind)
+        table.add_row(
+            kind.replace("_", " "),
+            str(len(of_kind)),
+            f"{done / len(of_kind):.0%}",
+            str(sum(episode.collisions for episode in of_kind)),
+            f"{sum(episode.route_completion for episode in of_kind) / len(of_kind):.0%}",
         )
     return table
 
@@ -77,6 +136,7 @@ def _figures(drives: Sequence[Driven], over_all: dict[str, Estimate]) -> Table:
     table = Table(
         "measure", "unit", "value (95 % interval)", title=title, title_justify="left", box=None, padding=(0, 2, 0, 0)
     )
-    for measure in MEASURES:
-        table.add_row(measure.name, measure.unit, str(over_all[measure.name]))
+    for measure in SUITE_MEASURES:
+        if measure.name in over_all:
+            table.add_row(measure.name, measure.unit, str(over_all[measure.name]))
     return table
