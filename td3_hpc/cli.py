@@ -66,12 +66,16 @@ def train(
     """
     from td3_hpc.gates.verdict import read_gates
     from td3_hpc.record import RECORD_FILE
+    from td3_hpc.training.evaluation.picture import PictureTest
     from td3_hpc.training.run import default_run_dir, train
 
     directory = run_dir or default_run_dir(config, override or [])
-    read_gates(directory)  # a mistake in them is told now, not after the last step
+    gate = read_gates(directory).picture_matters  # a mistake in the gates is told now, not after the last step
+    picture = None
+    if gate:
+        picture = PictureTest(gate.from_step, gate.limit, gate.severity == "blocking")
     try:
-        code = train(config, directory, override or [])
+        code = train(config, directory, override or [], picture)
     except UserError as error:
         if error.exit_code == ExitCode.FAILED and (directory / RECORD_FILE).exists():
             from td3_hpc.report.run_report import write_report

@@ -31,6 +31,13 @@ class LimitGate(Gate):
     """The limit, in the unit that the gate's line names."""
 
 
+class PictureGate(LimitGate):
+    """The gate that is judged within a run."""
+
+    from_step: int = Field(200_000, ge=1)
+    """It is judged at the first evaluation cycle at or after this step."""
+
+
 class MonitorGate(Gate):
     """A gate that holds a number against the limit whose crossing is an alert in the run itself."""
 
@@ -123,6 +130,10 @@ class GatesConfig(ConfigSection):
     """Smallest mean change of the policy's actions between the last two cycles, in [0, 2]."""
     overestimation: LimitGate | Off = _gate("blocking", 1.25)
     """Largest mean Q value in units of the mean discounted return that followed."""
+
+    picture_matters: PictureGate | Off = PictureGate(severity="blocking", limit=20)
+    """Fewest points of success that the picture is worth in the situations of the suite `must-see`, judged at the first
+    evaluation cycle at or after `from_step`. Missed while it is `blocking`, it ends the run there."""
 
     def with_limits_of(self, monitors: MonitorsConfig) -> "GatesConfig":
         """The same gates, with the monitors' limits in place of `null`: a run is judged by what it was watched for."""

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from td3_hpc.config.gates import Gate, LimitGate
+from td3_hpc.config.gates import Gate, LimitGate, PictureGate
 from td3_hpc.formatting import plural
 from td3_hpc.gates import remedies
 from td3_hpc.gates.findings import Confidence, Finding, not_judged
 from td3_hpc.gates.history import Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
-from td3_hpc.record import EpisodeSummary, EvaluationCycle, ReferenceDrive
+from td3_hpc.record import EpisodeSummary, EvaluationCycle, PictureDrive, ReferenceDrive
 from td3_hpc.training.evaluation.measures import Estimate, estimates, paired_difference
 
 #: With fewer episodes a bootstrap interval says nothing.
@@ -179,6 +179,38 @@ def overestimation(history: RunHistory, settings: LimitGate) -> Finding:
     return replace(
         finding, cause=cause, remedy=remedy, change=remedies.default_rates(history.config, "critic", "critic_cnn")
     )
+
+
+@gate("Picture matters", "driving")
+def picture_matters(history: RunHistory, settings: PictureGate) -> Finding:
+    """Success in situations in which one must see, with the picture less without it."""
+    target = f"≥ {settings.limit:g} points of success"
+    drives = history.of(PictureDrive)[-1:]
+    found = evidence(PictureDrive, "with_picture, without_picture", drives)
+    if not drives:
+        return not_judged(target, f"judged at the first evaluation cycle from step {settings.from_step:,} on", found)
+    (drive,) = drives
+    seeing, blind = drive.successes
+    gain = paired_difference(_successes(drive.with_picture), _successes(drive.without_picture))
+    met = drive.gain >= settings.limit
+    achieved = f"{seeing:.0f} % with it, {blind:.0f} % without: {gain.value:+.0f} points"
+    achieved += f" (95 %: {gain.low:+.0f} to {gain.high:+.0f})"
+    leaves_out = not gain.low <= settings.limit <= gain.high
+    confidence = Confidence(0.95 if leaves_out else 0.5, f"paired bootstrap over {len(drive.with_picture)} situations")
+    interval = (gain.low, gain.high)
+    finding = Finding(met, target, achieved, confidence, (found,), value=gain.value, unit="points", interval=interval)
+    if met:
+        return finding
+    cause = (
+        f"where one must see ({drive.suite}), the picture is worth {gain.value:+.0f} points: the policy drives blindly"
+    )
+    remedy = "to go on all the same, set gates.picture_matters.severity: recommended in the campaign, and resume"
+    return replace(finding, cause=cause, remedy=remedy)
+
+
+def _successes(episodes: Sequence[EpisodeSummary]) -> npt.NDArray[np.float64]:
+    """(n,): 100 for an episode that came to its goal, else 0."""
+    return 100.0 * np.array([episode.end_reason == "route_completed" for episode in episodes], np.float64)
 
 
 def _last_cycle(history: RunHistory) -> list[EvaluationCycle]:

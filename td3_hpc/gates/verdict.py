@@ -153,11 +153,12 @@ def run_gates(history: RunHistory) -> GatesConfig:
 
 
 def _reason(history: RunHistory, results: list[GateResult], missed: list[GateResult]) -> str:
-    if not history.finished:
+    if not history.finished and not any(gate.name == "picture_matters" for gate in missed):
         return f"The run is not complete: step {history.step:,} of {history.config.training.total_steps:,}."
     if missed:
         more = f" Also failed: {', '.join(gate.title for gate in missed[1:])}." if len(missed) > 1 else ""
-        return f"{missed[0].title}: {missed[0].cause}.{more}"
+        end = "" if history.finished else f" The run ended there, at step {history.step:,}."
+        return f"{missed[0].title}: {missed[0].cause}.{more}{end}"
     blocking = [gate for gate in results if gate.severity == "blocking"]
     passed = sum(gate.status == "pass" for gate in blocking)
     untold = len(blocking) - passed

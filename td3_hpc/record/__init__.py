@@ -20,6 +20,7 @@ from td3_hpc.record.measured_events import (
     Interval,
     MechanismSample,
     NotificationFailed,
+    PictureDrive,
     ReferenceDrive,
 )
 from td3_hpc.record.reader import Recorded, read_events, read_record
@@ -55,6 +56,7 @@ __all__ = [
     "Interval",
     "MechanismSample",
     "NotificationFailed",
+    "PictureDrive",
     "Recorded",
     "ReferenceDrive",
     "RunFailed",

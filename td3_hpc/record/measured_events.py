@@ -115,6 +115,34 @@ class ReferenceDrive(Event, kind="reference"):
     """Wall-clock time of the drives, all ten of `constant`; what was kept from earlier drives takes none (seconds)."""
 
 
+class PictureDrive(Event, kind="picture"):
+    """The policy drove a suite in which one must see, with its picture and without."""
+
+    suite: str
+    """The suite's name."""
+    with_picture: list[EpisodeSummary]
+    """Each whole episode, in the order of their numbers."""
+    without_picture: list[EpisodeSummary]
+    """The same episodes with mid-grey pictures."""
+    seconds: float | None = None
+    """Wall-clock time of both (seconds)."""
+
+    @property
+    def successes(self) -> tuple[float, float]:
+        """Episodes that came to their goal, with the picture and without (percent)."""
+        seeing, blind = (
+            100.0 * sum(episode.end_reason == "route_completed" for episode in episodes) / len(episodes)
+            for episodes in (self.with_picture, self.without_picture)
+        )
+        return seeing, blind
+
+    @property
+    def gain(self) -> float:
+        """What the picture is worth (points of success)."""
+        seeing, blind = self.successes
+        return seeing - blind
+
+
 # ---- learning
 class Interval(Event, kind="interval"):
     """Means, extremes and counts over `logging.interval_steps` steps. A number without a reading is null."""

@@ -16,6 +16,7 @@ from td3_hpc.replay import ReplayBuffer
 from td3_hpc.supervision.supervisor_handle import SimulatorFailed
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.device import choose_device, choose_kernels
+from td3_hpc.training.evaluation.picture import PictureTest
 from td3_hpc.training.loop import Components, TrainingLoop
 from td3_hpc.training.seeding import derived_seed, generator
 from td3_hpc.training.signals import StopFlag, StopRequested
@@ -37,6 +38,7 @@ class Attempt:
     training: Sequence[Simulation]
     evaluation: Sequence[Simulation]
     stop: StopFlag
+    picture: PictureTest | None
 
     def run(
         self, checkpoint: Checkpoint | None, tree: dict[str, Any] | None, simulators: contextlib.ExitStack
@@ -68,6 +70,7 @@ class Attempt:
                 tensorboard=tensorboard,
                 telemetry=telemetry,
                 stop=self.stop,
+                picture=self.picture,
                 on_step=lambda step: console.progress(step, ""),
             )
             return _run_loop(TrainingLoop(config, components, here), components, console, checkpoint, tree)
@@ -121,13 +124,16 @@ def _run_loop(
                 loop.restore(checkpoint, tree)
             except StopRequested:  # nothing new since the checkpoint
                 return _stopped(components, console, loop.counters.step)
-        finished = loop.run()
+        code = loop.run()
     except UserError as error:
         simulator = error.simulator if isinstance(error, SimulatorFailed) else None
         components.record.append(RunFailed(code=error.code, reason=str(error), cause=error.cause, simulator=simulator))
         raise
-    if not finished:
+    if code == ExitCode.PREEMPTED:
         return _stopped(components, console, loop.counters.step)
+    if code == ExitCode.NO_GO:
+        console.line(f"step {loop.counters.step}: ended: the picture does not matter to the policy")
+        return code
     counters = loop.counters
     components.record.append(
         RunFinished(

@@ -9,14 +9,15 @@ from typing import Any
 from td3_hpc.checkpoint import Checkpoint, CheckpointInfo, CheckpointStore, Superseded
 from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.driving.worker_handle import EpisodeLog
-from td3_hpc.errors import BadInput, UserError
-from td3_hpc.record import CheckpointSaved, ReferenceDrive, RunRecord, read_events
+from td3_hpc.errors import BadInput, ExitCode, UserError
+from td3_hpc.record import CheckpointSaved, PictureDrive, ReferenceDrive, RunRecord, read_events
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.spaces import Observation
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
 from td3_hpc.training.env_slot import EnvSlot, side_by_side
 from td3_hpc.training.evaluation.cycle import evaluate
+from td3_hpc.training.evaluation.picture import PictureTest
 from td3_hpc.training.evaluation.policies import of_agent
 from td3_hpc.training.evaluation.references import REFERENCES, Course, drive_reference
 from td3_hpc.training.evaluation.trace import trace_path
@@ -54,6 +55,8 @@ class Components:
     tensorboard: TensorBoard
     telemetry: Telemetry
     stop: StopFlag
+    picture: PictureTest | None
+    """None: never tested."""
     on_step: Callable[[int], None]
     """Called with each completed step, for a progress bar."""
 
@@ -69,22 +72,27 @@ class TrainingLoop:
         self.counters = Counters()
         self._slots = [EnvSlot(env_index, simulation) for env_index, simulation in enumerate(components.training)]
         self._motion = PolicyMotion()
+        self._picture_tested = False
         self._last_checkpoint_step = 0
         self._last_checkpoint_time = time.monotonic()
         components.telemetry.watch(components.agent, components.replay)
 
     # ---- the run --------------------------------------------------------------------------------------------------
-    def run(self) -> bool:
-        """Run to the last step; True when it is reached, False when a stop signal came first. Saves in both cases."""
+    def run(self) -> ExitCode:
+        """Run to the last step: DONE when it is reached, PREEMPTED when a stop signal came first, NO_GO when the
+        picture was found not to matter to the policy. Saves in every case."""
         total = self._config.training.total_steps
         try:
             while True:
                 if not self._in_flight():  # an interrupted round is completed first
                     self._evaluate_when_due()
+                    if self._is_blind():
+                        self.save({})
+                        return ExitCode.NO_GO
                     if self.counters.step >= total:
                         self._drive_references()
                         self.save({"stage_end": True})
-                        return True
+                        return ExitCode.DONE
                     if self._components.stop:
                         raise StopRequested
                     self._checkpoint_when_due()
@@ -93,7 +101,7 @@ class TrainingLoop:
                     simulation.start()
         except StopRequested:
             self.save({"signal": self._components.stop.signal_name or ""})
-            return False
+            return ExitCode.PREEMPTED
 
     def play_round(self) -> None:
         """A decision in every environment, in fixed order: send the actions, make the updates due on what the buffer
@@ -231,6 +239,21 @@ class TrainingLoop:
             if policy not in there:
                 course = Course(self._config, components.evaluation, numbers, components.stop)
                 components.telemetry.reference(drive_reference(course, policy), step)
+
+    def _is_blind(self) -> bool:
+        """Make the test of the picture at the first cycle that it is due at; whether the run ends by it. Raises
+        StopRequested."""
+        components, step = self._components, self.counters.step
+        test, record = components.picture, components.record
+        if test is None or self._picture_tested or not test.from_step <= step == self.counters.evaluated_at:
+            return False
+        drives = list(read_events(record.path, PictureDrive))
+        if not drives:
+            first = len(components.evaluation)
+            drives = [test.drive(self._config, of_agent(components.agent), record, components.stop, first)]
+            components.telemetry.picture(drives[0], step)
+        self._picture_tested = True
+        return test.is_missed(drives)
 
     # ---- checkpoints ----------------------------------------------------------------------------------------------
     def _checkpoint_when_due(self) -> None:

@@ -16,8 +16,9 @@ from td3_hpc.config import CONFIG_FILE, AgentConfig, StageConfig, dump_yaml, loa
 from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.record import RECORD_FILE, CheckpointSaved, RunFinished, RunRecord, read_events
+from td3_hpc.record import RECORD_FILE, CheckpointSaved, PictureDrive, RunFinished, RunRecord, read_events
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
+from td3_hpc.training.evaluation.picture import PictureTest
 from td3_hpc.training.monitors.notify import read_channels
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
@@ -28,17 +29,23 @@ def default_run_dir(config_path: Path, overrides: Sequence[str] = ()) -> Path:
     return Path("checkpoints") / load_stage(config_path, overrides).name
 
 
-def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> ExitCode:
-    """Run or continue the stage in its run directory.
+def train(
+    config_path: Path, run_dir: Path, overrides: Sequence[str] = (), picture: PictureTest | None = None
+) -> ExitCode:
+    """Run or continue the stage in its run directory; `picture`: the test that is made on the way.
 
-    Returns DONE, or PREEMPTED where a signal stopped it with a checkpoint saved. Raises BadInput before anything is
-    started, UserError where the run cannot go on.
+    Returns DONE, PREEMPTED where a signal stopped it with a checkpoint saved, or NO_GO where the test of the picture
+    ended it. Raises BadInput before anything is started, UserError where the run cannot go on.
     """
     config = load_stage(config_path, overrides)
     check_unchanged(run_dir, config)
     if _is_complete(run_dir, config):
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
         return ExitCode.DONE
+    if picture is not None:
+        if picture.is_missed(read_events(run_dir / RECORD_FILE, PictureDrive)):
+            return ExitCode.NO_GO
+        picture.check(config)
     _check_learner(config)
     read_channels(config.monitors.alerts)  # a mistake in them is told now, not with the first alert
     store = CheckpointStore(run_dir, config.checkpoint)
@@ -50,7 +57,7 @@ def train(config_path: Path, run_dir: Path, overrides: Sequence[str] = ()) -> Ex
         try:
             store.messages += _differences_of_record(run_dir, store)
             _write_config(run_dir / CONFIG_FILE, config)
-            return _attempt(config, run_dir, store, stop)
+            return _attempt(config, run_dir, store, stop, picture)
         finally:
             store.close()
 
@@ -69,7 +76,9 @@ def _check_learner(config: StageConfig) -> None:
         encoder_named(config.agent.encoder)
 
 
-def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: StopFlag) -> ExitCode:
+def _attempt(
+    config: StageConfig, run_dir: Path, store: CheckpointStore, stop: StopFlag, picture: PictureTest | None
+) -> ExitCode:
     """One attempt at the run, from the newest checkpoint where there is one."""
     checkpoint = store.latest()
     tree = checkpoint.state() if checkpoint else None
@@ -94,7 +103,8 @@ def _attempt(config: StageConfig, run_dir: Path, store: CheckpointStore, stop: S
             simulation.start()
         from td3_hpc.training.attempt import Attempt
 
-        return Attempt(config, run_dir, store, record, training, evaluation, stop).run(checkpoint, tree, simulators)
+        attempt = Attempt(config, run_dir, store, record, training, evaluation, stop, picture)
+        return attempt.run(checkpoint, tree, simulators)
 
 
 def _prepare_directory(run_dir: Path) -> None:

@@ -190,3 +190,43 @@ def test_the_change_is_what_was_tried_and_nothing_where_it_is_in_force(record, h
     }
     config = load_stage(healthy_run / "config.yaml", [f"{key}={value}" for key, value in change.items()])
     assert config.agent.saturation_penalty == 0.3
+
+
+# ---- the picture matters
+@pytest.fixture
+def driven(healthy_run):
+    """`driven(seeing, blind, **settings)`: the gate's result where so many of 56 situations were got through."""
+
+    def judged(seeing=None, blind=0, **settings):
+        if seeing is not None:
+            path = healthy_run / "record.jsonl"
+            events = [json.loads(line) for line in path.read_text().splitlines()]
+            through = {"with_picture": seeing, "without_picture": blind}
+            sets = {name: episodes(np.r_[np.ones(count), np.zeros(56 - count)]) for name, count in through.items()}
+            events.insert(
+                -1, {"event": "picture", "step": STEP, "time": events[-1]["time"], "suite": "must-see", **sets}
+            )
+            path.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+        (healthy_run / "gates.yaml").write_text(json.dumps({"picture_matters": settings}))
+        return {result.name: result for result in judge(healthy_run).gates}["picture_matters"]
+
+    return judged
+
+
+def test_a_policy_that_drives_as_well_without_its_picture_is_called(driven):
+    result = driven(30, 28)
+    assert (result.status, result.severity) == ("fail", "blocking")
+    assert result.achieved.startswith("54 % with it, 50 % without: +4 points")
+    assert "drives blindly" in result.cause
+    assert "severity: recommended" in result.remedy
+
+
+def test_one_whose_picture_is_worth_20_points_passes(driven):
+    result = driven(40, 20)
+    assert (result.status, round(result.value)) == ("pass", 36)
+
+
+def test_before_its_step_it_is_not_judged_and_says_so_in_one_line(driven):
+    result = driven(from_step=4000)
+    assert result.status == "not_judged"
+    assert result.why == "judged at the first evaluation cycle from step 4,000 on"

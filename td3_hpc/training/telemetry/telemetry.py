@@ -19,6 +19,7 @@ from td3_hpc.record import (
     Interval,
     MechanismSample,
     NotificationFailed,
+    PictureDrive,
     ReferenceDrive,
     RunRecord,
 )
@@ -198,6 +199,17 @@ class Telemetry:
         self._console.line(
             f"step {step}: reference {drive.policy}{throttle}, {len(drive.episodes)} episodes, route completion "
             f"{completion:.0%}, {drive.seconds or 0:.0f} s"
+        )
+
+    def picture(self, drive: PictureDrive, step: int) -> None:
+        """The policy has driven with its picture and without."""
+        self._record.append(drive)
+        seeing, blind = drive.successes
+        self._tensorboard.scalar("picture/success_with", seeing, step)
+        self._tensorboard.scalar("picture/success_without", blind, step)
+        self._console.line(
+            f"step {step}: {drive.suite}, {len(drive.with_picture)} situations: success {seeing:.0f} % seeing, "
+            f"{blind:.0f} % blind, {drive.seconds or 0:.0f} s"
         )
 
     def check_agent(self, tree: Mapping[str, Any], where: str) -> None:

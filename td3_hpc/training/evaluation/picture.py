@@ -1,0 +1,82 @@
+"""Whether the policy uses its picture: the suite in which one must see, driven with it and without.
+
+A run begins without PyTorch, and knows of the test: what drives is imported when it drives.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from td3_hpc.config import StageConfig, apply_overrides, validate
+from td3_hpc.config.suite import load_suite
+from td3_hpc.record import EpisodeSummary, PictureDrive, RunRecord
+from td3_hpc.shipped import shipped
+from td3_hpc.spaces import IMAGE
+from td3_hpc.training.evaluation.cycle import Driver, evaluate
+from td3_hpc.training.signals import StopFlag
+from td3_hpc.training.simulation import Simulation
+
+SUITE = "configs/suites/must-see.yaml"
+
+
+@dataclass(frozen=True)
+class PictureTest:
+    """When a run is tested, on what, and what it must come to (`gates.picture_matters`)."""
+
+    from_step: int
+    """It is made at the first evaluation cycle at or after this step."""
+    limit: float
+    """Fewest points of success that the picture must be worth."""
+    ends_run: bool
+    """A run that misses it goes no further."""
+
+    def is_missed(self, drives: Iterable[PictureDrive]) -> bool:
+        """The run ends: by the last of the drives that its record tells of."""
+        last = list(drives)[-1:]
+        return self.ends_run and any(drive.gain < self.limit for drive in last)
+
+    def check(self, config: StageConfig) -> None:
+        """Raise BadInput where the run comes to the test, and the suite cannot be driven with its configuration."""
+        if config.training.total_steps >= self.from_step:
+            _stage(config)
+
+    def drive(
+        self, config: StageConfig, driver: Driver, record: RunRecord, stop: StopFlag, first_simulator: int
+    ) -> PictureDrive:
+        """Drive the suite's situations in the run's own town, on simulators of their own, from this number on. Raises
+        StopRequested, after which it is made again."""
+        from td3_hpc.training.evaluation.policies import blinded
+
+        started, (stage, name, episodes) = time.monotonic(), _stage(config)
+        count = min(config.evaluation.simulators, episodes)
+        run_dir = record.path.parent
+        simulations = [
+            Simulation(stage, "evaluation", run_dir, record, stop, first_simulator + index) for index in range(count)
+        ]
+        with contextlib.ExitStack() as running:
+            for simulation in simulations:
+                running.callback(simulation.close)
+                simulation.start()
+
+            def driven(who: Driver) -> list[EpisodeSummary]:
+                routes = stage.environment.route.evaluation_routes
+                return evaluate(who, simulations, cycle=1, numbers=range(episodes), routes=routes, stop=stop).episodes
+
+            seeing, blind = driven(driver), driven(blinded(driver, IMAGE.name))
+        return PictureDrive(
+            suite=name,
+            with_picture=seeing,
+            without_picture=blind,
+            seconds=round(time.monotonic() - started, 1),
+        )
+
+
+def _stage(config: StageConfig) -> tuple[StageConfig, str, int]:
+    """The run's stage in the suite's situations, in its own town; the suite's name; how many episodes."""
+    path, own = shipped(SUITE), config.environment.town
+    suite = load_suite(path)
+    town = next((town for town in suite.towns if town.town == own), suite.towns[0])
+    changes = suite.overrides_of(town.model_copy(update={"town": own}))
+    data = apply_overrides(config.model_dump(mode="json"), changes)
+    return validate(StageConfig, data, str(path)), suite.name, town.episodes
