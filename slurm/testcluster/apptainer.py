@@ -11,12 +11,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import debian_archive
 import elf_symbols
 import packages
-from settings import ClusterError
+from failure import ClusterError
 
-MIRROR = "http://deb.debian.org/debian"
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 CONFIGURATION = Path("/etc/apptainer/apptainer.conf")
 #: What Debian's package only recommends: mounting an image without root, overlays, and building from nothing.
 COMPANIONS = ["squashfuse", "fuse-overlayfs", "debootstrap"]
@@ -36,7 +35,7 @@ def ensure() -> None:
             raise ClusterError("Apptainer is missing: run `slurm/testcluster apptainer` as root once, or install it")
         print("installing apptainer", flush=True)
         with tempfile.TemporaryDirectory(prefix="td3-hpc-apptainer-") as directory:
-            package = _fitted(_download(Path(directory)), Path(directory))
+            package = _fitted(_downloaded(Path(directory)), Path(directory))
             packages.install([str(package), *COMPANIONS])
     if os.getuid() == 0:
         _mend_machine()
@@ -51,27 +50,10 @@ def _works() -> bool:
     )
 
 
-def _download(directory: Path) -> Path:
-    """Unstable's package, by package lists of its own; their signature is checked, not their age (frozen mirrors)."""
-    lists, cache, empty = directory / "lists", directory / "cache", directory / "empty"
-    for folder in (lists / "partial", cache / "archives" / "partial", empty):
-        folder.mkdir(parents=True)
+def _downloaded(directory: Path) -> Path:
+    """Unstable's package."""
     directory.chmod(0o755)
-    sources = directory / "unstable.sources"
-    sources.write_text(
-        f"Types: deb\nURIs: {MIRROR}\nSuites: sid\nComponents: main\nSigned-By: {KEYRING}\n", encoding="utf-8"
-    )
-    options = [f"-oDir::Etc::SourceList={sources}", f"-oDir::Etc::SourceParts={empty}", f"-oDir::State::Lists={lists}"]
-    options += [f"-oDir::Etc::Preferences={empty}/none", f"-oDir::Etc::PreferencesParts={empty}"]
-    options += [f"-oDir::Cache={cache}", "-oAPT::Sandbox::User=root", "-oAcquire::Languages=none"]
-    options += ["-oAcquire::Check-Valid-Until=false", "-oAcquire::Retries=3", "-q"]
-    for action in (["update"], ["download", "apptainer"]):
-        result = subprocess.run(["apt-get", *options, *action], cwd=directory, capture_output=True, text=True)
-        if result.returncode != 0:
-            raise ClusterError(
-                f"Apptainer could not be fetched from {MIRROR}: {' '.join(result.stderr.split())[-300:]}"
-            )
-    return next(directory.glob("apptainer_*.deb"))
+    return debian_archive.fetch("sid", ["apptainer"], directory, dependencies=False)[0]
 
 
 def _fitted(package: Path, directory: Path) -> Path:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from settings import ClusterError
+from failure import ClusterError
 
 POLL_S = 0.1
 

@@ -8,15 +8,25 @@ from typing import Any
 
 import pytest
 
-from tests.slurm.cluster import SlurmCluster, cluster_environment, host_image
+from tests.slurm.cluster import SlurmCluster, cluster_environment, commands_of_this_slurm, host_image
 from tests.slurm.training_job import Training
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_commands() -> Iterator[None]:
+    """The commands of the tests' Slurm are this process's and its children's, whatever else this machine has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", os.pathsep.join([*commands_of_this_slurm(), os.environ["PATH"]]))
+        yield
 
 
 @pytest.fixture(scope="session")
 def installable() -> None:
     """Skips where the Slurm that the cluster needs is neither there nor can be installed."""
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"
-    programs = ("slurmctld", "slurmd", "slurmdbd", "mariadbd", "munged", "sbatch", "apptainer")
+    programs = ["mariadbd", "apptainer"]
+    if not commands_of_this_slurm():
+        programs += ["slurmctld", "slurmd", "slurmdbd", "munged", "sbatch"]
     missing = [name for name in programs if not shutil.which(name, path=path)]
     if missing and (os.getuid() != 0 or not shutil.which("apt-get")):
         pytest.skip(f"no test cluster here: {', '.join(missing)} missing, and only root on Debian can install them")
