@@ -8,6 +8,7 @@ from td3_hpc.launch.jobs.job_states import Job, Queue, ended_jobs, read_queue
 from td3_hpc.launch.jobs.job_states import _accounted as accounted
 from td3_hpc.launch.jobs.job_states import _latest as latest
 from td3_hpc.launch.jobs.job_states import _queued as queued
+from td3_hpc.launch.jobs.job_states import _remembered_job as remembered
 
 
 def test_a_task_of_an_array_and_a_job_of_its_own() -> None:
@@ -43,6 +44,15 @@ def test_of_a_runs_jobs_the_latest_that_ran_tells_how_it_ended() -> None:
     assert latest(["12_1", "13_1"], jobs.get) == Job("12_1", "COMPLETED", "exit 0:0", "n1", "00:10:00")
     assert latest(["11_1", "13_1"], jobs.get) == Job("13_1", "CANCELLED", "exit 0:0", "", "00:00:00")
     assert latest(["10_1"], jobs.get) is None
+
+
+def test_an_ended_job_that_the_controller_remembers() -> None:
+    """As squeue -O prints them: 22.05 the exit status as wait(2) has it, 24.11 as accounting does."""
+    older = remembered("1|2|4|FAILED|n1|0:07|1792|")
+    newer = remembered("5|N/A|5|FAILED|n1|0:07|0:9|")
+
+    assert older == Job("1_2", "FAILED", "exit 7:0", "n1", "0:07")
+    assert newer == Job("5", "FAILED", "exit 0:9", "n1", "0:07")
 
 
 def test_without_slurm_nothing_is_known_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
