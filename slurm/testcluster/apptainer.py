@@ -15,6 +15,7 @@ import debian_archive
 import elf_symbols
 import packages
 from failure import ClusterError
+from progress import run_and_tell
 
 CONFIGURATION = Path("/etc/apptainer/apptainer.conf")
 #: What Debian's package only recommends: mounting an image without root, overlays, and building from nothing.
@@ -59,7 +60,7 @@ def _downloaded(directory: Path) -> Path:
 def _fitted(package: Path, directory: Path) -> Path:
     """The package, its programs made to start on this machine's glibc. Raises ClusterError where that cannot be."""
     tree = directory / "tree"
-    subprocess.run(["dpkg-deb", "-R", package, tree], check=True)
+    _run(["dpkg-deb", "-R", str(package), str(tree)], "unpacking apptainer")
     major, minor = map(int, os.confstr("CS_GNU_LIBC_VERSION").split()[1].split(".")[:2])  # type: ignore[union-attr]
     programs = [path for path in (tree / "usr").rglob("*") if path.is_file() and not path.is_symlink()]
     try:
@@ -72,10 +73,14 @@ def _fitted(package: Path, directory: Path) -> Path:
     control.write_text(re.sub(r"(?m)^(Version: .*)$", r"\1~fitted1", text), encoding="utf-8")
     (tree / "DEBIAN" / "md5sums").unlink(missing_ok=True)
     fitted = directory / "apptainer-fitted.deb"
-    subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", tree, fitted], check=True, capture_output=True
-    )
+    _run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", str(tree), str(fitted)], "packing apptainer")
     return fitted
+
+
+def _run(command: list[str], what: str) -> None:
+    code, said = run_and_tell(command, what)
+    if code != 0:
+        raise ClusterError(f"{what} failed: {' '.join(said.split())[-300:]}")
 
 
 def _mend_machine() -> None:

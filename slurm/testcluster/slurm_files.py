@@ -167,7 +167,7 @@ CommitDelay=1
 
 #: Jobs find the commands of their own cluster, whatever PATH they were submitted with.
 _TASK_PROLOG = """#!/bin/sh
-echo "export PATH={programs}:${{PATH:-/usr/local/bin:/usr/bin:/bin}}"
+case :$PATH: in *:{programs}:*) ;; *) echo "export PATH={programs}:${{PATH:-/usr/local/bin:/usr/bin:/bin}}" ;; esac
 """
 # The database listens on the loopback only and holds nothing but test jobs, hence the plain password.
 _DATABASE_SQL = """CREATE DATABASE IF NOT EXISTS slurm_acct;
