@@ -10,6 +10,7 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.jobs.freeze import FrozenImage
 from td3_hpc.launch.jobs.script import job_name, render
 from td3_hpc.launch.jobs.submission import load_cluster, show
+from td3_hpc.launch.policy.end import Again, plan_end
 from td3_hpc.submission_folder import SubmissionFolder
 from tests.launch.site import Site
 from tests.paths import ROOT
@@ -282,6 +283,7 @@ def part(text: str, first: str, last: str) -> str:
     [
         ('[ "$count" -lt 3 ] && exit 1; "${@:4}"', 0, 3),  # the controller is back
         ("exit 1", 75, 6),  # it is not: left to the next attempt
+        ('[ "$count" -lt 2 ] || "${@:4}"', 0, 2),  # an answer that means nothing
         ('"${@:4}"; exit 1', 1, 1),
         ("exit 143", 143, 1),
         ("kill -USR1 $$; exit 1", 75, 1),  # told to stop meanwhile
@@ -289,7 +291,7 @@ def part(text: str, first: str, last: str) -> str:
 )
 def test_a_step_that_never_began_is_tried_again(tmp_path: Path, srun: str, status: int, starts: int) -> None:
     text = script()
-    steps = part(text, "began=$scratch", "state=$(insist")
+    steps = part(text, "began=$scratch", "state=$(job_state")
     traps = part(text, "told=\n", "step=$(newest_step)")
     stubs = f"""set -u; scratch={tmp_path} config=/c run=/r python=(true)
 say() {{ :; }}; sleep() {{ :; }}
@@ -305,38 +307,48 @@ srun() {{ (count=$(($(wc -l <{tmp_path}/starts) + 1)); echo >>{tmp_path}/starts;
     assert len((tmp_path / "starts").read_text().splitlines()) == starts
 
 
+@pytest.mark.parametrize("changes", [{}, {"requeue": "chain"}, {"scheduler": "local"}])
+def test_what_follows_each_exit_status_stands_in_the_script_before_anything_starts(changes: dict[str, Any]) -> None:
+    """As td3_hpc/launch/policy/end.py says it; tests/launch/policy/test_end.py says what is right."""
+    text = script(**changes)
+    again: Again = "by hand" if changes.get("scheduler") else "chain" if changes else "requeue"
+
+    rows = part(text, "plan=(\n", ")\n").splitlines()[1:]
+
+    assert [row.strip().strip('"') for row in rows] == plan_end(again).lines()
+    assert text.index("plan=(\n") < text.index("-m td3_hpc train")
+
+
 @pytest.mark.parametrize(
-    ("status", "step", "others", "expected"),
+    ("status", "judged", "expected"),
     [
-        (0, 0, True, "finish 0 done"),
-        (2, 9, True, "finish 2 failed with exit status 2"),
-        (3, 9, True, "finish 3 NO-GO; see /r/report.md"),
-        (75, 9, True, "leave"),
-        (138, 9, True, "leave"),
-        (140, 9, True, "leave"),
-        (143, 9, True, "leave"),
-        (137, 0, True, "leave"),
-        (134, 9, True, "finish 134 failed with exit status 134"),
-        *[(status, 9, True, "exclude leave") for status in (135, 139, 255)],
-        *[(status, 0, True, f"finish {status} failed with exit status {status}") for status in (135, 139, 255)],
-        (255, 9, False, "exclude finish 255 failed with exit status 255"),
+        (0, True, "carry out 0"),
+        (0, False, "carry out unjudged"),
+        (75, False, "carry out 75"),
+        (
+            134,
+            False,
+            "carry out 134; finish 134 failed with exit status 134; see above, and submit the stage again to continue",
+        ),
     ],
 )
-def test_what_follows_each_exit_status_of_the_step(status: int, step: int, others: bool, expected: str) -> None:
-    """Every row of docs/on-a-cluster.md's table ends in one of these."""
-    table = part(script(), "case $status in", "\nleave")
-    stubs = f"""set -u; run=/r node=n1 status={status}
-say() {{ :; }}; newest_step() {{ echo {step}; }}; finish() {{ echo "finish $*"; exit; }}; leave() {{ echo leave; }}
-exclude_node() {{ echo exclude; {str(others).lower()}; }}; simulator_never_came_up() {{ false; }}
+def test_the_steps_exit_status_is_looked_up(tmp_path: Path, status: int, judged: bool, expected: str) -> None:
+    end = script()[script().rindex("state=$(job_state)") :]
+    if judged:
+        (tmp_path / "verdict.json").touch()
+    stubs = f"""set -u; run={tmp_path} status={status}
+job_state() {{ echo RUNNING; }}; finish() {{ echo "finish $*"; exit; }}
+carry_out() {{ echo "carry out $1"; [ {status} = 134 ] || exit; }}
 """
 
-    result = subprocess.run(["bash", "-c", f"{stubs}{table}\nleave"], capture_output=True, text=True)
+    result = subprocess.run(["bash", "-c", stubs + end], capture_output=True, text=True)
 
-    assert " ".join(result.stdout.split()) == expected, result.stderr
+    assert "; ".join(result.stdout.splitlines()) == expected, result.stderr
 
 
 def test_the_jobs_of_a_chain_queue_what_the_site_did_not_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    topping_up = part(script(requeue="chain"), "# What the site did not take", "if ! stamp=")
+    text = script(requeue="chain")
+    topping_up = part(text, "# A command of Slurm's", "job_state()") + part(text, "# What the site did", "if ! stamp=")
     assert "owed" not in script()
     site = Site(tmp_path, monkeypatch, max_jobs=1, banner="Welcome\n")
     folder = SubmissionFolder(tmp_path / "run")
