@@ -9,6 +9,7 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.jobs.script import render
 from td3_hpc.launch.policy.verbs import Exclude, Exit, GiveUp, Plan, Requeue, Sbatch, Scancel, Start, Withdraw
 from td3_hpc.submission_folder import Outcome, SubmissionFolder
+from tests.launch.jobs.test_script_run import part
 from tests.launch.site import Site
 
 BEFORE, OWN = ("a", 1), ("b", 1)
@@ -60,12 +61,6 @@ class Job:
         return [
             [word.replace(f"{self.campaign}/submission/", "") for word in call] for call in self.site.calls("sbatch")
         ]
-
-
-def part(text: str, first: str, last: str) -> str:
-    """A script from one piece of text up to another one."""
-    start = text.index(first)
-    return text[start : text.index(last, start)]
 
 
 @pytest.fixture
@@ -262,3 +257,14 @@ def test_in_a_chain_the_next_job_is_kept_away_from_the_node(job: Job) -> None:
 
     assert (status, said[-1]) == (75, "the next one goes on")
     assert [call[2:] for call in job.site.calls("scontrol")] == [[f"jobid={n}", "ExcNodeList=n1"] for n in (51, 52)]
+
+
+def test_the_end_of_an_attempt_that_another_one_has_superseded_is_not_the_runs(job: Job) -> None:
+    """A lost node's process that still lives, while the job runs on another node."""
+    outcome = job.runs[OWN].path / "outcome"
+    job.carry_out(Plan((Exit(3, "NO-GO"),)))
+    assert outcome.read_text() == "3\n0\n"
+    (job.runs[OWN].path / "attempts").write_text("50 7\n50 7\n50 7\n")
+
+    assert job.carry_out(Plan((Exit(0, "done"),))) == (0, ["done"])
+    assert outcome.read_text() == "3\n0\n"
