@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.slurm.cluster import SlurmCluster, cluster_environment, commands_of_this_slurm, host_image
+from tests.slurm.counting_stage import STAGE, STAND_IN, Stage
 from tests.slurm.training_job import Training
 
 
@@ -56,6 +57,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A container image that this machine's programs are bound into."""
     return host_image(tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture
+def stage(slurm: SlurmCluster, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage to submit; afterwards nothing of its job may be left."""
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    stage = Stage(slurm, image, tmp_path / "run", STAGE, STAND_IN)
+    stage.plan()
+    yield stage
+    stage.end()
 
 
 @pytest.fixture

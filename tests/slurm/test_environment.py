@@ -9,7 +9,7 @@ import pytest
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.jobs.submission import Route, Submission, submit
 from tests.slurm.cluster import SlurmCluster
-from tests.slurm.test_stage_job import STAGE, STAND_IN
+from tests.slurm.counting_stage import STAGE, STAND_IN
 
 pytestmark = pytest.mark.slurm
 

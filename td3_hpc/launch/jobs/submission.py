@@ -197,7 +197,7 @@ def _queue_all(stage: str, profile: ClusterConfig, directory: Path, route: Route
     for _ in range(wanted):
         try:
             queued = _queue(stage, profile, directory, script, route)
-        except BadInput as error:
+        except UserError as error:  # refused, or not answered
             if not jobs:
                 raise
             folder.owe(wanted - len(jobs))

@@ -65,6 +65,7 @@ def main() -> int:
                     signal.signal(number, signal.SIG_IGN)
                 log("saved", step=step)
                 return EXIT_PREEMPTED
+    (run / "verdict.json").touch()
     log("finished", step=step)
     return int(plan.get("status", 0))
 
