@@ -23,6 +23,8 @@ say() { echo "$*"; }
 sleep() { :; }
 """
 
+CIRCLE = "sbatch: error: Batch job submission failed: Circular job dependency\n"
+
 
 class Job:
     """The job of stage b, seed 1, of a campaign whose queue a site answers."""
@@ -52,7 +54,9 @@ class Job:
         rest = f'mapfile -t plan <"$run/submission/plan"\ncarry_out {when}\nexit 100\n'
         program = STUBS % self.campaign + functions + of_campaigns + rest
         result = subprocess.run(["/bin/bash", "-c", program], capture_output=True, text=True)
-        assert result.stderr.replace("sbatch: error: QOSMaxSubmitJobPerUserLimit\n", "").strip() == ""
+        assert (
+            result.stderr.replace("sbatch: error: QOSMaxSubmitJobPerUserLimit\n", "").replace(CIRCLE, "").strip() == ""
+        )
         assert not (self.campaign / "submission" / "lock").exists(), "the lock was left"
         return result.returncode, list(filter(None, result.stdout.splitlines()))
 
@@ -102,6 +106,17 @@ def test_what_somebody_else_has_queued_meanwhile_is_not_queued_twice(job: Job) -
     job.queued(("70", 1, "a"), ("1000", 1, "b"))
     assert job.carry_out(WAIT) == (75, ["waits for the stage before"])
     assert len(job.submitted()) == 1
+
+
+def test_a_job_whose_dependencies_slurm_takes_for_a_circle_looks_again_in_a_minute(job: Job) -> None:
+    refused = {"stderr": CIRCLE, "status": 1}
+    job.site.answer(**{"sbatch": "2000", "sbatch --parsable --array=1 --dependency": refused})
+
+    status, said = job.carry_out(WAIT)
+
+    assert (status, said[-1]) == (75, "waits for the stage before")
+    assert job.submitted()[-1] == ["sbatch", "--parsable", "--array=1", "--begin=now+60", "b.sbatch"]
+    assert job.carry_out(KEEP) == (100, ["stage b, seed 1: no job could be queued"]), "two jobs of one run at a time"
 
 
 def test_where_requeueing_is_forbidden_a_run_is_queued_as_a_chain(job: Job) -> None:

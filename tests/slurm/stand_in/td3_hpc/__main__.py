@@ -37,6 +37,8 @@ def note(number: int, frame: object) -> None:
 
 
 def main() -> int:
+    if (run / "verdict.json").exists():  # as the trainer, where there is nothing left to do
+        return int(plan.get("status", 0))
     state.mkdir(exist_ok=True)
     for number in STOP_SIGNALS:
         signal.signal(number, note)
