@@ -38,8 +38,9 @@ learn: setup     ## three seeds of the 5K stage, in which the policy learns to d
 test: setup      ## what CI runs: every test but the long ones
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --max-worker-restart 0
 
-test-all: setup  ## every test, the long ones included
+test-all: setup  ## every test, the long ones included; those of Slurm on both versions of the test cluster
 	$(BIN)/python -m pytest
+	TD3_HPC_CLUSTER_SLURM=24.11 $(BIN)/python -m pytest tests/slurm
 
 wheel: setup     ## dist/*.whl, to be used without a clone (docs/start.md)
 	rm -rf build

@@ -15,7 +15,8 @@ owed             of a chain: how many of its jobs the site did not take at submi
 gave_up          by a campaign's scripts: why the run's jobs are not submitted any more
 plan             of a campaign's run, for its script: what to do, a verb a line (td3_hpc/launch/policy/verbs.py)
 cancelled        there where its user has cancelled it: then the script does not requeue itself
-lock             a folder, there while somebody queues jobs
+lock             a folder, there while somebody queues jobs; a command locks the file `holder` in it, which names its
+                 machine and number
 lock.local       of a campaign: held by the processes that run it without Slurm
 submitit/        submitit's own files
 """

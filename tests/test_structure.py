@@ -26,6 +26,7 @@ OTHER_TESTS = {
     "drills/test_drills.py": "every drill, run",
     "driving/test_endurance.py": "the room over many episodes",
     "gates/test_gates.py": "every gate of the registry, against kept runs",
+    "launch/jobs/test_script_run.py": "the job's script, run piece by piece",
     "launch/preflight/test_check.py": "the room's own function, in its __init__",
     "launch/test_smoke_campaign.py": "the shipped smoke campaign, whole",
     "roads/test_made_roads.py": "the room on roads that chance makes",

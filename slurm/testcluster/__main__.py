@@ -6,7 +6,8 @@ import sys
 
 import apptainer
 from cluster import Cluster
-from settings import ClusterError, from_environment
+from failure import ClusterError
+from settings import from_environment
 
 
 def main() -> int:
@@ -34,6 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     settings = from_environment(os.environ)
     cluster = Cluster(settings)
     export = f"export SLURM_CONF={settings.slurm_conf}"
+    if settings.own_path:
+        export += f" PATH={':'.join(settings.own_path)}:$PATH"
     match arguments.command:
         case "up":
             apptainer.ensure()

@@ -11,12 +11,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import debian_archive
 import elf_symbols
 import packages
-from settings import ClusterError
+from failure import ClusterError
+from progress import run_and_tell
 
-MIRROR = "http://deb.debian.org/debian"
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 CONFIGURATION = Path("/etc/apptainer/apptainer.conf")
 #: What Debian's package only recommends: mounting an image without root, overlays, and building from nothing.
 COMPANIONS = ["squashfuse", "fuse-overlayfs", "debootstrap"]
@@ -36,7 +36,7 @@ def ensure() -> None:
             raise ClusterError("Apptainer is missing: run `slurm/testcluster apptainer` as root once, or install it")
         print("installing apptainer", flush=True)
         with tempfile.TemporaryDirectory(prefix="td3-hpc-apptainer-") as directory:
-            package = _fitted(_download(Path(directory)), Path(directory))
+            package = _fitted(_downloaded(Path(directory)), Path(directory))
             packages.install([str(package), *COMPANIONS])
     if os.getuid() == 0:
         _mend_machine()
@@ -51,33 +51,16 @@ def _works() -> bool:
     )
 
 
-def _download(directory: Path) -> Path:
-    """Unstable's package, by package lists of its own; their signature is checked, not their age (frozen mirrors)."""
-    lists, cache, empty = directory / "lists", directory / "cache", directory / "empty"
-    for folder in (lists / "partial", cache / "archives" / "partial", empty):
-        folder.mkdir(parents=True)
+def _downloaded(directory: Path) -> Path:
+    """Unstable's package."""
     directory.chmod(0o755)
-    sources = directory / "unstable.sources"
-    sources.write_text(
-        f"Types: deb\nURIs: {MIRROR}\nSuites: sid\nComponents: main\nSigned-By: {KEYRING}\n", encoding="utf-8"
-    )
-    options = [f"-oDir::Etc::SourceList={sources}", f"-oDir::Etc::SourceParts={empty}", f"-oDir::State::Lists={lists}"]
-    options += [f"-oDir::Etc::Preferences={empty}/none", f"-oDir::Etc::PreferencesParts={empty}"]
-    options += [f"-oDir::Cache={cache}", "-oAPT::Sandbox::User=root", "-oAcquire::Languages=none"]
-    options += ["-oAcquire::Check-Valid-Until=false", "-oAcquire::Retries=3", "-q"]
-    for action in (["update"], ["download", "apptainer"]):
-        result = subprocess.run(["apt-get", *options, *action], cwd=directory, capture_output=True, text=True)
-        if result.returncode != 0:
-            raise ClusterError(
-                f"Apptainer could not be fetched from {MIRROR}: {' '.join(result.stderr.split())[-300:]}"
-            )
-    return next(directory.glob("apptainer_*.deb"))
+    return debian_archive.fetch("sid", ["apptainer"], directory, dependencies=False)[0]
 
 
 def _fitted(package: Path, directory: Path) -> Path:
     """The package, its programs made to start on this machine's glibc. Raises ClusterError where that cannot be."""
     tree = directory / "tree"
-    subprocess.run(["dpkg-deb", "-R", package, tree], check=True)
+    _run(["dpkg-deb", "-R", str(package), str(tree)], "unpacking apptainer")
     major, minor = map(int, os.confstr("CS_GNU_LIBC_VERSION").split()[1].split(".")[:2])  # type: ignore[union-attr]
     programs = [path for path in (tree / "usr").rglob("*") if path.is_file() and not path.is_symlink()]
     try:
@@ -90,10 +73,14 @@ def _fitted(package: Path, directory: Path) -> Path:
     control.write_text(re.sub(r"(?m)^(Version: .*)$", r"\1~fitted1", text), encoding="utf-8")
     (tree / "DEBIAN" / "md5sums").unlink(missing_ok=True)
     fitted = directory / "apptainer-fitted.deb"
-    subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", tree, fitted], check=True, capture_output=True
-    )
+    _run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", str(tree), str(fitted)], "packing apptainer")
     return fitted
+
+
+def _run(command: list[str], what: str) -> None:
+    code, said = run_and_tell(command, what)
+    if code != 0:
+        raise ClusterError(f"{what} failed: {' '.join(said.split())[-300:]}")
 
 
 def _mend_machine() -> None:

@@ -5,9 +5,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import cgroup_v2
+import newer_slurm
 import packages
+from failure import ClusterError
 from processes import Daemon, end, job_processes, listening, succeeds
-from settings import FREEZER, ClusterError, Settings
+from settings import FREEZER, NEWER, Settings
 from slurm_files import write_files
 
 MARIADB_TABLES = ("mysql_system_tables.sql", "mysql_system_tables_data.sql")
@@ -19,7 +22,7 @@ class Cluster:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.environment = {
-            "PATH": packages.SEARCH_PATH,
+            "PATH": os.pathsep.join([*settings.own_path, packages.SEARCH_PATH]),
             "LANG": "C.UTF-8",
             "HOME": os.environ.get("HOME", "/"),
             "SLURM_CONF": str(settings.slurm_conf),
@@ -41,9 +44,7 @@ class Cluster:
     def up(self) -> None:
         """Bring up whatever is not running; returns when every node takes jobs. Raises ClusterError."""
         self._check_directory()
-        packages.ensure_programs(packages.SLURM_PROGRAMS)
-        if self.settings.accounting:
-            packages.ensure_programs(packages.ACCOUNTING_PROGRAMS)
+        self._ensure_programs()
         self._check_ports()
         write_files(self.settings)
         self._start_munge()
@@ -66,7 +67,7 @@ class Cluster:
             daemon.stop(timeout_s=15)
         end(job_processes(self.settings.slurm_conf), timeout_s=2)
         for number in self.nodes:
-            self._remove_freezers(number)
+            self._remove_cgroups(number)
         shutil.rmtree(directory)
 
     def status(self) -> str:
@@ -78,7 +79,12 @@ class Cluster:
 
     def start_node(self, number: int) -> None:
         """Start the slurmd of a node; raises ClusterError where there is no such node."""
-        self._node(number).start(["slurmd", "-D", "-N", self.settings.node_name(number)], self.environment)
+        command = ["slurmd", "-D", "-N", self.settings.node_name(number)]
+        if self.settings.slurm == NEWER:
+            command += ["-d", str(newer_slurm.programs() / "slurmstepd")]
+            if self.settings.process_tracking == "cgroup":
+                command = cgroup_v2.slurmd_command(self.settings.directory / "run", command)
+        self._node(number).start(command, self.environment)
 
     def kill_node(self, number: int) -> None:
         """SIGKILL the slurmd of a node: Slurm sees the node as lost, while its jobs' processes live on."""
@@ -88,6 +94,15 @@ class Cluster:
         if number not in self.nodes:
             raise ClusterError(f"no node {number}; there are 1 to {self.settings.nodes}")
         return self.nodes[number]
+
+    def _ensure_programs(self) -> None:
+        if self.settings.slurm == NEWER:
+            newer_slurm.ensure()
+        else:
+            packages.ensure_programs(packages.SLURM_PROGRAMS)
+        if self.settings.accounting:
+            database = {"mariadbd"} if self.settings.slurm == NEWER else packages.ACCOUNTING_PROGRAMS.keys()
+            packages.ensure_programs({name: packages.ACCOUNTING_PROGRAMS[name] for name in database})
 
     def _check_directory(self) -> None:
         directory = self.settings.directory
@@ -170,7 +185,9 @@ class Cluster:
         except ClusterError:
             pass  # their processes are ended below, when no slurmd can start another
 
-    def _remove_freezers(self, number: int) -> None:
+    def _remove_cgroups(self, number: int) -> None:
+        if self.settings.slurm == NEWER and os.getuid() == 0:
+            cgroup_v2.remove(self.settings.node_name(number))
         top = FREEZER / f"slurm_{self.settings.node_name(number)}"
         for directory in sorted(top.rglob("*/"), reverse=True) if top.exists() else []:
             directory.rmdir()

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from settings import ClusterError
+from failure import ClusterError
+from progress import run_and_tell
 
 SLURM_PROGRAMS = {
     "munged": "munge",
@@ -44,8 +44,8 @@ def install(packages: Iterable[str]) -> None:
 def _apt(*arguments: str) -> bool:
     options = ["-y", "-q", "--no-install-recommends", "-oDPkg::Lock::Timeout=600", "-oAcquire::Retries=3"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    result = subprocess.run(["apt-get", *options, *arguments], env=environment, stdout=subprocess.DEVNULL)
-    return result.returncode == 0
+    code, _ = run_and_tell(["apt-get", *options, *arguments], f"apt-get {arguments[0]}", environment)
+    return code == 0
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from settings import ClusterError
+from failure import ClusterError
+from progress import SAY_EVERY_S
 
 POLL_S = 0.1
 
@@ -56,8 +57,12 @@ class Daemon:
 
     def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Wait until the daemon is ready; raises ClusterError with its last lines when it dies or takes too long."""
-        deadline = time.monotonic() + timeout_s
+        begun = told = time.monotonic()
+        deadline = begun + timeout_s
         while not ready():
+            if time.monotonic() - told > SAY_EVERY_S:
+                told = time.monotonic()
+                print(f"waiting for {self.name}, {told - begun:.0f} s", flush=True)
             if self.pid is None:
                 raise ClusterError(f"{self.name} ended at once: {self._last_lines()}")
             if time.monotonic() > deadline:

@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import cgroup_v2
+import newer_slurm
+from failure import ClusterError
+
 #: A cgroup v1 freezer lets Slurm fence a job's processes, as production clusters do; it needs root.
 FREEZER = Path("/sys/fs/cgroup/freezer")
 DEFAULT_PORT = 17000
+#: Releases of Slurm: what Debian 12 has, and Debian 13's (newer_slurm.py).
+OWN, NEWER = "22.05", "24.11"
+#: Of a cluster's directory: says which.
+RELEASE_FILE = Path("etc", "slurm-release")
 #: Longest name of a Unix socket on Linux. Slurm holds every job whose sockets it cannot name, without a word of why.
 SOCKET_NAME_LENGTH = 107
-
-
-class ClusterError(Exception):
-    """A failure explained in one line: what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Settings:
     accounting: bool
     kill_wait_s: int
     grace_s: int
+    slurm: str
+    """The release; OWN is this machine's."""
     process_tracking: str
     extra: tuple[str, ...]
 
@@ -38,6 +44,11 @@ class Settings:
     def slurm_conf(self) -> Path:
         """The file that clients find the cluster by: export its path as SLURM_CONF."""
         return self.directory / "etc" / "slurm.conf"
+
+    @property
+    def own_path(self) -> list[str]:
+        """Folders to be first in PATH for this cluster's commands."""
+        return [str(newer_slurm.programs())] if self.slurm == NEWER else []
 
     @property
     def munge_socket(self) -> Path:
@@ -103,6 +114,29 @@ class Settings:
         return socket.gethostname().split(".")[0]
 
 
+def _release(asked: str, directory: Path) -> str:
+    """The Slurm of a cluster: of one that is there already its own, else what is asked for. Raises ClusterError."""
+    if asked not in ("", OWN, NEWER):
+        raise ClusterError(f"TD3_HPC_CLUSTER_SLURM={asked}: set it to {OWN} or {NEWER}")
+    try:
+        there = (directory / RELEASE_FILE).read_text(encoding="utf-8")
+    except OSError:
+        return asked or OWN
+    if asked not in ("", there):
+        raise ClusterError(
+            f"{directory} is a cluster of Slurm {there}, not {asked}: end it by TD3_HPC_CLUSTER_SLURM={there} make "
+            "cluster-down, or set TD3_HPC_CLUSTER_DIR and TD3_HPC_CLUSTER_PORT for a second one"
+        )
+    return there
+
+
+def _can_track(slurm: str) -> bool:
+    """Whether cgroups of the version that a release is run with here can be used by this user."""
+    if slurm == NEWER:
+        return cgroup_v2.usable()
+    return os.access(FREEZER, os.W_OK) and (FREEZER / "tasks").exists()
+
+
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """The settings that the environment asks for; raises ClusterError naming a variable with a bad value."""
 
@@ -112,12 +146,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             raise ClusterError(f"TD3_HPC_CLUSTER_{name}={text}: set it to a whole number from {lowest} up")
         return int(text)
 
-    can_freeze = os.access(FREEZER, os.W_OK) and (FREEZER / "tasks").exists()
-    tracking = environment.get("TD3_HPC_CLUSTER_PROCTRACK", "cgroup" if can_freeze else "linuxproc")
-    if tracking not in ("cgroup", "linuxproc"):
+    directory = Path(environment.get("TD3_HPC_CLUSTER_DIR", "/tmp/td3-hpc-testcluster")).absolute()
+    slurm = _release(environment.get("TD3_HPC_CLUSTER_SLURM", ""), directory)
+    tracking = environment.get("TD3_HPC_CLUSTER_PROCTRACK", "")
+    if tracking not in ("", "cgroup", "linuxproc"):
         raise ClusterError(f"TD3_HPC_CLUSTER_PROCTRACK={tracking}: set it to cgroup or linuxproc")
     settings = Settings(
-        directory=Path(environment.get("TD3_HPC_CLUSTER_DIR", "/tmp/td3-hpc-testcluster")).absolute(),
+        directory=directory,
         first_port=number("PORT", DEFAULT_PORT, 1024),
         nodes=number("NODES", 3, 1),
         cpus=number("CPUS", 8, 1),
@@ -126,7 +161,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         accounting=bool(number("ACCOUNTING", 1, 0)),
         kill_wait_s=number("KILL_WAIT_S", 30, 1),
         grace_s=number("GRACE_S", 30, 1),
-        process_tracking=tracking,
+        slurm=slurm,
+        process_tracking=tracking or ("cgroup" if _can_track(slurm) else "linuxproc"),
         extra=tuple(line.strip() for line in environment.get("TD3_HPC_CLUSTER_EXTRA", "").split(";") if line.strip()),
     )
     if len(str(settings.directory)) > settings.directory_length:

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from settings import Settings
+import newer_slurm
+from settings import NEWER, RELEASE_FILE, Settings
 
 #: slurmctld holds a requeued job back for this long plus a second (120 s by default; 1 is not honoured).
 CREDENTIAL_LIFETIME_S = 5
@@ -25,9 +26,12 @@ def write_files(settings: Settings) -> None:
     key = base / "etc" / "munge.key"
     if not key.exists():
         _write(key, os.urandom(128), 0o600)
+    _write(base / RELEASE_FILE, settings.slurm.encode())
     _write(settings.slurm_conf, slurm_conf(settings).encode())
     _write(base / "etc" / "gres.conf", _gres_conf(settings).encode())
-    _write(base / "etc" / "cgroup.conf", b"CgroupAutomount=no\nCgroupPlugin=cgroup/v1\n")
+    _write(base / "etc" / "cgroup.conf", _cgroup_conf(settings).encode())
+    if settings.slurm == NEWER:
+        _write(base / "etc" / "task_prolog", _TASK_PROLOG.format(programs=newer_slurm.programs()).encode(), 0o755)
     if settings.accounting:
         _write(base / "etc" / "slurmdbd.conf", _slurmdbd_conf(settings).encode(), 0o600)  # any other mode is refused
         _write(base / "etc" / "database.sql", _DATABASE_SQL.encode())
@@ -68,7 +72,7 @@ def slurm_conf(settings: Settings) -> str:
         f"ProctrackType=proctrack/{settings.process_tracking}",
         "TaskPlugin=task/none",
         "JobAcctGatherType=jobacct_gather/none",
-        "SwitchType=switch/none",
+        *(_newer(base) if settings.slurm == NEWER else ["SwitchType=switch/none"]),
         "MpiDefault=none",
         "ReturnToService=2",
         # Nodes may claim more CPUs and memory than this machine has.
@@ -102,6 +106,11 @@ def slurm_conf(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _newer(base: Path) -> list[str]:
+    """Where the parts of a Slurm in a folder of its own are, for daemons and for jobs."""
+    return [f"PluginDir={newer_slurm.plugins()}", f"TaskProlog={base}/etc/task_prolog"]
+
+
 def _accounting(settings: Settings) -> list[str]:
     if not settings.accounting:
         return ["AccountingStorageType=accounting_storage/none"]
@@ -130,8 +139,15 @@ def _gres_conf(settings: Settings) -> str:
     return f"Name=gpu File={settings.directory}/gpu/gpu{numbers}\n"
 
 
+def _cgroup_conf(settings: Settings) -> str:
+    if settings.slurm == NEWER:
+        return "CgroupPlugin=cgroup/v2\nIgnoreSystemd=yes\n"
+    return "CgroupAutomount=no\nCgroupPlugin=cgroup/v1\n"
+
+
 def _slurmdbd_conf(settings: Settings) -> str:
-    return f"""AuthType=auth/munge
+    plugins = f"PluginDir={newer_slurm.plugins()}\n" if settings.slurm == NEWER else ""
+    return f"""{plugins}AuthType=auth/munge
 AuthInfo=socket={settings.munge_socket}
 DbdHost={settings.host}
 DbdAddr=127.0.0.1
@@ -149,6 +165,10 @@ CommitDelay=1
 """
 
 
+#: Jobs find the commands of their own cluster, whatever PATH they were submitted with.
+_TASK_PROLOG = """#!/bin/sh
+case :$PATH: in *:{programs}:*) ;; *) echo "export PATH={programs}:${{PATH:-/usr/local/bin:/usr/bin:/bin}}" ;; esac
+"""
 # The database listens on the loopback only and holds nothing but test jobs, hence the plain password.
 _DATABASE_SQL = """CREATE DATABASE IF NOT EXISTS slurm_acct;
 CREATE USER IF NOT EXISTS 'slurm'@'127.0.0.1' IDENTIFIED BY 'slurm';

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from td3_hpc.campaign.carry_over import carry_over
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import Campaign
 from td3_hpc.code import file_digest
-from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved
+from td3_hpc.config import CONFIG_FILE, load_resolved
 from td3_hpc.config.changes import changes
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.verdict import VERDICT_FILE, Verdict, read_verdict
@@ -18,6 +19,8 @@ from td3_hpc.submission_folder import SubmissionFolder
 
 #: Steps from which on a stage starts only where a resume has been tested: it will be interrupted.
 LONG = 100_000
+#: So many unfinished runs are named one by one.
+LISTED = 3
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Admission:
 
 
 class Admissions:
-    """The decisions for one campaign's runs, from its directory as it is now."""
+    """The decisions for one campaign's runs, from its directory as it is now: each file is read once."""
 
     def __init__(self, directory: CampaignDirectory, campaign: Campaign) -> None:
         self._directory = directory
@@ -48,9 +51,19 @@ class Admissions:
             if event["event"] == "accepted"
         }
         self._doctor_resumed = any(event.get("resume_tested") for event in directory.events())
+        # With N seeds a decision asks N runs of the stage before, and each of them as many again.
+        self._decided: dict[tuple[int, int], Admission] = {}
+        self._verdict, self._notes = cache(read_verdict), cache(_notes_of)
+        self._without_verdict, self._earned_on = cache(self._unjudged), cache(self._judged_as_configured)
+        self._resume_was_tested = cache(self._resume_tested)
 
     def decide(self, index: int, seed: int) -> Admission:
         """May the run of the stage at an index with a seed start?"""
+        if (index, seed) not in self._decided:
+            self._decided[index, seed] = self._decide(index, seed)
+        return self._decided[index, seed]
+
+    def _decide(self, index: int, seed: int) -> Admission:
         if index == 0:
             return Admission("go", "the first stage needs no verdict")
         decisions = {other: self.run_decision(index - 1, other, seed) for other in self._campaign.seeds}
@@ -61,7 +74,7 @@ class Admissions:
         if combined.decision == "go" and own.decision != "go":
             return Admission("wait", own.reason, own.waits_for)
         stage = self._campaign.stages[index]
-        if combined.decision == "go" and stage.config.training.total_steps >= LONG and not self._resume_tested():
+        if combined.decision == "go" and stage.config.training.total_steps >= LONG and not self._resume_was_tested():
             return Admission("stuck", _untested(stage.name, stage.config.training.total_steps))
         return combined
 
@@ -96,6 +109,8 @@ class Admissions:
             return Admission(lost[0].decision, need + lost[0].reason)
         waiting = [decision for decision in decisions.values() if decision.decision == "wait"]
         listed = "; ".join(decision.reason for decision in waiting)
+        if len(waiting) > LISTED:
+            listed = f"stage {stage} is unfinished for {len(waiting)} of {count} seeds"
         return Admission("wait", listed, tuple(run for decision in waiting for run in decision.waits_for))
 
     def run_decision(self, index: int, seed: int, for_seed: int | None = None) -> Admission:
@@ -103,39 +118,42 @@ class Admissions:
         stage = self._campaign.stages[index]
         run, who = self._directory.run(stage.name, seed), f"stage {stage.name}, seed {seed}"
         try:
-            verdict = read_verdict(run)
+            verdict = self._verdict(run)
         except BadInput as error:
             return Admission("stuck", str(error))
         if verdict is None:
-            upstream = self.decide(index, seed)
-            if upstream.final:
-                return upstream
-            if reason := SubmissionFolder(run).gave_up:
-                return Admission("stuck", f"{who}: {reason}")
-            return Admission("wait", f"{who} is unfinished", ((stage.name, seed),))
+            return self._without_verdict(index, seed)
         if for_seed is not None:
-            later = self._campaign.stages[index + 1]
-            later_run = self._directory.run(later.name, for_seed)
-            differs = self._differences(run, verdict, stage.with_seed(seed), later_run, later.config)
+            differs = self._differences(index, seed, verdict, for_seed)
             if differs:
                 return Admission("no-go", f"{who}: its verdict was earned on {'; '.join(differs)}")
         if verdict.verdict == "NO-GO":
             return Admission("no-go", f"{who} is NO-GO: {verdict.reason}")
         return Admission("go", f"{who} is GO")
 
-    def _differences(
-        self, run: Path, verdict: Verdict, config: StageConfig, later_run: Path, later: StageConfig
-    ) -> list[str]:
-        """What the verdict was earned on and is not so for a later run, in words."""
-        bound, notes = verdict.bound_to, SubmissionFolder(later_run).notes()
+    def _unjudged(self, index: int, seed: int) -> Admission:
+        """What a run without a verdict is worth."""
+        stage = self._campaign.stages[index].name
+        upstream = self.decide(index, seed)
+        if upstream.final:
+            return upstream
+        if reason := SubmissionFolder(self._directory.run(stage, seed)).gave_up:
+            return Admission("stuck", f"stage {stage}, seed {seed}: {reason}")
+        return Admission("wait", f"stage {stage}, seed {seed} is unfinished", ((stage, seed),))
+
+    def _differences(self, index: int, seed: int, verdict: Verdict, for_seed: int) -> list[str]:
+        """What a run's verdict was earned on and is not so for the next stage's run of a seed, in words."""
+        later, bound = self._campaign.stages[index + 1], verdict.bound_to
+        notes = self._notes(self._directory.run(later.name, for_seed))
         found = []
-        earned_on, runs_on = bound.simulator, later.simulator
+        earned_on, runs_on = bound.simulator, later.config.simulator
         if (earned_on.kind, earned_on.version) != (runs_on.kind, runs_on.version):
             found.append(f"{earned_on.kind} {earned_on.version}, not {runs_on.kind} {runs_on.version}")
         code, image = notes.get("code_sha256"), (notes.get("image") or {}).get("sha256")
-        if (verdict_digest(run), code, image) in self._accepted:
+        run = self._directory.run(self._campaign.stages[index].name, seed)
+        if self._accepted and (verdict_digest(run), code, image) in self._accepted:
             return found
-        if not _earned_on(config, run, bound.config_sha256):
+        if not self._earned_on(index, seed, bound.config_sha256):
             found.append("another configuration")
         if not notes:  # not submitted yet
             return found
@@ -144,6 +162,23 @@ class Admissions:
         if bound.image_sha256 != image:
             found.append("another container image")
         return found
+
+    def _judged_as_configured(self, index: int, seed: int, config_sha256: str) -> bool:
+        """Whether a run's verdict was earned on its configuration.
+
+        The verdict names the bytes of the run's config.yaml, which are other ones in every format; so that file's
+        meaning is compared, and its digest tells that it is the one that was judged.
+        """
+        stage = self._campaign.stages[index]
+        path = self._directory.run(stage.name, seed) / CONFIG_FILE
+        try:
+            return file_digest(path) == config_sha256 and not changes(load_resolved(path), stage.with_seed(seed))
+        except (OSError, BadInput):
+            return False
+
+
+def _notes_of(run: Path) -> dict[str, Any]:
+    return SubmissionFolder(run).notes()
 
 
 def _untested(stage: str, steps: int) -> str:
@@ -169,17 +204,6 @@ def admit(directory: CampaignDirectory, campaign: Campaign, stage: str, seed: in
         if step is not None:
             return Admission("go", f"{admission.reason}; continues from its checkpoint of step {step}")
     return admission
-
-
-def _earned_on(config: StageConfig, run: Path, config_sha256: str) -> bool:
-    """Whether a verdict was earned on a configuration. It names the bytes of its run's config.yaml, which are other
-    ones in every format; so that file's meaning is compared, and its digest tells that it is the one that was judged.
-    """
-    path = run / CONFIG_FILE
-    try:
-        return file_digest(path) == config_sha256 and not changes(load_resolved(path), config)
-    except (OSError, BadInput):
-        return False
 
 
 def verdict_digest(run: Path) -> str:

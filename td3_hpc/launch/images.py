@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,7 @@ IMAGE_PYTHON = (3, 11)
 SQUASHFS = "-comp gzip -Xcompression-level 1"
 #: Where PyTorch's small build for CPUs is; pip takes it before the index's own, since its version has `+cpu` behind.
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+SAY_EVERY_S = 8.0
 
 
 def build(
@@ -151,8 +153,24 @@ def build_environment() -> dict[str, str]:
 
 
 def _run(command: list[str], what: str, environment: Mapping[str, str] | None = None) -> None:
-    result = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, errors="replace")  # fmt: skip
-    if result.returncode != 0:
-        last = "\n".join(result.stdout.splitlines()[-15:])
-        raise UserError(f"{what} failed with exit status {result.returncode}; its last lines:\n{last}")
+    """Run a command that takes minutes, saying now and then that it does. Raises UserError where it fails."""
+    begun = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            while True:
+                try:
+                    process.wait(SAY_EVERY_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    print(f"{what}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+        finally:
+            process.kill()
+            process.wait()
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    if process.returncode != 0:
+        last = "\n".join(said.splitlines()[-15:])
+        raise UserError(f"{what} failed with exit status {process.returncode}; its last lines:\n{last}")

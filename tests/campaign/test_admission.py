@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from td3_hpc.campaign import admission
 from td3_hpc.campaign.admission import Admissions, admit, verdict_digest
 from td3_hpc.campaign.directory import CampaignDirectory
 from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.code import file_digest
 from td3_hpc.config import dump_yaml
-from td3_hpc.gates.verdict import VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict
+from td3_hpc.gates.verdict import VERDICT_FILE, BoundTo, SimulatorIdentity, Verdict, read_verdict
 from td3_hpc.submission_folder import SubmissionFolder
 from tests.campaign_stand_in import write_campaign
 
@@ -48,8 +49,8 @@ class Place:
         return run
 
     def decide(self, stage: str, seed: int = 1) -> tuple[str, str]:
-        admission = Admissions(self.directory, self.campaign).decide(self.campaign.index(stage), seed)
-        return admission.decision, admission.reason
+        decided = Admissions(self.directory, self.campaign).decide(self.campaign.index(stage), seed)
+        return decided.decision, decided.reason
 
 
 def test_the_first_stage_starts_and_the_others_wait_for_it(tmp_path: Path) -> None:
@@ -229,3 +230,21 @@ def test_the_doctor_s_is_one_as_soon_as_the_campaign_is_submitted_again(tmp_path
     place.directory.note("submitted", resume_tested=True)
 
     assert place.decide("b")[0] == "go"
+
+
+def test_with_many_seeds_every_file_is_read_once_and_the_waiting_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each decision asks all seeds of the stage before, and each of those as many again: 20 to the fourth."""
+    place, read = Place(tmp_path, stages=4, seeds=list(range(1, 21))), list[Path]()
+    for seed in range(1, 16):
+        place.judge("a", seed=seed)
+    monkeypatch.setattr(admission, "read_verdict", lambda run: (read.append(run), read_verdict(run))[1])
+    admissions = Admissions(place.directory, place.campaign)
+
+    decided = [admissions.decide(index, seed) for index in range(4) for seed in place.campaign.seeds]
+
+    assert len(read) == len(set(read)), "a run's verdict was read more than once"
+    assert {each.decision for each in decided[20:]} == {"wait"}
+    assert decided[20].reason == "stage a is unfinished for 5 of 20 seeds"
+    assert decided[20].waits_for == tuple(("a", seed) for seed in range(16, 21))

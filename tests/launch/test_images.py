@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from td3_hpc.errors import BadInput
+from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch import images
 
 
@@ -52,6 +52,17 @@ def test_pytorch_is_of_the_build_that_was_asked_for(tmp_path: Path, gpu: images.
         return
     with pytest.raises(BadInput, match=rf"PyTorch {version.replace('+', '.')}, which is no build for --gpu {gpu}"):
         images.require_torch_for(gpu, tmp_path)
+
+
+def test_what_takes_long_is_not_silent_and_a_failure_tells_its_last_lines(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(images, "SAY_EVERY_S", 0.1)
+
+    with pytest.raises(UserError, match=r"the build failed with exit status 7; its last lines:\nout\nerror"):
+        images._run(["sh", "-c", "echo out; echo error >&2; sleep 0.5; exit 7"], "the build")
+
+    assert capfd.readouterr().err.startswith("the build: 0 s\n")
 
 
 def test_pytorch_that_is_missing_is_told(tmp_path: Path) -> None:

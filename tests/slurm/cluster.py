@@ -9,10 +9,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from td3_hpc.user_cache import user_cache
 from tests.paths import ROOT
 
 LAUNCHER = [sys.executable, str(ROOT / "slurm" / "testcluster")]
 PORTS_PER_CLUSTER = 20
+#: The user's own, before the tests get one: a newer Slurm is fetched into it once.
+USERS_CACHE = user_cache()
+
+
+def commands_of_this_slurm() -> list[str]:
+    """Folders to be first in PATH for the commands of the Slurm that the tests run on: TD3_HPC_CLUSTER_SLURM, or this
+    machine's own."""
+    release = os.environ.get("TD3_HPC_CLUSTER_SLURM", "")
+    return [] if release in ("", "22.05") else [str(USERS_CACHE / f"slurm-{release}" / "bin")]
 
 
 class SlurmCluster:
@@ -99,6 +109,9 @@ def cluster_environment(directory: Path, **settings: str) -> dict[str, str]:
         key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "SBATCH", "TD3_HPC_"))
     }
     chosen = {"DIR": str(directory), "PORT": str(free_port_block()), "KILL_WAIT_S": "5", "GRACE_S": "10", **settings}
+    if release := os.environ.get("TD3_HPC_CLUSTER_SLURM"):
+        chosen = {"SLURM": release, **chosen}
+        environment["XDG_CACHE_HOME"] = str(USERS_CACHE.parent)
     environment |= {f"TD3_HPC_CLUSTER_{key}": value for key, value in chosen.items()}
     environment["SLURM_CONF"] = str(directory / "etc" / "slurm.conf")
     return environment
@@ -122,4 +135,7 @@ def host_image(directory: Path) -> Path:
 
 def host_binds() -> list[str]:
     """What makes this test's Python, with all its packages, run in that image."""
-    return [f"{path}:{path}:ro" for path in sorted({"/usr", sys.base_prefix, sys.prefix, str(ROOT)})]
+    packages = {
+        str(path) for path in map(Path, sys.path) if path.name == "site-packages" and sys.prefix not in str(path)
+    }
+    return [f"{path}:{path}:ro" for path in sorted({"/usr", sys.base_prefix, sys.prefix, str(ROOT), *packages})]

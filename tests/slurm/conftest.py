@@ -8,15 +8,26 @@ from typing import Any
 
 import pytest
 
-from tests.slurm.cluster import SlurmCluster, cluster_environment, host_image
+from tests.slurm.cluster import SlurmCluster, cluster_environment, commands_of_this_slurm, host_image
+from tests.slurm.counting_stage import STAGE, STAND_IN, Stage
 from tests.slurm.training_job import Training
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_commands() -> Iterator[None]:
+    """The commands of the tests' Slurm are this process's and its children's, whatever else this machine has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", os.pathsep.join([*commands_of_this_slurm(), os.environ["PATH"]]))
+        yield
 
 
 @pytest.fixture(scope="session")
 def installable() -> None:
     """Skips where the Slurm that the cluster needs is neither there nor can be installed."""
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"
-    programs = ("slurmctld", "slurmd", "slurmdbd", "mariadbd", "munged", "sbatch", "apptainer")
+    programs = ["mariadbd", "apptainer"]
+    if not commands_of_this_slurm():
+        programs += ["slurmctld", "slurmd", "slurmdbd", "munged", "sbatch"]
     missing = [name for name in programs if not shutil.which(name, path=path)]
     if missing and (os.getuid() != 0 or not shutil.which("apt-get")):
         pytest.skip(f"no test cluster here: {', '.join(missing)} missing, and only root on Debian can install them")
@@ -46,6 +57,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image(installable: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A container image that this machine's programs are bound into."""
     return host_image(tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture
+def stage(slurm: SlurmCluster, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage to submit; afterwards nothing of its job may be left."""
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    stage = Stage(slurm, image, tmp_path / "run", STAGE, STAND_IN)
+    stage.plan()
+    yield stage
+    stage.end()
 
 
 @pytest.fixture

@@ -320,8 +320,8 @@ chain.submit(here, print, Path({str(trial.package)!r}))
         wait_until(lambda: bool(trial.jobs()), 30)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    # The killed one has left its lock, which is waited for.
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=150).returncode == 0
+    # The killed one may have left its lock, which is free for a process of this machine.
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=50).returncode == 0
 
     trial.wait_for_end()
     for seed in (1, 2):

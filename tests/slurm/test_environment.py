@@ -9,7 +9,7 @@ import pytest
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.jobs.submission import Route, Submission, submit
 from tests.slurm.cluster import SlurmCluster
-from tests.slurm.test_stage_job import STAGE, STAND_IN
+from tests.slurm.counting_stage import STAGE, STAND_IN
 
 pytestmark = pytest.mark.slurm
 
@@ -56,10 +56,13 @@ def test_the_job_runs_as_the_profile_says(
     assert (told["TimeLimit"], told["Requeue"], told["JobName"]) == ("00:10:00", "1", "td3-1k-run")
 
 
-def test_a_job_that_is_submitted_from_inside_a_job(slurm: SlurmCluster, run: Path) -> None:
-    """As by salloc: its memory by the CPU and its binding are in the environment there, and are handed on."""
+@pytest.mark.parametrize("step", [[], ["srun", "--ntasks=1"]], ids=["in the job", "in a step of it"])
+def test_a_job_that_is_submitted_from_inside_a_job(slurm: SlurmCluster, run: Path, step: list[str]) -> None:
+    """As by salloc: its memory by the CPU and its binding are in the environment there, and are handed on. A step has
+    more of its own: Slurm 24.11 names its memory there, which no job may be asked for beside that of the profile."""
     script = queue(run, route="hand").script
-    inside = ["salloc", "-p", "low", "--mem-per-cpu=50", "env", "SLURM_CPU_BIND=none", "SLURM_HINT=nomultithread"]
+    inside = ["salloc", "-p", "low", "--mem-per-cpu=50", *step]
+    inside += ["env", "SLURM_CPU_BIND=none", "SLURM_HINT=nomultithread"]
     command = [*inside, "sbatch", "--parsable", str(script)]
 
     result = subprocess.run(command, env=slurm.environment, capture_output=True, text=True, timeout=60)

@@ -24,7 +24,7 @@ from tests.launch.preflight.plans import doctor
 from tests.launch.preflight.plans import plan as make_plan
 from tests.paths import ROOT
 from tests.slurm.cluster import SlurmCluster
-from tests.slurm.test_stage_job import STAND_IN
+from tests.slurm.counting_stage import STAND_IN
 
 pytestmark = pytest.mark.slurm
 STAGE = ROOT / "configs" / "stages" / "1k.yaml"

@@ -3,16 +3,13 @@
 The stand-in for the trainer counts steps; what is tested is everything around it.
 """
 
-import json
 import os
-import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -22,51 +19,12 @@ from td3_hpc.drills.node_lost import number_of
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs.submission import Route
 from td3_hpc.submission_folder import SubmissionFolder
-from tests.paths import ROOT
 from tests.slurm.cluster import SlurmCluster, host_image, wait_until
-from tests.slurm.stage_job import StageJob
+from tests.slurm.counting_stage import STAGE, STAND_IN, Stage
 
 pytestmark = pytest.mark.slurm
-STAGE = ROOT / "configs" / "stages" / "1k.yaml"
-STAND_IN = Path(__file__).parent / "stand_in" / "td3_hpc"
-TOTAL, STEP_S = 50, 0.05
 BOTH_ROUTES = pytest.mark.parametrize("route", ["sbatch", "submitit"])
 SUBMITIT_IS_LONG = pytest.mark.parametrize("route", ["sbatch", pytest.param("submitit", marks=pytest.mark.long)])
-
-
-class Stage(StageJob):
-    """A job with the stand-in, and what that noted."""
-
-    def plan(self, total: int = TOTAL, step_s: float = STEP_S, **more: Any) -> None:
-        """What the stand-in is to do."""
-        (self.run / "plan.json").write_text(json.dumps({"total": total, "step_s": step_s, **more}))
-
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        """What the stand-in noted, of one kind."""
-        path = self.run / "events.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [item for item in map(json.loads, lines) if item["event"] == kind]
-
-    def wait_for_starts(self, count: int, timeout_s: float = 40) -> None:
-        wait_until(lambda: len(self.events("started")) >= count, timeout_s, self.log)
-
-    def finish(self, timeout_s: float = 60) -> None:
-        """Wait until the job is done, all its steps counted once."""
-        self.slurm.wait_for_state(self.job, "COMPLETED", timeout_s=timeout_s)
-        assert [event["step"] for event in self.events("finished")] == [TOTAL]
-        started = [event["step"] for event in self.events("started")]
-        saved = [event["step"] for event in self.events("saved")]
-        assert started == [0, *saved], self.log()
-
-
-@pytest.fixture
-def stage(slurm: SlurmCluster, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    """A stage to submit; afterwards nothing of its job may be left."""
-    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
-    stage = Stage(slurm, image, tmp_path / "run", STAGE, STAND_IN)
-    stage.plan()
-    yield stage
-    stage.end()
 
 
 @BOTH_ROUTES
@@ -146,19 +104,6 @@ def test_a_burst_of_signals_to_everything_is_one_stop(stage: Stage) -> None:
     assert len(stage.events("saved")) == 1
 
 
-def test_a_killed_container_is_started_again_from_its_last_checkpoint(stage: Stage) -> None:
-    stage.plan(step_s=0.1, save_every=5)
-    stage.submit()
-    wait_until(lambda: (stage.run / "state" / "checkpoint-e0001-s000000005-0001.json").exists(), 40, stage.log)
-
-    stage.slurm.run("scancel", "--signal=KILL", f"{stage.job}.0")
-
-    stage.hurry()
-    stage.slurm.wait_for_state(stage.job, "COMPLETED")
-    assert stage.events("started")[1]["step"] >= 5
-    assert "killed, out of memory perhaps" in stage.log()
-
-
 def test_scontrol_requeue_loses_no_step(stage: Stage) -> None:
     stage.submit()
     stage.wait_for_starts(1)
@@ -182,31 +127,6 @@ def test_a_cancelled_job_saves_and_stays_cancelled_and_submitting_again_goes_on(
     assert len(stage.events("saved")) == 1
     stage.submit(route)
     stage.finish()
-
-
-@pytest.mark.parametrize("status", [1, 3])
-def test_the_stages_exit_status_is_the_jobs(stage: Stage, status: int) -> None:
-    stage.plan(total=2, status=status)
-    stage.submit()
-
-    job = stage.slurm.wait_for_state(stage.job, "FAILED")
-
-    assert job["ExitCode"] == f"{status}:0"
-    assert job["Restarts"] == "0"
-
-
-@pytest.mark.long
-def test_a_run_that_gets_nowhere_stops_with_a_reason(stage: Stage) -> None:
-    stage.plan(gets_nowhere=True)
-    stage.submit()
-
-    for _ in range(3):
-        stage.hurry()
-    job = stage.slurm.wait_for_state(stage.job, "FAILED")
-
-    assert job["ExitCode"] == "1:0"
-    assert len(stage.events("started")) == 3
-    assert "3 attempts got no further than step 0" in stage.log()
 
 
 def test_an_image_exchanged_after_submission_is_refused_and_a_copied_one_is_not(stage: Stage, tmp_path: Path) -> None:
@@ -238,84 +158,6 @@ def test_edits_after_submission_change_nothing_in_the_job(stage: Stage, tmp_path
 
     (started,) = stage.events("started")
     assert yaml.safe_load(started["config"])["seed"] == load_stage(STAGE).seed != 99
-
-
-def test_a_node_whose_simulator_never_came_up_is_kept_out_of_the_next_attempt(stage: Stage) -> None:
-    stage.plan(simulator_from=1)
-    stage.submit()
-    stage.wait_for_starts(1)
-
-    stage.hurry()
-
-    job = stage.slurm.wait_for_state(stage.job, "COMPLETED")
-    bad, good = re.findall(r"on (\S+): start, from step", stage.log())
-    assert (job["ExcNodeList"], job["NodeList"]) == (bad, good)
-    assert f"the simulator never came up on {bad}, " in stage.log()
-
-
-@pytest.mark.long
-def test_a_node_that_lacks_what_another_one_had_is_kept_out_of_the_next_attempt(stage: Stage, tmp_path: Path) -> None:
-    stage.image = host_image(tmp_path)
-    stage.plan(step_s=0.2)
-    stage.submit()
-    stage.wait_for_starts(1)
-    stage.image.rename(tmp_path / "away.sif")
-    stage.slurm.run("scancel", "--signal=USR1", stage.job)
-    stage.hurry()
-    wait_until(lambda: "no such image on this node" in stage.log(), 40, stage.log)
-    (tmp_path / "away.sif").rename(stage.image)
-
-    stage.hurry()
-
-    stage.finish()
-    bad = re.findall(r"attempt 1 on (\S+): \S+: no such image", stage.log())
-    job = stage.slurm.job(stage.job)
-    assert [job["ExcNodeList"]] == bad != [job["NodeList"]]
-
-
-@pytest.mark.long
-def test_a_step_that_ends_as_where_apptainer_fails_goes_on_on_another_node(stage: Stage) -> None:
-    stage.plan(save_every=5, status=255)
-    stage.submit()
-    stage.wait_for_starts(1)
-    bad = stage.node
-
-    wait_until(lambda: stage.outcome() == "75", 40, stage.log)
-    stage.plan(save_every=5)
-    stage.hurry()
-
-    job = stage.slurm.wait_for_state(stage.job, "COMPLETED")
-    assert (job["ExcNodeList"], job["Restarts"]) == (bad, "1")
-    assert "ended with exit status 255" in stage.log()
-
-
-@pytest.mark.long
-def test_a_step_that_slurm_does_not_begin_is_tried_again(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """srun fails once, as it does while the controller is away."""
-    program = f'#!/bin/bash\nmkdir {tmp_path}/once 2>/dev/null && exit 1\nexec {shutil.which("srun")} "$@"\n'
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "srun").write_text(program)
-    (tmp_path / "bin" / "srun").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    stage.submit()
-
-    stage.finish()
-
-    assert "the step never began" in stage.log()
-    assert len(stage.events("started")) == 1
-
-
-def test_where_there_is_no_other_node_a_simulator_that_never_comes_up_fails_the_job(stage: Stage) -> None:
-    stage.plan(simulator_from=1)
-    others = [stage.slurm.node(number) for number in (1, 2)]
-    stage.submit(exclude=others)
-
-    job = stage.slurm.wait_for_state(stage.job, "FAILED")
-
-    assert (job["ExitCode"], job["Restarts"]) == ("1:0", "0")
-    assert f"never came up on {stage.slurm.node(3)}, and partition low has no other node" in stage.log()
 
 
 @BOTH_ROUTES

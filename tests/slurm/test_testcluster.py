@@ -118,6 +118,29 @@ def test_a_taken_port_and_bad_settings_are_one_clear_line_each(
     assert not place.exists()
 
 
+def test_a_cluster_keeps_its_slurm(slurm: SlurmCluster) -> None:
+    other = "22.05" if slurm.environment.get("TD3_HPC_CLUSTER_SLURM") == "24.11" else "24.11"
+
+    refused = SlurmCluster({**slurm.environment, "TD3_HPC_CLUSTER_SLURM": other}, slurm.directory).manage("up")
+
+    assert refused.returncode == 1
+    assert f"{slurm.directory} is a cluster of Slurm" in refused.stderr
+    assert f"not {other}: end it by" in refused.stderr
+
+
+@pytest.mark.long
+def test_a_newer_slurm_without_the_network_is_one_clear_line(installable: None, place: Path, tmp_path: Path) -> None:
+    environment = cluster_environment(place) | {"TD3_HPC_CLUSTER_SLURM": "24.11", "XDG_CACHE_HOME": str(tmp_path)}
+    environment |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")  # where nothing listens
+
+    up = SlurmCluster(environment, place).manage("up")
+
+    assert up.returncode == 1
+    assert re.fullmatch(r"testcluster: .* could not be fetched from .*; see to the network and try again\n", up.stderr)
+    assert not place.exists()
+    assert not (tmp_path / "td3-hpc" / "slurm-24.11").exists(), "half of it would be taken for the whole"
+
+
 def test_a_directory_whose_name_just_fits_runs_jobs_and_a_longer_one_is_refused(installable: None, place: Path) -> None:
     """A socket's name has at most 107 characters on Linux; where that is too few, Slurm holds every job."""
     environment = cluster_environment(place, NODES="1", ACCOUNTING="0", EXTRA="FirstJobId=999990")

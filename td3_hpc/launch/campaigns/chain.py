@@ -212,7 +212,8 @@ def _queue(here: Place, log: Log) -> list[tuple[str, list[str]]]:
     queued: list[tuple[str, list[str]]] = []
     with queue_lock(directory.submission):
         names = [stage.name for stage in here.campaign.stages]
-        there = {name: [job for job in live_jobs(here) if job.script == str(directory.script(name))] for name in names}
+        live = live_jobs(here)
+        there = {name: [job for job in live if job.script == str(directory.script(name))] for name in names}
         seeds = {name: {job.task for job in jobs if job.task is not None} for name, jobs in there.items()}
         ids = {name: [job.id for job in jobs] for name, jobs in there.items()}
         length = here.profile.chain_length if here.profile.requeue == "chain" else None

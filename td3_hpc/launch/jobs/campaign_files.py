@@ -31,8 +31,9 @@ def freeze_campaign(
     configurations = {run: stage.with_seed(seed) for run, (stage, seed) in stages.items()}
     try:
         freeze(directory.root, frozen, scripts, configurations, package, campaign=campaign.name)
+        gates = {stage.name: dump_yaml(stage.gates).encode() for stage in campaign.stages}
         for run, (stage, _) in stages.items():
-            replace_file(run / GATES_FILE, dump_yaml(stage.gates).encode())
+            replace_file(run / GATES_FILE, gates[stage.name])
         replace_file(directory.root / CAMPAIGN_FILE, campaign.to_yaml().encode())
     except OSError as error:
         raise BadInput(

@@ -58,14 +58,14 @@ def read_queue(cluster: str | None = None) -> Queue:
         return Queue(unknown=("no Slurm on this machine: jobs are not looked up",))
     columns = "%F|%K|%A|%T|%r|%N|%M|%o"
     question = ("squeue", "-h", "-r", "-u", getpass.getuser(), "-t", QUEUED_STATES, "-o", columns)
-    lines, error = _ask(*question, cluster=cluster)
+    rows, error = _ask_rows(*question, columns=8, cluster=cluster)
     if error:
         return Queue(unknown=(f"squeue: {error}",))
-    return Queue(tuple(_queued(line) for line in lines))
+    return Queue(tuple(_queued(row) for row in rows))
 
 
-def _queued(line: str) -> Job:
-    array, task, number, state, reason, node, elapsed, script = line.split("|", 7)
+def _queued(row: Sequence[str]) -> Job:
+    array, task, number, state, reason, node, elapsed, script = row
     in_array = task.isdigit()
     return Job(
         f"{array}_{task}" if in_array else number,
@@ -88,18 +88,14 @@ def ended_jobs(rows: Sequence[Sequence[str]], cluster: str | None = None) -> tup
         return [None] * len(rows), []
     columns = "JobID,State,ExitCode,NodeList,Elapsed"
     numbers = ",".join(job for row in rows for job in row)
-    lines, error = _ask("sacct", "-n", "-X", "-P", "-o", columns, "-j", numbers, cluster=cluster)
-    accounted = {job.id: job for job in map(_accounted, lines)}
-
-    def remembered(job: str) -> Job | None:
-        return _remembered(job, cluster)
-
-    ended = [_latest(row, remembered if error else accounted.get) for row in rows]
+    found, error = _ask_rows("sacct", "-n", "-X", "-P", "-o", columns, "-j", numbers, columns=5, cluster=cluster)
+    known = _remembered(cluster) if error else {job.id: job for job in map(_accounted, found)}
+    ended = [_latest(row, known.get) for row in rows]
     return ended, [f"sacct: {error}; how jobs ended is known for some minutes only"] if error and None in ended else []
 
 
-def _accounted(line: str) -> Job:
-    job, state, code, node, took = line.split("|")
+def _accounted(row: Sequence[str]) -> Job:
+    job, state, code, node, took = row
     return Job(job, state.split()[0], f"exit {code}", "" if node == "None assigned" else node, took)
 
 
@@ -125,20 +121,29 @@ def not_known_to_have_ended(jobs: Sequence[str], cluster: str | None) -> list[st
     return [job for job in jobs if (accounted.get(job, "").split() or [""])[0] not in slurm.OVER]
 
 
-def _remembered(job: str, cluster: str | None) -> Job | None:
-    """A job that the controller still remembers; None where it does not."""
-    lines, error = _ask("scontrol", "show", "job", "-o", job, cluster=cluster)
-    words = dict(word.split("=", 1) for word in (lines[0].split() if lines and not error else []) if "=" in word)
-    if "JobState" not in words:
-        return None
-    return Job(
-        job,
-        words["JobState"],
-        f"exit {words.get('ExitCode', '?')}",
-        words.get("NodeList", "").replace("(null)", ""),
-        words.get("RunTime", ""),
-        words.get("Command", ""),
-    )
+def _remembered(cluster: str | None) -> dict[str, Job]:
+    """The user's jobs that the controller still remembers, by id: one question for all of them."""
+    columns = ",".join(f"{name}:|" for name in ("ArrayJobID", "ArrayTaskID", "JobID", "State", "NodeList", "TimeUsed"))
+    question = ("squeue", "-h", "-r", "-u", getpass.getuser(), "-t", "all", "-O", f"{columns},exit_code:|")
+    rows, _ = _ask_rows(*question, columns=8, cluster=cluster)  # nothing stands behind the last |
+    return {job.id: job for job in map(_remembered_job, rows)}
+
+
+def _remembered_job(row: Sequence[str]) -> Job:
+    array, task, number, state, node, elapsed, code, _ = row
+    if code.isdigit():  # Slurm 22.05 shows what wait(2) said
+        code = f"{int(code) >> 8}:{int(code) & 0x7F}"
+    return Job(f"{array}_{task}" if task.isdigit() else number, state, f"exit {code}", node, elapsed)
+
+
+def _ask_rows(*command: str, columns: int, cluster: str | None) -> tuple[list[list[str]], str]:
+    """The fields of each line of an answer, and why there is none in words; an answer of another form is none."""
+    lines, error = _ask(*command, cluster=cluster)
+    rows = [line.split("|", columns - 1) for line in lines]
+    for line, row in zip(lines, rows):
+        if len(row) != columns:
+            return [], f"answered {line[:200]!r}, which is no line about a job"
+    return rows, error
 
 
 def _ask(*command: str, cluster: str | None) -> tuple[list[str], str]:

@@ -11,6 +11,8 @@ import jinja2
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.config.secret import is_reference, source
 from td3_hpc.launch.jobs.freeze import FrozenImage
+from td3_hpc.launch.policy.end import Again, plan_end, plan_unplanned
+from td3_hpc.launch.policy.verbs import FRUITLESS
 
 #: What Python's -m takes to train a stage.
 TRAINING = "td3_hpc train"
@@ -50,6 +52,8 @@ def render(
     templates.filters["sbatch"] = quote_for_sbatch
     templates.filters["on_node"] = expanded_on_node
     container = profile.container
+    again: Again = "by hand" if not profile.queued else "chain" if profile.requeue == "chain" else "requeue"
+    plan = plan_end(again).lines() + (plan_unplanned(again, container is not None).lines() if campaign else [])
     return templates.get_template("stage.sbatch.j2").render(
         stage=stage,
         job_name=f"td3-{campaign}-{stage}" if campaign else job_name(stage, run_dir, profile),
@@ -65,6 +69,9 @@ def render(
         secrets=secrets(profile),
         python=container.python if container else sys.executable,
         program=program,
+        plan=plan,
+        fruitless=FRUITLESS,
+        judged=program == TRAINING,
     )
 
 

@@ -92,7 +92,11 @@ def job_states(jobs: Sequence[str], cluster: str | None = None) -> dict[str, str
     result = _run("squeue", "-h", "-o", "%i %T", "--jobs", ",".join(jobs), cluster=cluster)
     if result.returncode != 0 and "Invalid job id" not in result.stderr:  # that one it has forgotten
         raise UserError(f"squeue: {reason(result.stderr)}; try again")
-    return dict(line.split()[:2] for line in _rows(result.stdout))
+    rows = [line.split() for line in _rows(result.stdout)]
+    for row in rows:
+        if len(row) != 2 or not row[0][0].isdigit() or not row[1].isupper():
+            raise UserError(f"squeue: answered {' '.join(row)[:200]!r}, which is no job's state; try again")
+    return {row[0]: row[1] for row in rows}
 
 
 def live_jobs(jobs: Sequence[str], cluster: str | None = None) -> dict[str, str]:

@@ -101,11 +101,14 @@ def frozen_profile(path: Path) -> ClusterConfig:
 
 def submitted_profile(directory: Path) -> ClusterConfig | None:
     """The profile that a campaign or a run (or its campaign) was submitted with; None where it was not."""
-    for folder in (directory, directory.parent.parent):
-        path = SubmissionFolder(folder).profile
-        if path.is_file():
-            return frozen_profile(path)
-    return None
+    path = submitted_profile_file(directory)
+    return frozen_profile(path) if path else None
+
+
+def submitted_profile_file(directory: Path) -> Path | None:
+    """Where that profile stands: in a campaign once for all of its runs."""
+    paths = [SubmissionFolder(folder).profile for folder in (directory, directory.parent.parent)]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def show(
@@ -194,7 +197,7 @@ def _queue_all(stage: str, profile: ClusterConfig, directory: Path, route: Route
     for _ in range(wanted):
         try:
             queued = _queue(stage, profile, directory, script, route)
-        except BadInput as error:
+        except UserError as error:  # refused, or not answered
             if not jobs:
                 raise
             folder.owe(wanted - len(jobs))

@@ -8,11 +8,8 @@ from td3_hpc.campaign.admission import Admission, admit
 from td3_hpc.campaign.directory import CampaignDirectory, place_of
 from td3_hpc.checkpoint_names import furthest_step
 from td3_hpc.errors import BadInput, ExitCode
-from td3_hpc.launch.policy.verbs import Exit, GiveUp, Plan, Run, Sbatch, Scancel, Start, Verb, Withdraw
+from td3_hpc.launch.policy.verbs import FRUITLESS, Exit, GiveUp, Plan, Run, Sbatch, Scancel, Start, Verb, Withdraw
 from td3_hpc.submission_folder import SubmissionFolder
-
-#: So many jobs of a run in a row, queued at one and the same step, are given up.
-FRUITLESS = 3
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""What a job's script can be told, as it reads it: a line each, words separated by spaces.
+"""What a job's script can be told, as it reads it: a line each, words separated by spaces. Where they stand in the
+script, messages may name its variables (`$run`).
 
 `sbatch` and `give-up` are carried out under the lock of the campaign, and only where the run that they name has no job
 (but the one that reads them): the queue may have changed since the plan was made.
@@ -6,6 +7,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+#: So many attempts or jobs of a run in a row, begun or queued at one and the same step, are the last.
+FRUITLESS = 3
 
 Run = tuple[str, int]
 """Stage and seed."""
@@ -74,7 +79,32 @@ class Exit:
         return f"exit {self.status} {self.message}"
 
 
-Verb = Sbatch | GiveUp | Scancel | Withdraw | Start | Exit
+@dataclass(frozen=True)
+class Requeue:
+    """End the job with exit status 75 and have Slurm start it again, unless its user has cancelled the run, or Slurm is
+    ending the job anyhow: for good by scancel, to start it again by preemption; neither is for the script to change."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return f"requeue {self.why}"
+
+
+@dataclass(frozen=True)
+class Exclude:
+    """Keep the next attempt away from this node, and do what follows exit status 75. Go on with the next verb where
+    `when` does not hold, or the partition has no other node."""
+
+    when: Literal["simulator", "begun"]
+    """The record says that a simulator never came up (then its node is meant); or the run has got past step 0."""
+    what: str
+    """What was wrong on the node."""
+
+    def __str__(self) -> str:
+        return f"exclude {self.when} {self.what}"
+
+
+Verb = Sbatch | GiveUp | Scancel | Withdraw | Start | Exit | Requeue | Exclude
 
 
 @dataclass(frozen=True)
@@ -82,10 +112,13 @@ class Plan:
     """What to do now, and when the run has ended: no Python can be asked after SIGKILL."""
 
     first: tuple[Verb, ...]
-    after: Mapping[int, tuple[Verb, ...]] = field(default_factory=dict)
-    """By the run's exit status."""
+    after: Mapping[int | str, tuple[Verb, ...]] = field(default_factory=dict)
+    """By the run's exit status, or the word for another event."""
 
     def __str__(self) -> str:
+        return "".join(f"{line}\n" for line in self.lines())
+
+    def lines(self) -> list[str]:
+        """When, and a verb; in the order in which they are carried out."""
         lines = [f"first {verb}" for verb in self.first]
-        lines += [f"{status} {verb}" for status, verbs in self.after.items() for verb in verbs]
-        return "".join(f"{line}\n" for line in lines)
+        return lines + [f"{when} {verb}" for when, verbs in self.after.items() for verb in verbs]

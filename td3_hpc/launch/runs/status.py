@@ -7,13 +7,15 @@ from typing import Any
 
 from td3_hpc.campaign.admission import Admissions
 from td3_hpc.campaign.directory import CampaignDirectory
+from td3_hpc.campaign.plan import Campaign
 from td3_hpc.campaign.progress import Progress, read_progress
 from td3_hpc.config import CONFIG_FILE
+from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs import slurm
 from td3_hpc.launch.jobs.foreground import is_held
 from td3_hpc.launch.jobs.job_states import Job, Queue, ended_jobs, read_queue
-from td3_hpc.launch.jobs.submission import submitted_profile
+from td3_hpc.launch.jobs.submission import frozen_profile, submitted_profile_file
 from td3_hpc.record import RECORD_FILE
 from td3_hpc.submission_folder import SubmissionFolder
 
@@ -54,19 +56,19 @@ class Status:
 def read_status(paths: Sequence[Path]) -> Status:
     """The status of run and campaign directories. Raises BadInput for another path."""
     places = [_place(path) for path in paths]
-    run_dirs = [run for _, runs in places for run in runs]
-    folders = [folder for root, runs in places for folder in (root, *runs)]
-    profiles = [profile for folder in folders if (profile := submitted_profile(folder))]
-    for profile in profiles:
+    run_dirs = [run for place in places for run in place.runs]
+    files = {folder: submitted_profile_file(folder) for place in places for folder in (place.root, *place.runs)}
+    profiles = {file: frozen_profile(file) for file in dict.fromkeys(files.values()) if file}  # a campaign's once
+    for profile in profiles.values():
         slurm.use_configuration(profile.slurm_conf)
-    on_slurm = any(profile.queued for profile in profiles)
+    on_slurm = any(profile.queued for profile in profiles.values())
     newest: dict[Path, Job | None] = dict.fromkeys(run_dirs)
     ended: dict[Path, Job | None] = {}
     unknown: dict[str, None] = {}
-    where = {run: _cluster(run) for run in run_dirs}
+    where = {run: _cluster(run, profiles[file] if (file := files[run]) else None) for run in run_dirs}
     for cluster in dict.fromkeys(where.values()) if on_slurm else ():  # one question each, for all their runs
         queue = read_queue(cluster)
-        newest |= {run: _live(run, queue) for run in run_dirs if where[run] == cluster}
+        newest |= _live([run for run in run_dirs if where[run] == cluster], queue)
         gone = {run: SubmissionFolder(run).jobs() for run in run_dirs if where[run] == cluster and newest[run] is None}
         gone = {run: ids for run, ids in gone.items() if ids}
         jobs, not_learnt = ended_jobs(list(gone.values()), cluster)
@@ -74,13 +76,13 @@ def read_status(paths: Sequence[Path]) -> Status:
         unknown |= dict.fromkeys((*queue.unknown, *not_learnt))
     campaigns: dict[str, str] = {}
     statuses: list[RunStatus] = []
-    for root, runs in places:
-        admissions = _admissions(root)
+    for place in places:
+        directory = CampaignDirectory(place.root)
+        admissions = Admissions(directory, place.campaign) if place.campaign else None
         if admissions is not None:
-            campaigns[root.name] = _campaign_state(CampaignDirectory(root), admissions)
-        for run in runs:
-            job = newest[run] or ended.get(run)
-            statuses.append(_run_status(root, run, job, admissions))
+            campaigns[place.root.name] = _campaign_state(directory, admissions)
+        for run in place.runs:
+            statuses.append(_run_status(place, run, newest[run] or ended.get(run), admissions))
     return Status(tuple(statuses), campaigns, tuple(unknown))
 
 
@@ -94,16 +96,26 @@ def default_paths(root: Path = Path("checkpoints")) -> list[Path]:
     return found
 
 
-def _place(path: Path) -> tuple[Path, list[Path]]:
-    """A directory, and the runs in it: itself, or those of a campaign in the order of its stages."""
+@dataclass(frozen=True)
+class _Place:
+    """A directory that was asked for."""
+
+    root: Path
+    runs: tuple[Path, ...]
+    """Itself, or those of its campaign in the order of the stages."""
+    campaign: Campaign | None
+
+
+def _place(path: Path) -> _Place:
     path = path.absolute()
     directory = CampaignDirectory(path)
     if directory.exists:
         campaign = directory.campaign()
-        return path, [directory.run(stage.name, seed) for stage in campaign.stages for seed in campaign.seeds]
+        runs = tuple(directory.run(stage.name, seed) for stage in campaign.stages for seed in campaign.seeds)
+        return _Place(path, runs, campaign)
     if not _is_run(path):
         raise BadInput(f"{path}: neither a run's nor a campaign's directory")
-    return path, [path]
+    return _Place(path, (path,), None)
 
 
 def _is_run(path: Path) -> bool:
@@ -111,26 +123,28 @@ def _is_run(path: Path) -> bool:
     return any(file.is_file() for file in files)
 
 
-def _cluster(run: Path) -> str | None:
+def _cluster(run: Path, profile: ClusterConfig | None) -> str | None:
     """The cluster that a run's jobs are on, if one was named."""
-    profile = submitted_profile(run)
     return SubmissionFolder(run).notes().get("cluster") or (profile.clusters if profile else None)
 
 
-def _live(run: Path, queue: Queue) -> Job | None:
-    """The run's job in the queue; of several, the one that is furthest."""
-    folder = SubmissionFolder(run)
-    known = folder.jobs()
-    task = int(run.name.partition("-")[2]) if run.name.startswith("seed-") and run.name[5:].isdigit() else None
-    script = SubmissionFolder(run.parent.parent).script(run.parent.name)
-    jobs = [job for job in queue.jobs if job.id in known]
-    jobs += queue.of(folder.script()) + (queue.of(script, task) if task is not None else [])
-    return min(jobs, key=lambda job: job.state == "PENDING", default=None)
-
-
-def _admissions(root: Path) -> Admissions | None:
-    directory = CampaignDirectory(root)
-    return Admissions(directory, directory.campaign()) if directory.exists else None
+def _live(runs: Sequence[Path], queue: Queue) -> dict[Path, Job | None]:
+    """Each run's job in the queue; of several, the one that is furthest."""
+    by_id = {job.id: job for job in queue.jobs}
+    by_script: dict[tuple[str, int | None], list[Job]] = {}
+    for job in queue.jobs:
+        by_script.setdefault((job.script, job.task), []).append(job)
+    found: dict[Path, Job | None] = {}
+    for run in runs:
+        folder = SubmissionFolder(run)
+        jobs = [by_id[job] for job in folder.jobs() if job in by_id]
+        jobs += by_script.get((str(folder.script()), None), [])
+        word, _, seed = run.name.partition("-")
+        if word == "seed" and seed.isdigit():
+            script = SubmissionFolder(run.parent.parent).script(run.parent.name)
+            jobs += by_script.get((str(script), int(seed)), [])
+        found[run] = min(jobs, key=lambda job: job.state == "PENDING", default=None)
+    return found
 
 
 def _campaign_state(directory: CampaignDirectory, admissions: Admissions) -> str:
@@ -145,13 +159,12 @@ def _campaign_state(directory: CampaignDirectory, admissions: Admissions) -> str
     return f"under way{here}: {outcome.reason}"
 
 
-def _run_status(root: Path, run: Path, job: Job | None, admissions: Admissions | None) -> RunStatus:
+def _run_status(place: _Place, run: Path, job: Job | None, admissions: Admissions | None) -> RunStatus:
     progress = read_progress(run)
-    if admissions is None:
+    if place.campaign is None or admissions is None:
         return RunStatus(progress, job, None, "")
-    campaign = CampaignDirectory(root).campaign()
     waits = ""
     if progress.state == "not started":
-        admission = admissions.decide(campaign.index(run.parent.name), int(run.name.removeprefix("seed-")))
+        admission = admissions.decide(place.campaign.index(run.parent.name), int(run.name.removeprefix("seed-")))
         waits = "" if admission.decision == "go" else admission.reason
-    return RunStatus(progress, job, root.name, waits)
+    return RunStatus(progress, job, place.root.name, waits)

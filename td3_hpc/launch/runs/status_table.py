@@ -18,6 +18,8 @@ from td3_hpc.launch.runs.status import RunStatus, Status, read_status
 
 #: Every look is a question to Slurm's controller, which others ask as well.
 INTERVAL_S = 30.0
+#: So many runs are named of which the same is said.
+LISTED = 3
 
 
 def show(paths: Sequence[Path], watch: bool, as_json: bool, every_s: float = INTERVAL_S) -> None:
@@ -59,7 +61,11 @@ def table(status: Status) -> RenderableType:
     for run in status.runs:
         rows.add_row(*(escape(cell) for cell in _row(run)))
     above = [f"[bold]{escape(name)}[/bold]: {escape(state)}" for name, state in status.campaigns.items()]
-    notes = [f"{_name(run)}: {note}" for run in status.runs for note in _notes(run)]
+    said: dict[str, list[str]] = {}
+    for run in status.runs:
+        for note in _notes(run):
+            said.setdefault(note, []).append(_name(run))
+    notes = [f"{_named(names)}: {note}" for note, names in said.items()]
     unknown = [f"not known: {what}" for what in status.unknown]
     return Group(*above, rows, *(escape(line) for line in (*notes, *unknown)))
 
@@ -67,6 +73,11 @@ def table(status: Status) -> RenderableType:
 def _name(run: RunStatus) -> str:
     progress = run.progress
     return f"{progress.run_dir.parent.name}, seed {progress.seed}" if run.campaign else progress.run_dir.name
+
+
+def _named(names: Sequence[str]) -> str:
+    """Runs of which the same is said."""
+    return "; ".join(names) if len(names) <= LISTED else f"{names[0]}, and {len(names) - 1} more"
 
 
 def _row(run: RunStatus) -> list[str]:

@@ -7,20 +7,23 @@ import pytest
 
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.launch.jobs.script import render
-from td3_hpc.launch.policy.verbs import Exit, GiveUp, Plan, Sbatch, Scancel, Start, Withdraw
-from td3_hpc.submission_folder import SubmissionFolder
+from td3_hpc.launch.policy.verbs import Exclude, Exit, GiveUp, Plan, Requeue, Sbatch, Scancel, Start, Withdraw
+from td3_hpc.submission_folder import Outcome, SubmissionFolder
+from tests.launch.jobs.test_script_run import part
 from tests.launch.site import Site
 
 BEFORE, OWN = ("a", 1), ("b", 1)
 WAIT = Plan((Withdraw(), Sbatch(BEFORE, 4), Sbatch(OWN, None, (BEFORE,)), Exit(75, "waits for the stage before")))
 KEEP = Plan((Sbatch(OWN, 7, (OWN,)), Start()), {0: (Scancel(OWN),), 3: (Scancel(OWN),)})
 STUBS = """set -u
-job=50 task=49_1 seed=1 campaign=%s
-run=$campaign/b/seed-1 history=$campaign/b/seed-1/submission/attempts scratch=$campaign/scratch
+job=50 task=49_1 seed=1 campaign=%s node=n1 SLURM_JOB_PARTITION=low SLURM_JOB_NAME=td3 time_limit_s=9999
+run=$campaign/b/seed-1 scratch=$campaign/scratch
+history=$run/submission/attempts outcome=$run/submission/outcome bad_nodes=$run/submission/bad_nodes attempts=2
 say() { echo "$*"; }
-finish() { local status=$1; shift; echo "$*"; exit "$status"; }
-insist() { "$@"; }
+sleep() { :; }
 """
+
+CIRCLE = "sbatch: error: Batch job submission failed: Circular job dependency\n"
 
 
 class Job:
@@ -45,12 +48,15 @@ class Job:
     def carry_out(self, plan: Plan | str, when: str = "first", **profile: object) -> tuple[int, list[str]]:
         """The script's exit status for a plan (100 where it goes on) and what it said."""
         text = render("b", ClusterConfig.model_validate(profile), self.campaign, None, campaign="trial")
-        start, end = text.index("queue=\n"), text.index('"${python[@]}" -m td3_hpc campaign plan')
+        functions = part(text, "# The furthest step", "# This shell is signalled")
+        of_campaigns = part(text, "# The user's jobs in the queue", 'rm -f "$run/submission/plan"')
         self.runs[OWN].write_plan(str(plan))
         rest = f'mapfile -t plan <"$run/submission/plan"\ncarry_out {when}\nexit 100\n'
-        program = STUBS % self.campaign + text[start:end] + rest
+        program = STUBS % self.campaign + functions + of_campaigns + rest
         result = subprocess.run(["/bin/bash", "-c", program], capture_output=True, text=True)
-        assert result.stderr.replace("sbatch: error: QOSMaxSubmitJobPerUserLimit\n", "").strip() == ""
+        assert (
+            result.stderr.replace("sbatch: error: QOSMaxSubmitJobPerUserLimit\n", "").replace(CIRCLE, "").strip() == ""
+        )
         assert not (self.campaign / "submission" / "lock").exists(), "the lock was left"
         return result.returncode, list(filter(None, result.stdout.splitlines()))
 
@@ -100,6 +106,17 @@ def test_what_somebody_else_has_queued_meanwhile_is_not_queued_twice(job: Job) -
     job.queued(("70", 1, "a"), ("1000", 1, "b"))
     assert job.carry_out(WAIT) == (75, ["waits for the stage before"])
     assert len(job.submitted()) == 1
+
+
+def test_a_job_whose_dependencies_slurm_takes_for_a_circle_looks_again_in_a_minute(job: Job) -> None:
+    refused = {"stderr": CIRCLE, "status": 1}
+    job.site.answer(**{"sbatch": "2000", "sbatch --parsable --array=1 --dependency": refused})
+
+    status, said = job.carry_out(WAIT)
+
+    assert (status, said[-1]) == (75, "waits for the stage before")
+    assert job.submitted()[-1] == ["sbatch", "--parsable", "--array=1", "--begin=now+60", "b.sbatch"]
+    assert job.carry_out(KEEP) == (100, ["stage b, seed 1: no job could be queued"]), "two jobs of one run at a time"
 
 
 def test_where_requeueing_is_forbidden_a_run_is_queued_as_a_chain(job: Job) -> None:
@@ -177,3 +194,92 @@ def test_a_verb_that_the_script_does_not_know_ends_the_job(job: Job) -> None:
         2,
         [f"{job.runs[OWN].path}/plan: levitate is not known to this script"],
     )
+
+
+STOPPED = Plan((), {75: (Requeue("stopped"),)})
+RUNNING = "JobId=50 JobName=td3 JobState=RUNNING Reason=None"
+PENDING = "JobId=50 JobName=td3 JobState=PENDING Reason=BeginTime"
+
+
+def test_an_unfinished_run_is_requeued_and_the_queue_is_asked_whether_it_was(job: Job) -> None:
+    job.site.answer(**{"scontrol show job": RUNNING})
+    asked_again = ["stopped", "to be started again", "Slurm does not requeue it (state RUNNING); a later job of the "]
+
+    status, said = job.carry_out(STOPPED, "75")
+
+    assert (status, said[:2]) == (75, asked_again[:2])
+    assert said[2].startswith(asked_again[2]), "that Slurm answers and does nothing was not noticed"
+    assert job.site.calls("scontrol").count(["scontrol", "requeue", "49_1"]) == 6
+    assert job.runs[OWN].outcome() == Outcome(75, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "cancelled", "said", "requeued"),
+    [
+        pytest.param("", False, "to be started again", True, id="Slurm does not say"),
+        pytest.param("COMPLETING", False, "stopped by Slurm", False, id="preempted, or cancelled with scancel"),
+        pytest.param("", True, "cancelled; submit it again to continue", False, id="td3-hpc cancel"),
+    ],
+)
+def test_a_job_that_is_cancelled_or_ended_by_slurm_is_not_requeued(
+    job: Job, state: str, cancelled: bool, said: str, requeued: bool
+) -> None:
+    job.site.answer(**{"scontrol show job": f"JobId=50 JobState={state}"})
+    if cancelled:
+        job.runs[OWN].cancel()
+
+    assert job.carry_out(STOPPED, "75") == (75, ["stopped", said])
+    assert (["scontrol", "requeue", "49_1"] in job.site.calls("scontrol")) == requeued
+
+
+FAULTY = Plan(
+    (), {1: (Exclude("simulator", "it never came up"),), 255: (Exclude("begun", "it failed"),), **STOPPED.after}
+)
+NEVER_READY = '{"event": "attempt"}\n{"event": "failed", "code": "simulator_never_ready"}\n'
+
+
+def test_a_node_where_no_simulator_came_up_is_kept_out_of_the_next_attempt(job: Job) -> None:
+    job.site.answer(**{"scontrol show job": PENDING, "sinfo": "n1\nn2"})
+    assert job.carry_out(FAULTY, "1") == (100, []), "it failed for something else"
+    (job.runs[OWN].owner / "record.jsonl").write_text(NEVER_READY)
+
+    status, said = job.carry_out(FAULTY, "1")
+
+    assert (status, said[:2]) == (75, ["it never came up on n1; the next attempt keeps away from it", "stopped"])
+    (job.runs[OWN].path / "bad_nodes").write_text("")
+    job.site.answer(**{"scontrol show job": RUNNING})
+    job.carry_out(FAULTY, "1")
+    assert ["scontrol", "update", "jobid=49_1", "ExcNodeList=n1"] in job.site.calls("scontrol")
+
+
+def test_a_node_is_blamed_only_where_the_run_has_got_somewhere_and_has_another_one(job: Job) -> None:
+    job.site.answer(**{"scontrol show job": RUNNING, "sinfo": "n1"})
+    assert job.carry_out(FAULTY, "255") == (100, [])
+    state = job.runs[OWN].owner / "state"
+    state.mkdir()
+    (state / "checkpoint-e0001-s000000005-0001.json").touch()
+
+    assert job.carry_out(FAULTY, "255") == (100, ["it failed on n1, and partition low has no other node"])
+    assert ["scontrol", "requeue", "49_1"] not in job.site.calls("scontrol")
+
+
+def test_in_a_chain_the_next_job_is_kept_away_from_the_node(job: Job) -> None:
+    (job.runs[OWN].owner / "record.jsonl").write_text(NEVER_READY)
+    job.site.answer(sinfo="n1\nn2", **{"squeue -h -u": "51\n52"})
+    plan = Plan((), {**FAULTY.after, 75: (Exit(75, "the next one goes on"),)})
+
+    status, said = job.carry_out(plan, "1", requeue="chain")
+
+    assert (status, said[-1]) == (75, "the next one goes on")
+    assert [call[2:] for call in job.site.calls("scontrol")] == [[f"jobid={n}", "ExcNodeList=n1"] for n in (51, 52)]
+
+
+def test_the_end_of_an_attempt_that_another_one_has_superseded_is_not_the_runs(job: Job) -> None:
+    """A lost node's process that still lives, while the job runs on another node."""
+    outcome = job.runs[OWN].path / "outcome"
+    job.carry_out(Plan((Exit(3, "NO-GO"),)))
+    assert outcome.read_text() == "3\n0\n"
+    (job.runs[OWN].path / "attempts").write_text("50 7\n50 7\n50 7\n")
+
+    assert job.carry_out(Plan((Exit(0, "done"),))) == (0, ["done"])
+    assert outcome.read_text() == "3\n0\n"

@@ -54,6 +54,19 @@ def test_without_slurm_it_tells_what_the_directories_tell_and_that_it_is_not_all
     assert "not known: no Slurm on this machine: jobs are not looked up" in text
 
 
+@pytest.mark.usefixtures("no_slurm")
+def test_what_many_runs_wait_for_is_said_once(tmp_path: Path) -> None:
+    seeds = list(range(1, 6))
+    plan = load_campaign(write_campaign(tmp_path / "trial.yaml", {}, {}, seeds=seeds))
+    directory = CampaignDirectory(tmp_path / "runs" / "trial")
+    freeze_campaign(directory, plan, identify(SLURM), [(stage, seed) for stage in "ab" for seed in seeds])
+
+    text = shown(directory.root)
+
+    assert "b, seed 1, and 4 more: stage a is unfinished for 5 of 5 seeds" in text
+    assert text.count("is unfinished for") == 2, "of the campaign, and of its later stage's runs"
+
+
 def test_a_run_of_its_own_and_its_alerts(tmp_path: Path) -> None:
     run = make_run(
         tmp_path,
