@@ -15,6 +15,7 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import UserError
 from td3_hpc.launch.campaigns import chain
 from td3_hpc.launch.jobs.submission import submit
+from td3_hpc.launch.runs.status import read_status
 from td3_hpc.submission_folder import SubmissionFolder
 from tests.campaign_stand_in import TrialCampaign, events, make_package
 from tests.launch.cluster_stand_in import Cluster, Kind
@@ -64,7 +65,7 @@ class Life:
         raise NotImplementedError
 
     def live(self) -> None:
-        """Submitted, and again where that says no; then every job until none is left."""
+        """Submitted, and again where that says no; then every job until none is left; and looked at."""
         for _ in range(2):
             try:
                 self.submit()
@@ -72,6 +73,7 @@ class Life:
             except UserError as error:
                 self.refusals.append(str(error))
         self.cluster.work()
+        read_status(self.runs())
 
     def check(self, call: str) -> None:
         """Fails the test where anything became of the run that must not, for the call that went wrong."""
