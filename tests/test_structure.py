@@ -28,6 +28,7 @@ OTHER_TESTS = {
     "gates/test_gates.py": "every gate of the registry, against kept runs",
     "launch/jobs/test_script_run.py": "the job's script, run piece by piece",
     "launch/preflight/test_check.py": "the room's own function, in its __init__",
+    "launch/test_faults.py": "whole lives of runs in which one call of a command goes wrong",
     "launch/test_smoke_campaign.py": "the shipped smoke campaign, whole",
     "roads/test_made_roads.py": "the room on roads that chance makes",
     "simulator/test_carla_agents.py": "CARLA's own agents on the simulator",

@@ -42,7 +42,8 @@ def test_a_run_that_gets_nowhere_stops_with_a_reason(stage: Stage) -> None:
     stage.plan(gets_nowhere=True)
     stage.submit()
 
-    for _ in range(3):
+    for count in (1, 2, 3):
+        stage.wait_for_starts(count)
         stage.hurry()
     job = stage.slurm.wait_for_state(stage.job, "FAILED")
 

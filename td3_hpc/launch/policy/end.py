@@ -36,7 +36,7 @@ def plan_end(again: Again) -> Plan:
         **dict.fromkeys(STOPPED, (_unfinished(again, "stopped"),)),
         KILLED: (killed,),
         "unjudged": (unjudged,),
-        "lacks": _lacks(again, "this node lacks what the job needs; see the line above"),
+        "lacks": _lacks(again, "this node lacks what the job needs; see the line above, and submit again"),
     }
     if again != "by hand":
         after[ExitCode.FAILED] = (Exclude("simulator", "the simulator never came up"),)
@@ -59,7 +59,9 @@ def plan_unplanned(again: Again, contained: bool) -> Plan:
         **{f"plan-{status}": (stopped,) for status in (*STOPPED[1:], KILLED)},
         f"plan-{NO_ANSWER}": (_unfinished(again, "did not begin within ten minutes"),),
         "plan-0": (_unfinished(again, "was not told what to do, as if the container did nothing"),),
-        "plan-other": _lacks(again, f"{'the container' if contained else 'Python'} did not start; see the line above"),
+        "plan-other": _lacks(
+            again, f"{'the container' if contained else 'Python'} did not start; see the lines above, and submit again"
+        ),
     }
     return Plan((), after)
 

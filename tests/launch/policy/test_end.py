@@ -50,13 +50,15 @@ def test_a_node_is_avoided_where_no_simulator_came_up_or_something_is_missing(ag
         assert verbs(again, status) == [f"exclude begun exit status {status}, as where something is missing,"]
     assert verbs(again, "lacks") == [
         "exclude begun what was there on another node is missing",
-        "exit 2 this node lacks what the job needs; see the line above",
+        "exit 2 this node lacks what the job needs; see the line above, and submit again",
     ]
 
 
 def test_without_slurm_there_is_no_other_node() -> None:
     assert [verbs("by hand", status) for status in (1, 135, 139, 255)] == [[]] * 4
-    assert verbs("by hand", "lacks") == ["exit 2 this node lacks what the job needs; see the line above"]
+    assert verbs("by hand", "lacks") == [
+        "exit 2 this node lacks what the job needs; see the line above, and submit again"
+    ]
 
 
 def test_a_container_that_did_nothing_is_no_finished_run() -> None:
@@ -82,7 +84,7 @@ def test_a_container_that_did_nothing_is_no_finished_run() -> None:
             "other",
             [
                 "exclude begun what was there on another node is missing",
-                "exit 2 the container did not start; see the line above",
+                "exit 2 the container did not start; see the lines above, and submit again",
             ],
         ),
     ],
