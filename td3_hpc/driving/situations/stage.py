@@ -23,6 +23,7 @@ from td3_hpc.errors import UserError
 CAR, WALKER = "vehicle.tesla.model3", "walker.pedestrian.*"
 _STREAM = 0x5E7  # of the generator that an episode's situation is drawn from
 _LIFTS_M = (0.5, 1.0)  # above the road, where an actor is spawned
+_ABOVE_SCENERY_M = 40.0  # a car that waits beside the road, where something stands, is spawned above and put in place
 
 
 @dataclass
@@ -87,13 +88,15 @@ def _spawn(world: Any, role: Role, generator: np.random.Generator) -> _Player:
         colours = blueprint.get_attribute("color").recommended_values
         blueprint.set_attribute("color", colours[int(generator.integers(len(colours)))])
     x, y, z, pitch, yaw = role.path.at(role.start)
-    for lift in _LIFTS_M:
+    for lift in (*_LIFTS_M, _ABOVE_SCENERY_M) if role.actor == "car" else _LIFTS_M:
         place = carla.Transform(carla.Location(x, y, z + lift), carla.Rotation(pitch, yaw, 0.0))
         actor = world.try_spawn_actor(blueprint, place)
         if actor is not None:
+            player = _Player(actor, Motion(role, float(actor.bounding_box.extent.x)))
             if role.actor == "car":
                 actor.set_simulate_physics(False)
-            return _Player(actor, Motion(role, float(actor.bounding_box.extent.x)))
+                actor.set_transform(_transform(player.motion))
+            return player
     raise UserError(f"situation: {blueprint.id} cannot be spawned at x={x:.1f} y={y:.1f}: the place is taken")
 
 
