@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import signal
 import sys
 from pathlib import Path
@@ -20,9 +21,13 @@ from td3_hpc.simulator.world import World
 
 
 def serve(host: str, port: int, town: str, maps: Path | None, settings: EpisodeSettings) -> None:
-    """Serve until SIGTERM or SIGINT. Prints one line when ready. Raises BadInput for a bad town or a port in use."""
+    """Serve until SIGTERM or SIGINT, and end the process with status 0. Prints one line when ready. Raises BadInput for
+    a bad town or a port in use."""
     cv2.setNumThreads(1)  # pictures are small; threads would only add latency
     asyncio.run(_serve(host, port, town, maps, settings))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a thread that still builds the scene would abort the process at the interpreter's end
 
 
 async def _serve(host: str, port: int, town: str, maps: Path | None, settings: EpisodeSettings) -> None:

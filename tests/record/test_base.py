@@ -21,6 +21,7 @@ def test_the_kinds_are_those_that_records_have():
         "interval",
         "mechanisms",
         "notification_failed",
+        "picture",
         "reference",
         "simulator",
         "stopped",

@@ -244,6 +244,8 @@ camera = world.spawn_actor(eye, carla.Transform(carla.Location(x=1.5, z=2.0)), a
 meter = world.spawn_actor(library.find("sensor.other.imu"), carla.Transform(), attach_to=car)
 pictures, motions = collect(camera), collect(meter)
 manager = client.get_trafficmanager(int(sys.argv[2]))
+for _ in range(2):
+    world.wait_for_tick()  # the Traffic Manager forgets a car that its world does not show yet
 car.set_autopilot(True, int(sys.argv[2]))
 walker.apply_control(carla.WalkerControl(carla.Vector3D(1.0, 0.0, 0.0), 1.4))
 world.wait_for_tick()
