@@ -8,11 +8,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Column, Table
+from rich.table import Table
 
 from td3_hpc.config.suite import load_suite
 from td3_hpc.durable import replace_file, require_folder
 from td3_hpc.errors import BadInput, UserError
+from td3_hpc.record import EpisodeSummary
 from td3_hpc.training.evaluation.command import Drive, Driven, evaluate_run, figures
 from td3_hpc.training.evaluation.measures import SUITE_MEASURES, Estimate
 from td3_hpc.training.signals import StopRequested
@@ -88,26 +89,31 @@ def _episodes(drive: Drive, driven: Driven) -> Table:
     without = f", without its {drive.without}" if drive.without else ""
     where = f"{driven.config.name}, seed {driven.config.seed}"
     title = f"{where}: {who}{without}, in {driven.config.environment.town}"
-    headings = ("route", "m", "completion", "return", "decisions", "km/h", "collisions", "lines")
-    columns = [Column(heading, justify="right", no_wrap=True) for heading in headings]
-    columns += [Column("end", no_wrap=True)]
     situations = bool(driven.config.environment.traffic.situations)
-    columns += [Column("situation", no_wrap=True)] if situations else []
-    table = Table(*columns, title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for episode in driven.episodes:
-        table.add_row(
-            str(episode.route),
-            f"{episode.route_length_m:.0f}",
-            f"{episode.route_completion:.0%}",
-            f"{episode.return_:.1f}",
-            str(episode.length),
-            f"{episode.mean_speed_kmh:.1f}",
-            str(episode.collisions),
-            str(episode.lane_invasions),
-            episode.end_reason.replace("_", " "),
-            *([(episode.situation or "").replace("_", " ")] if situations else []),
-        )
+    left = ("return", "lines") if situations else ("situation",)  # 80 columns hold no more
+    rows = [_episode(episode) for episode in driven.episodes]
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for heading in [heading for heading in rows[0] if heading not in left]:
+        table.add_column(heading, justify="left" if heading in ("end", "situation") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*[cell for heading, cell in row.items() if heading not in left])
     return table
+
+
+def _episode(episode: EpisodeSummary) -> dict[str, str]:
+    """The cells of its row, by their columns."""
+    return {
+        "route": str(episode.route),
+        "m": f"{episode.route_length_m:.0f}",
+        "completion": f"{episode.route_completion:.0%}",
+        "return": f"{episode.return_:.1f}",
+        "decisions": str(episode.length),
+        "km/h": f"{episode.mean_speed_kmh:.1f}",
+        "collisions": str(episode.collisions),
+        "lines": str(episode.lane_invasions),
+        "end": episode.end_reason.replace("_", " "),
+        "situation": (episode.situation or "").replace("_", " "),
+    }
 
 
 def _situations(drives: Sequence[Driven]) -> Table:
