@@ -1,8 +1,9 @@
-"""What the simulator offers by name: weather, the ego's blueprint, sizes of vehicles."""
+"""What the simulator offers by name: weather, the ego's blueprint; colours and sizes of vehicles."""
 
 from typing import Any
 
 import carla
+import numpy as np
 
 from td3_hpc.errors import BadInput
 
@@ -27,6 +28,13 @@ def ego_blueprint(world: Any, vehicle: str) -> Any:
         )
     matches[0].set_attribute("role_name", "hero")
     return matches[0]
+
+
+def paint(blueprint: Any, generator: np.random.Generator) -> None:
+    """Give a vehicle one of its colours; nothing is drawn where it has none."""
+    colours = blueprint.get_attribute("color").recommended_values if blueprint.has_attribute("color") else []
+    if colours:
+        blueprint.set_attribute("color", colours[int(generator.integers(len(colours)))])
 
 
 def half_sizes(vehicle: Any) -> tuple[float, float]:

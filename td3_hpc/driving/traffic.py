@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from td3_hpc.config.environment import TrafficConfig
+from td3_hpc.driving.blueprints import paint
 
 _CLEAR_OF_EGO_M = 12.0
 
@@ -30,11 +31,7 @@ def spawn_traffic(
             break
         blueprint = blueprints[int(generator.integers(len(blueprints)))]
         blueprint.set_attribute("role_name", "autopilot")
-        colours: list[str] = []
-        if blueprint.has_attribute("color"):
-            colours = blueprint.get_attribute("color").recommended_values
-        if colours:
-            blueprint.set_attribute("color", colours[int(generator.integers(len(colours)))])
+        paint(blueprint, generator)
         vehicle = world.try_spawn_actor(blueprint, spawn_points[index])
         if vehicle is not None:
             vehicles.append(vehicle)

@@ -115,7 +115,7 @@ def routes_completed(history: RunHistory, settings: LimitGate) -> Finding:
     target, found = f"≥ {settings.limit:g}", evidence(EvaluationCycle, "episodes", cycles)
     if len(episodes) < FEWEST_ROUTES:
         return _too_few(target, len(episodes), FEWEST_ROUTES, found)
-    done = sum(episode.end_reason == "route_completed" for episode in episodes)
+    done = sum(episode.completed for episode in episodes)
     met, achieved = done >= settings.limit, f"{done} of {len(episodes)}"
     confidence = Confidence(1.0, f"counted over {len(episodes)} episodes")
     finding = Finding(met, target, achieved, confidence, (found,), value=done, unit="routes")
@@ -210,7 +210,7 @@ def picture_matters(history: RunHistory, settings: PictureGate) -> Finding:
 
 def _successes(episodes: Sequence[EpisodeSummary]) -> npt.NDArray[np.float64]:
     """(n,): 100 for an episode that came to its goal, else 0."""
-    return 100.0 * np.array([episode.end_reason == "route_completed" for episode in episodes], np.float64)
+    return 100.0 * np.array([episode.completed for episode in episodes], np.float64)
 
 
 def _last_cycle(history: RunHistory) -> list[EvaluationCycle]:

@@ -43,6 +43,11 @@ class EpisodeSummary(Fields):
     contact: str | None = None
     """In a situation: the CARLA type of what the ego ran into."""
 
+    @property
+    def completed(self) -> bool:
+        """It came to its goal."""
+        return self.end_reason == "route_completed"
+
 
 class EpisodeEnded(Event, kind="episode"):
     """A training episode ended. What was not measured, since its simulator was lost, is null."""
@@ -131,7 +136,7 @@ class PictureDrive(Event, kind="picture"):
     def successes(self) -> tuple[float, float]:
         """Episodes that came to their goal, with the picture and without (percent)."""
         seeing, blind = (
-            100.0 * sum(episode.end_reason == "route_completed" for episode in episodes) / len(episodes)
+            100.0 * sum(episode.completed for episode in episodes) / len(episodes)
             for episodes in (self.with_picture, self.without_picture)
         )
         return seeing, blind

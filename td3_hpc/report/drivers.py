@@ -42,7 +42,7 @@ def headline(history: RunHistory, gates: Sequence[GateResult]) -> Chip:
     own = f"completes {_completion(episodes):.0f} % of the routes"
     if constant is None:
         return Chip("info", f"It {own} ({count}); no other driver drove them, so nothing says what that is worth.")
-    ends = sum(episode.end_reason == "route_completed" for episode in episodes)
+    ends = sum(episode.completed for episode in episodes)
     own += f", {ends or 'none'} of {len(episodes)} to the end"
     other = f"a car that never steers completes {_completion(constant):.0f} %"
     status = next((gate.status for gate in gates if gate.name == "above_constant"), None)

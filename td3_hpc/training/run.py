@@ -43,7 +43,8 @@ def train(
         print(f"{run_dir}: all {config.training.total_steps} steps are done; nothing to do")
         return ExitCode.DONE
     if picture is not None:
-        if picture.is_missed(read_events(run_dir / RECORD_FILE, PictureDrive)):
+        came_to_it = (newest_complete_step(run_dir) or 0) >= picture.from_step  # a long record is not read in vain
+        if came_to_it and picture.is_missed(read_events(run_dir / RECORD_FILE, PictureDrive)):
             return ExitCode.NO_GO
         picture.check(config)
     _check_learner(config)

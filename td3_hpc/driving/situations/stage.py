@@ -13,6 +13,7 @@ import carla
 import numpy as np
 
 from td3_hpc.config.environment import SituationKind
+from td3_hpc.driving.blueprints import half_sizes, paint
 from td3_hpc.driving.route import Route
 from td3_hpc.driving.sensors import CollisionSensor
 from td3_hpc.driving.situations.crossroads import find_crossroads
@@ -84,15 +85,13 @@ def _spawn(world: Any, role: Role, generator: np.random.Generator) -> _Player:
     library = world.get_blueprint_library()
     found = sorted(library.filter(CAR if role.actor == "car" else WALKER), key=lambda item: item.id)
     blueprint = found[int(generator.integers(len(found)))]
-    if blueprint.has_attribute("color"):
-        colours = blueprint.get_attribute("color").recommended_values
-        blueprint.set_attribute("color", colours[int(generator.integers(len(colours)))])
+    paint(blueprint, generator)
     x, y, z, pitch, yaw = role.path.at(role.start)
     for lift in (*_LIFTS_M, _ABOVE_SCENERY_M) if role.actor == "car" else _LIFTS_M:
         place = carla.Transform(carla.Location(x, y, z + lift), carla.Rotation(pitch, yaw, 0.0))
         actor = world.try_spawn_actor(blueprint, place)
         if actor is not None:
-            player = _Player(actor, Motion(role, float(actor.bounding_box.extent.x)))
+            player = _Player(actor, Motion(role, half_sizes(actor)[0]))
             if role.actor == "car":
                 actor.set_simulate_physics(False)
                 actor.set_transform(_transform(player.motion))

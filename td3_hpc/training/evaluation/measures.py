@@ -81,7 +81,7 @@ def columns(episodes: Sequence[EpisodeSummary], decision_s: float) -> dict[str, 
     decisions = column(lambda episode: episode.length)
     return {
         "completion_percent": 100.0 * column(lambda episode: episode.route_completion),
-        "success_percent": 100.0 * column(lambda episode: episode.end_reason == "route_completed"),
+        "success_percent": 100.0 * column(lambda episode: episode.completed),
         "collisions": column(lambda episode: episode.collisions),
         "lane_invasions": column(lambda episode: episode.lane_invasions),
         "km": column(lambda episode: episode.distance_m) / 1000.0,

@@ -124,7 +124,7 @@ def _situations(drives: Sequence[Driven]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for kind in dict.fromkeys(episode.situation or "" for episode in episodes):
         of_kind = [episode for episode in episodes if episode.situation == kind]
-        done = sum(episode.end_reason == "route_completed" for episode in of_kind)
+        done = sum(episode.completed for episode in of_kind)
         table.add_row(
             kind.replace("_", " "),
             str(len(of_kind)),
