@@ -13,7 +13,7 @@ from typing import NamedTuple
 from td3_hpc.roads.elements import is_id, lane_id, lanes_of, number, sections_of
 from td3_hpc.roads.healing.links import heal_links
 from td3_hpc.roads.healing.naming import heal_names
-from td3_hpc.roads.network import RoadIndex, entered_at, lane_link
+from td3_hpc.roads.network import RoadIndex, entered_at, lane_link, leading_through
 from td3_hpc.roads.notes import Notes
 from td3_hpc.roads.reading import parse_opendrive
 
@@ -97,18 +97,12 @@ def _links(index: RoadIndex, road: ET.Element) -> Iterator[tuple[LaneKey, LaneKe
                 if target:
                     yield key, LaneKey(int(name), count + step, target)
             elif end is not None and end.kind == "junction":
-                yield from ((key, after) for after in _through(index, end.target, name, found))
+                through = leading_through(index, end.target, name)
+                yield from (
+                    (key, _entered(index, road_id, after)) for source, road_id, after in through if source == found
+                )
             elif end is not None and target:
                 yield key, _entered(index, end.target, target)
-
-
-def _through(index: RoadIndex, junction: str, road: str, lane: int) -> Iterator[LaneKey]:
-    for connection in index.junctions[junction].findall("connection"):
-        if connection.get("incomingRoad") == road:
-            for link in connection.findall("laneLink"):
-                target = link.get("to", "")
-                if link.get("from") == str(lane) and target.lstrip("-").isdigit():
-                    yield _entered(index, connection.get("connectingRoad", ""), int(target))
 
 
 def _entered(index: RoadIndex, road: str, lane: int) -> LaneKey:

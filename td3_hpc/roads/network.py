@@ -1,6 +1,7 @@
 """What an OpenDRIVE text says of what follows what: a road's ends, and the lanes there."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from td3_hpc.roads.elements import lane_id, lane_numbers, lanes_of, sections_of
@@ -75,3 +76,21 @@ def add_lane_link(lane: ET.Element, side: str, target: int) -> None:
     link = lane.find("link")
     link = ET.SubElement(lane, "link") if link is None else link
     ET.SubElement(link, side, {"id": str(target)})
+
+
+def leading_through(index: RoadIndex, junction: str, road: str) -> Iterator[tuple[int, str, int]]:
+    """Lanes of a road that lead into a junction, with the connecting roads' ids and lanes that they lead to.
+
+    As the client library sees it: by the links of the connecting roads and of their lanes, whatever a <connection> says
+    of lanes (`MapBuilder::GetJunctionLanes`).
+    """
+    for name in dict.fromkeys(connection.get("connectingRoad", "") for connection in index.junctions[junction]):
+        for contact in ("start", "end") if index.sections(name) else ():
+            end, side = index.end(name, side_at(contact)), side_at(contact)
+            if end is None or (end.kind, end.target) != ("road", road):
+                continue
+            for lane in lanes_of(index.section_at(name, contact)):
+                link, found = lane_link(lane, side), lane_id(lane)
+                source = lane_id(link) if link is not None else None
+                if source and found and entered_at(found) == contact:
+                    yield source, name, found

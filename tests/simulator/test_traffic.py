@@ -208,6 +208,13 @@ def test_carlas_towns(simulator_server: StartServer, carla_maps: Path, town: str
         "esmini_fabriksgatan_tl",
         "esmini_mixed_roads",
         "esmini_multi_intersections",
+        "opendrive-1",
+        "Roundabout8Course",
+        "CrossingComplex8Course",
+        "MONAEast",
+        "FourWaySignal",
+        "DEU_Muehlhausen-2_2_T-1",
+        "BEL_Wervik-2_1_T-1",
     ],
 )
 def test_towns_of_other_tools(simulator_server: StartServer, carla_maps: Path, town: str):

@@ -22,6 +22,7 @@ def heal_junction(junction: ET.Element, index: RoadIndex, notes: Notes) -> None:
             notes.add("virtual junctions, which cross a road without interrupting it, are left out", place)
     if any(connection.get("linkedRoad") is not None for connection in junction.findall("connection")):
         _heal_direct(junction, index, notes, place)
+    connecting: set[str] = set()
     for connection in junction.findall("connection"):
         ends = [connection.get(name, "") for name in ("incomingRoad", "connectingRoad")]
         if not all(index.sections(end) for end in ends):
@@ -32,6 +33,16 @@ def heal_junction(junction: ET.Element, index: RoadIndex, notes: Notes) -> None:
         if not connection.findall("laneLink"):
             _derive_lane_links(connection, index, notes, place)
         _tell_back(connection, index, notes, place)
+        if not connection.findall("laneLink"):
+            junction.remove(connection)
+            notes.add("connections that lead from no lane to another are left out", f"{place}, {ends[0]} to {ends[1]}")
+        elif ends[1] in connecting:
+            # The client library would lead its lanes there once for each, a fork on which its Traffic Manager crashes.
+            junction.remove(connection)
+            notes.add(
+                "connecting roads named twice are named once, and lead as their own links say", f"{place}, {ends[1]}"
+            )
+        connecting.add(ends[1])
 
 
 def _derive_lane_links(connection: ET.Element, index: RoadIndex, notes: Notes, place: str) -> None:

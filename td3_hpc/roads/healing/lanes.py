@@ -32,7 +32,7 @@ def heal_lanes(root: ET.Element, notes: Notes) -> None:
 
 
 def _order_sections(road: ET.Element, notes: Notes, place: str) -> None:
-    """The first section at the road's start; none that begins where the road ends."""
+    """The first section at the road's start; none that begins where the road ends: its links would be lost with it."""
     lanes, sections, length = road.find("lanes"), sections_of(road), number(road, "length")
     starts = [number(section, "s") for section in sections]
     if lanes is None or not sections or length is None or any(start is None for start in starts):
@@ -40,8 +40,15 @@ def _order_sections(road: ET.Element, notes: Notes, place: str) -> None:
     if 0.0 < (starts[0] or 0.0) < length:
         sections[0].set("s", "0")
         notes.add("the first lane section begins where the road begins", place)
-    for section, start in zip(sections[1:], starts[1:]):
-        if (start or 0.0) > length - _SHORTEST:
+    end = length
+    for section, start in reversed(list(zip(sections[1:], starts[1:]))):
+        if (start or 0.0) <= end - _SHORTEST:
+            break
+        end -= max(2.0 * _SHORTEST, 1e-6 * length)  # Single precision knows no shorter one.
+        if end > _SHORTEST:
+            section.set("s", written(end))
+            notes.add("lane sections without a length at a road's end are 2 mm long", place)
+        else:
             lanes.remove(section)
             notes.add("lane sections without a length are left out", place)
 

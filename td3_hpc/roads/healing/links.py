@@ -5,11 +5,12 @@ end where traffic on the right enters it, whatever `contactPoint` says (`MapBuil
 """
 
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterator
 
 from td3_hpc.roads.elements import is_id, lane_id, lanes_of, sections_of
 from td3_hpc.roads.healing.junctions import heal_junction
-from td3_hpc.roads.network import RoadEnd, RoadIndex, add_lane_link, entered_at, lane_link
+from td3_hpc.roads.network import RoadEnd, RoadIndex, add_lane_link, entered_at, lane_link, leading_through
 from td3_hpc.roads.notes import Notes
 
 
@@ -20,6 +21,7 @@ def heal_links(root: ET.Element, notes: Notes) -> None:
     _add_missing_junctions(root, index, notes)
     for junction in root.findall("junction"):
         heal_junction(junction, index, notes)
+    _heal_nested_junctions(index, notes)
     for road in index.roads:
         _add_lane_links(index, road, notes)
     for road in index.roads:
@@ -54,6 +56,25 @@ def _add_missing_junctions(root: ET.Element, index: RoadIndex, notes: Notes) -> 
         elif junction != "-1" and junction not in index.junctions:
             road.set("junction", "-1")
             notes.add("roads of junctions that are not there are outside junctions", f"road {name}")
+
+
+def _heal_nested_junctions(index: RoadIndex, notes: Notes) -> None:
+    """A way through one junction from which a lane parts into several in another is a road between the two.
+
+    The client's Traffic Manager crashes where ways part within a junction (`InMemoryMap::SetUpRoadOption`).
+    """
+    for name, road in index.roads.items():
+        if road.get("junction", "-1") == "-1":
+            continue
+        onward = Counter(
+            lane
+            for side in ("predecessor", "successor")
+            if (end := index.end(name, side)) is not None and end.kind == "junction" and end.target in index.junctions
+            for lane, _, _ in leading_through(index, end.target, name)
+        )
+        if max(onward.values(), default=0) > 1:
+            road.set("junction", "-1")
+            notes.add("ways through a junction that part in another are roads between the two", f"road {name}")
 
 
 # ---- lanes ----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """`python -m td3_hpc.simulator.towns SOURCE < TEXT`: reads a town where a crash harms nobody."""
 
+import os
 import sys
 
 from td3_hpc.simulator.towns import parse_town
@@ -18,6 +19,7 @@ def read_as_clients_do(text: str, source: str) -> None:
                 place.get_junction()
     road_map.get_crosswalks()
     road_map.generate_waypoints(5.0)
+    road_map.cook_in_memory_map(os.devnull)  # As each Traffic Manager does when it begins.
     town.grounds([(0.0, 0.0, 0.0)])
 
 

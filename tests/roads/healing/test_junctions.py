@@ -1,5 +1,9 @@
 """Junctions: what the text tells is what the client library drives on."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import carla
 import pytest
 
@@ -52,6 +56,64 @@ def test_what_leads_nowhere_is_left_out_and_said(text: str, told: str):
     assert topology(text) == set()
     assert told in "; ".join(heal_opendrive(text, "x").healed)
     assert "junction 9, " in "; ".join(heal_opendrive(text, "x").healed)
+
+
+def way(number: int, start: int, end: int, junction: int, x: float, onward: str = "road") -> str:
+    """A connecting road of one lane each way between two roads."""
+    link = next_road(start, "end", side="predecessor") + next_road(end, "start" if onward == "road" else "", onward)
+    lanes = section(0, lane(1, back(1) + to(1)), lane(-1, back(-1) + to(-1)))
+    return road(number, 20.25, lanes, link, junction=junction, x=x)
+
+
+def connections(junction: int, *ways: tuple[int, int, str, int]) -> str:
+    text = ""
+    for number, (incoming, connecting, contact, lane_number) in enumerate(ways):
+        ends = f'incomingRoad="{incoming}" connectingRoad="{connecting}" contactPoint="{contact}"'
+        link = f'<laneLink from="{lane_number}" to="{lane_number}"/>'
+        text += f'<connection id="{number}" {ends}>{link}</connection>'
+    return f'<junction id="{junction}" name="j">{text}</junction>'
+
+
+def traffic_managers_map(text: str, tmp_path: Path) -> int:
+    """Bytes of the map that a Traffic Manager makes when it begins; made apart, since it crashes on some."""
+    (tmp_path / "healed.xodr").write_text(heal_opendrive(text, "x").text)
+    program = f"""
+import carla, pathlib
+folder = pathlib.Path({str(tmp_path)!r})
+carla.Map("m", (folder / "healed.xodr").read_text()).cook_in_memory_map(str(folder / "cooked"))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    return (tmp_path / "cooked").stat().st_size
+
+
+def test_a_connecting_road_for_both_directions_is_one_way_ahead(tmp_path: Path):
+    """The client library leads through it once for each time that it is named; its Traffic Manager crashes on that."""
+    text = town(
+        road(1, 100.25, link=next_road(9, "", "junction")),
+        way(3, 1, 2, 9, 100.25),
+        road(2, 100.25, link=next_road(9, "", "junction", "predecessor"), x=120.5),
+        connections(9, (1, 3, "start", -1), (2, 3, "end", 1)),
+    )
+    links = [(a.road_id, b.road_id) for a, b in carla.Map("m", heal_opendrive(text, "x").text).get_topology()]
+    assert sorted(links) == [(1, 1), (1, 3), (2, 2), (2, 3), (3, 1), (3, 2)]
+    assert traffic_managers_map(text, tmp_path) > 0
+
+
+def test_a_way_through_one_junction_that_parts_in_another_lies_between_them(tmp_path: Path):
+    """The Traffic Manager of the client library crashes where ways part within a junction."""
+    text = town(
+        road(1, 100.25, link=next_road(9, "", "junction")),
+        way(3, 1, 8, 9, 100.25, onward="junction"),
+        way(4, 3, 5, 8, 120.5),
+        way(6, 3, 7, 8, 120.5),
+        *(road(number, 100.25, link=next_road(8, "", "junction", "predecessor"), x=140.75) for number in (5, 7)),
+        connections(9, (1, 3, "start", -1)),
+        connections(8, (3, 4, "start", -1), (3, 6, "start", -1)),
+    )
+    healed = heal_opendrive(text, "x")
+    assert "ways through a junction that part in another are roads between the two (road 3)" in healed.healed
+    assert {road.get("id"): road.get("junction") for road in healed.root.iter("road")}["4"] == "8"
+    assert traffic_managers_map(text, tmp_path) > 0
 
 
 def direct(*connections: str) -> str:

@@ -4,7 +4,7 @@ import carla
 import pytest
 
 from td3_hpc.roads.healing import heal_opendrive
-from tests.roads.small_roads import WIDTH, lane, road, section, to, town
+from tests.roads.small_roads import WIDTH, back, lane, next_road, road, section, to, town
 
 
 def healed_map(text: str) -> carla.Map:
@@ -42,8 +42,20 @@ def test_a_width_that_begins_late_holds_from_the_start():
 def test_sections_begin_with_the_road_and_have_a_length():
     sections = section(5, "", lane(-1, to(-1))) + section(100.5, "", lane(-1))
     healed = heal_opendrive(town(road(1, 100.5, sections)), "x")
-    assert [item.get("s") for item in healed.root.iter("laneSection")] == ["0"]
+    starts = [float(item.get("s", "")) for item in healed.root.iter("laneSection")]
+    assert starts == pytest.approx([0.0, 100.498], abs=1e-4)
     assert carla.Map("m", healed.text).get_waypoint_xodr(1, -1, 1.0) is not None
+
+
+def test_a_section_without_a_length_keeps_its_links():
+    """As in CARLA's Town05: the last section is a fraction of a millimetre long, and its lanes have other numbers."""
+    ending = section(0, "", lane(-1, to(-2))) + section(100.4999, "", lane(-1) + lane(-2, to(-1)))
+    text = town(
+        road(1, 100.5, ending, next_road(2)),
+        road(2, 50.25, section(0, "", lane(-1, back(-2))), next_road(1, "end", side="predecessor"), x=100.5),
+    )
+    links = {(a.road_id, a.lane_id, b.road_id, b.lane_id) for a, b in healed_map(text).get_topology()}
+    assert {(1, -1, 1, -2), (1, -2, 2, -1)} <= links
 
 
 @pytest.mark.parametrize("centre", ["", "<center/>"])
