@@ -1,15 +1,22 @@
 """The junctions that a route goes through."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import carla
 import numpy as np
 
 from td3_hpc.driving.route import Route
-from td3_hpc.driving.situations.drawing import Crossroads
 
 _LIGHT_TYPE = "1000001"
 _LIGHT_AHEAD_M = 15.0  # from the place before the junction
+
+
+class Crossroads(NamedTuple):
+    """A junction that the route goes through, in metres from the route's start."""
+
+    begin: float
+    end: float
+    has_lights: bool
 
 
 def find_crossroads(carla_map: Any, route: Route) -> list[Crossroads]:

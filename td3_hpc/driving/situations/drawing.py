@@ -1,12 +1,12 @@
 """The roles of each kind of situation, drawn on a route from the episode's generator."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from td3_hpc.config.environment import SituationKind
 from td3_hpc.driving.route import Route
+from td3_hpc.driving.situations.crossroads import Crossroads
 from td3_hpc.driving.situations.path import across, beside
 from td3_hpc.driving.situations.role import Role
 
@@ -16,14 +16,6 @@ _HOLDS_S = (16.0, 24.0)
 _FIRST_M, _LAST_M = 45.0, 130.0  # where on the route, from its start
 _BEFORE_GOAL_M = 15.0
 _QUEUE_GAP_M = 7.0  # from car to car
-
-
-class Crossroads(NamedTuple):
-    """A junction that the route goes through, in metres from the route's start."""
-
-    begin: float
-    end: float
-    has_lights: bool
 
 
 def draw_roles(
