@@ -26,20 +26,25 @@ def test_completes_routes(make_simulator, hamlet, tmp_path, town, route, numbers
         assert drive.episode["return"] > 0.6 * drive.episode["route_length_m"] / (30 / 3.6 * 0.1)
 
 
+FEWER = {"Town02": 80, "Town10HD": 120}
+"""Held-out routes of towns that have no 140, and some besides to train on."""
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("town", ["Brookfield", *CARLA_TOWNS])
 def test_completes_routes_of_every_town_in_its_lane(
     simulator_server: StartServer, carla_maps: Path, tmp_path: Path, town: str
 ):
-    """140 routes without traffic: at least 95 % to their end, none out of its lane."""
+    """140 routes without traffic, or as many as there are: at least 95 % to their end, none out of its lane."""
+    routes = FEWER.get(town, 140)
     if town in CARLA_TOWNS:
         need_map(carla_maps, town)
     server = simulator_server(town, carla_maps)
-    config = small_config(vehicles=0, town=town, route=RouteConfig(evaluation_routes=140))
+    config = small_config(vehicles=0, town=town, route=RouteConfig(evaluation_routes=routes))
     try:
         opendrive = load_town(town, carla_maps).opendrive
-        drives = drive_routes(config, opendrive, server.port, range(140), tmp_path)
+        drives = drive_routes(config, opendrive, server.port, range(routes), tmp_path)
     finally:
         server.stop()
     told = {number: str(drive) for number, drive in enumerate(drives) if not drive.completed or drive.beyond_lane_m > 0}
