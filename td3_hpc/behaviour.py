@@ -18,6 +18,8 @@ CHANGES: dict[int, str] = {
     "junctions; elsewhere limits are lower in curves that do not allow them",
     5: "vehicles have engines, gears, tyres under load and springs: pedals give other accelerations, and cameras tilt; "
     "waypoints go on past the goal; several simulators' decisions are computed in one pass",
+    6: "in towns other than Brookfield and Hamlet: lanes keep what the last section of their road links to, and lead "
+    "where the client library leads them, so that routes differ (CARLA's Town05 among them)",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 
