@@ -59,9 +59,8 @@ class Car:
 
 def drive(world: carla.World, route: Route, policy: Exported, rules: EnvironmentConfig) -> tuple[float, str]:
     """The share of the route that was driven, and why the drive ended, by the environment's rules."""
-    metres = np.arange(0.0, route.length, 1.0)
-    x, y, yaw = route.place(metres)
-    policy.begin(np.column_stack([x, y]), yaw)
+    x, y, yaw = route.place(np.arange(0.0, route.length + 50.0, 1.0))
+    policy.begin(np.column_stack([x, y]), yaw, goal=int(route.length))
     car, tracker, roads = Car(world, route, policy.task), RouteTracker(route), world.get_map()
     reached, standing, why = 0.0, 0, "time_limit"
     try:
