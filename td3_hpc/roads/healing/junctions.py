@@ -27,7 +27,9 @@ def heal_junction(junction: ET.Element, index: RoadIndex, notes: Notes) -> None:
         ends = [connection.get(name, "") for name in ("incomingRoad", "connectingRoad")]
         if not all(index.sections(end) for end in ends):
             junction.remove(connection)
-            notes.add("connections of roads that are not there are left out", f"{place}, {ends[0]} to {ends[1]}")
+            notes.add(
+                "connections of roads that are not there are left out", f"{place}, road {ends[0]} to road {ends[1]}"
+            )
             continue
         _drop_lane_links(connection, index, notes, place)
         if not connection.findall("laneLink"):
@@ -35,12 +37,16 @@ def heal_junction(junction: ET.Element, index: RoadIndex, notes: Notes) -> None:
         _tell_back(connection, index, notes, place)
         if not connection.findall("laneLink"):
             junction.remove(connection)
-            notes.add("connections that lead from no lane to another are left out", f"{place}, {ends[0]} to {ends[1]}")
+            notes.add(
+                "connections that lead from no lane to another are left out",
+                f"{place}, road {ends[0]} to road {ends[1]}",
+            )
         elif ends[1] in connecting:
             # The client library would lead its lanes there once for each, a fork on which its Traffic Manager crashes.
             junction.remove(connection)
             notes.add(
-                "connecting roads named twice are named once, and lead as their own links say", f"{place}, {ends[1]}"
+                "connecting roads named twice are named once, and lead as their own links say",
+                f"{place}, road {ends[1]}",
             )
         connecting.add(ends[1])
 
