@@ -149,7 +149,7 @@ manager.shut_down()
 WITHOUT_LIGHTS = ("Town03", "Town05")
 """CARLA's towns whose public OpenDRIVE files hold no light."""
 WIDE_M = {"Town07": 0.1}
-"""How far beyond its lane a van's middle comes that the Traffic Manager steers as sharply as it ever does (0.8)."""
+"""How far beyond its lane a van's middle comes, which turns in 6.6 m, where the lane turns in 4.1."""
 PUSHED = {"Town07": 2}
 """Cars that wait at red and are pushed over the line: the Traffic Manager drives into them without braking."""
 TOUCH_M = 0.01
