@@ -7,6 +7,7 @@ end where traffic on the right enters it, whatever `contactPoint` says (`MapBuil
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from td3_hpc.roads.elements import is_id, lane_id, lanes_of, sections_of
 from td3_hpc.roads.healing.junctions import heal_junction
@@ -23,6 +24,7 @@ def heal_links(root: ET.Element, notes: Notes) -> None:
         heal_junction(junction, index, notes)
     _heal_nested_junctions(index, notes)
     for road in index.roads:
+        _link_sections(index, road, notes)
         _add_lane_links(index, road, notes)
     for road in index.roads:
         _drop_lane_links(index, road, notes)
@@ -78,6 +80,25 @@ def _heal_nested_junctions(index: RoadIndex, notes: Notes) -> None:
 
 
 # ---- lanes ----------------------------------------------------------------------------------------------------------
+def _link_sections(index: RoadIndex, name: str, notes: Notes) -> None:
+    """Where no lane of a road tells how it goes on in the next section, those go on that have the same id in both."""
+    sections = sections_of(index.roads[name])
+    for before, after in pairwise(sections):
+        told = [lane_link(lane, "successor") for lane in lanes_of(before)]
+        told += [lane_link(lane, "predecessor") for lane in lanes_of(after)]
+        if any(link is not None for link in told):
+            continue
+        onward = {lane_id(lane): lane for lane in lanes_of(after)}
+        for lane in lanes_of(before):
+            found = lane_id(lane)
+            if found and found in onward:
+                add_lane_link(lane, "successor", found)
+                add_lane_link(onward[found], "predecessor", found)
+                notes.add(
+                    "lanes that tell no link to the next section go on where they have the same id", f"road {name}"
+                )
+
+
 def _add_lane_links(index: RoadIndex, name: str, notes: Notes) -> None:
     """The link onwards of a lane that tells none, where exactly one lane there says that it comes from this one."""
     for lane, tag, following, back in _transitions(index, name):

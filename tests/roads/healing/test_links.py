@@ -50,3 +50,13 @@ def test_a_junction_that_a_road_names_and_that_is_not_there():
     assert "junction 7" in "; ".join(text.healed)
     place = carla.Map("m", text.text).get_topology()[0][0]
     assert place.get_junction().id == 7
+
+
+def test_sections_that_tell_no_links_go_on_where_lanes_have_the_same_id():
+    text = town(road(1, 100.25, section(0, "", lane(-1)) + section(50, lane(1), lane(-1) + lane(-2))))
+    links = carla.Map("m", heal_opendrive(text, "x").text).get_topology()
+    pairs = {(a.section_id, a.lane_id, b.section_id, b.lane_id) for a, b in links}
+    assert {pair for pair in pairs if pair[:2] != pair[2:]} == {(0, -1, 1, -1)}
+    told = text.replace('"><link></link><width', f'"><link>{to(-2)}</link><width', 1)
+    links = carla.Map("m", heal_opendrive(told, "x").text).get_topology()
+    assert {(b.section_id, b.lane_id) for a, b in links if a.section_id == 0} == {(1, -2)}
