@@ -50,6 +50,8 @@ class LaneNetwork(NamedTuple):
     lanes: list[Lane]
     successors: list[list[int]]
     """Of each lane, the indices of the lanes that follow; none for a dead end."""
+    left_out: list[tuple[LaneKey, LaneKey]]
+    """Which lane follows which by OpenDRIVE, where no car can drive on: a jump, a turn on the spot, too narrow."""
 
     def gap(self, lane: int, successor: int) -> float:
         """Metres from a lane's end to a successor's start; 0 for a centimetre or less."""
@@ -64,11 +66,13 @@ def read_lanes(carla_map: Any) -> LaneNetwork:
     found = ((key, _read_lane(carla_map, key, span)) for key, span in sorted(graph.lanes.items()))
     lanes = {key: lane for key, lane in found if lane is not None}
     index = {key: number for number, key in enumerate(lanes)}
-    successors = [
-        [index[after] for after in _following(graph, key) if after in lanes and _continues(lane, lanes[after])]
-        for key, lane in lanes.items()
-    ]
-    return LaneNetwork(list(lanes.values()), successors)
+    told = [(key, after) for key in lanes for after in _following(graph, key)]
+    drivable = {link for link in told if link[1] in lanes and _continues(lanes[link[0]], lanes[link[1]])}
+    successors: list[list[int]] = [[] for _ in lanes]
+    for key, after in told:
+        if (key, after) in drivable:
+            successors[index[key]].append(index[after])
+    return LaneNetwork(list(lanes.values()), successors, [link for link in told if link not in drivable])
 
 
 def distances_along(points: FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from td3_hpc.config.environment import RouteConfig
+from td3_hpc.driving.lanes import read_lanes
 from td3_hpc.driving.route import Route, RoutePlanner
 from td3_hpc.errors import BadInput
 from td3_hpc.roads.elements import lane_id, lanes_of, number, sections_of
@@ -31,6 +32,7 @@ def town_facts(town: Town, min_length_m: float, max_length_m: float) -> tuple[li
         ("heights", _heights(town)),
         ("spawn points", f"{len(town.spawn_points)}"),
         ("dead ends", f"{len(ends)} driving lanes lead nowhere" + _places([str(key.road) for key in ends])),
+        ("gaps", _gaps(town)),
         ("routes", told),
     ]
     facts += [("healed", line) for line in town.healed] or [("healed", "nothing had to be")]
@@ -93,6 +95,14 @@ def _routes(town: Town, config: RouteConfig) -> tuple[list[Route], str]:
     lengths = sorted(route.length for route in planner.evaluation_routes)
     middle = lengths[len(lengths) // 2]
     return planner.evaluation_routes, f"{len(lengths)} held-out ones {wanted}, the middle one {middle:.0f} m"
+
+
+def _gaps(town: Town) -> str:
+    links = read_lanes(town.map).left_out
+    what = "jump, turn on the spot or are narrow where they meet: no route takes them, and cars may leave their lane"
+    if not links:
+        return "none between lanes that follow each other"
+    return f"{len(links)} lanes that follow each other {what}" + _places([f"{a.road} to {b.road}" for a, b in links])
 
 
 def _missing(town: Town, root: ET.Element) -> Iterator[str]:

@@ -21,7 +21,7 @@ def followed(text: str) -> dict[LaneKey, list[LaneKey]]:
 
 @pytest.mark.parametrize("name", ["Hamlet", "Brookfield"])
 def test_lanes_follow_each_other_without_gaps(name: str):
-    lanes, successors = network = read_lanes(load_town(name, None).map)
+    lanes, successors, _ = network = read_lanes(load_town(name, None).map)
     assert len(lanes) > 5
     for number, (here, following) in enumerate(zip(lanes, successors, strict=True)):
         assert here.length > 0

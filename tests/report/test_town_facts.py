@@ -8,7 +8,7 @@ import pytest
 
 from td3_hpc.report.town_facts import town_facts
 from td3_hpc.simulator.towns import load_town, parse_town
-from tests.roads.small_roads import lane, road, section, signal, town
+from tests.roads.small_roads import lane, next_road, road, section, signal, to, town
 
 NASTY = "&lt;script&gt;alert(1)&lt;/script&gt; $\\frac{1}{0}$ [/red]&#10;"
 
@@ -52,6 +52,16 @@ def test_brookfield_holds_what_it_was_made_with():
     assert len(routes) == 10
     assert facts["healed"] == "nothing had to be"
     assert "0 driving lanes lead nowhere" in facts["dead ends"]
+    assert facts["gaps"] == "none between lanes that follow each other"
+
+
+def test_lanes_that_no_car_drives_on_along_are_told():
+    text = town(
+        road(1, 100.25, section(0, "", lane(-1, to(-1))), next_road(2)),
+        road(2, 50.5, section(0, "", lane(-1)), x=105.0),
+    )
+    assert facts_of(text)["gaps"].startswith("1 lanes that follow each other jump")
+    assert "(1 to 2)" in facts_of(text)["gaps"]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
