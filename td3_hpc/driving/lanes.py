@@ -66,13 +66,15 @@ def read_lanes(carla_map: Any) -> LaneNetwork:
     found = ((key, _read_lane(carla_map, key, span)) for key, span in sorted(graph.lanes.items()))
     lanes = {key: lane for key, lane in found if lane is not None}
     index = {key: number for number, key in enumerate(lanes)}
-    told = [(key, after) for key in lanes for after in _following(graph, key)]
-    drivable = {link for link in told if link[1] in lanes and _continues(lanes[link[0]], lanes[link[1]])}
     successors: list[list[int]] = [[] for _ in lanes]
-    for key, after in told:
-        if (key, after) in drivable:
-            successors[index[key]].append(index[after])
-    return LaneNetwork(list(lanes.values()), successors, [link for link in told if link not in drivable])
+    left_out = []
+    for key, lane in lanes.items():
+        for after in _following(graph, key):
+            if after in lanes and _continues(lane, lanes[after]):
+                successors[index[key]].append(index[after])
+            else:
+                left_out.append((key, after))
+    return LaneNetwork(list(lanes.values()), successors, left_out)
 
 
 def distances_along(points: FloatArray) -> FloatArray:

@@ -99,9 +99,9 @@ def _routes(town: Town, config: RouteConfig) -> tuple[list[Route], str]:
 
 def _gaps(town: Town) -> str:
     links = read_lanes(town.map).left_out
-    what = "jump, turn on the spot or are narrow where they meet: no route takes them, and cars may leave their lane"
     if not links:
         return "none between lanes that follow each other"
+    what = "jump, turn on the spot or are narrow where they meet: no route takes them, and cars may leave their lane"
     return f"{len(links)} lanes that follow each other {what}" + _places([f"{a.road} to {b.road}" for a, b in links])
 
 

@@ -83,6 +83,12 @@ def _lanes(road: ET.Element) -> Iterator[tuple[LaneKey, LaneSpan]]:
 def _links(index: RoadIndex, road: ET.Element) -> Iterator[tuple[LaneKey, LaneKey]]:
     """What follows each lane of a road: the next section's lane, the next road's, or those of a junction."""
     name, sections = road.get("id", ""), sections_of(road)
+    ends = {side: index.end(name, side) for side in ("predecessor", "successor")}
+    through = {
+        side: list(leading_through(index, end.target, name))
+        for side, end in ends.items()
+        if end is not None and end.kind == "junction"
+    }
     for count, section in enumerate(sections):
         for lane in lanes_of(section):
             found = lane_id(lane)
@@ -92,15 +98,14 @@ def _links(index: RoadIndex, road: ET.Element) -> Iterator[tuple[LaneKey, LaneKe
             key = LaneKey(int(name), count, found)
             link = lane_link(lane, side)
             target = lane_id(link) if link is not None else None
-            end = index.end(name, side)
+            end = ends[side]
             if 0 <= count + step < len(sections):
                 if target:
                     yield key, LaneKey(int(name), count + step, target)
-            elif end is not None and end.kind == "junction":
-                through = leading_through(index, end.target, name)
-                yield from (
-                    (key, _entered(index, road_id, after)) for source, road_id, after in through if source == found
-                )
+            elif side in through:
+                for source, onto, after in through[side]:
+                    if source == found:
+                        yield key, _entered(index, onto, after)
             elif end is not None and target:
                 yield key, _entered(index, end.target, target)
 

@@ -152,8 +152,8 @@ WIDE_M = {"Town07": 0.1}
 """How far beyond its lane a van's middle comes, which turns in 6.6 m, where the lane turns in 4.1."""
 PUSHED = {"Town07": 2}
 """Cars that wait at red and are pushed over the line: the Traffic Manager drives into them without braking."""
-TOUCH_M = 0.01
-"""As deep as cars that touch overlap: those that turn left stop in front of oncoming ones, now and then too late."""
+TOUCH_M = {"Hamlet": 0.01}
+"""As deep as two cars that touch overlap: one turns left and stops in front of an oncoming one, a moment too late."""
 
 
 def drive(simulator_server: StartServer, town: str, cars: int, ticks: int, maps: Path | None = None) -> dict:
@@ -169,7 +169,7 @@ def drive(simulator_server: StartServer, town: str, cars: int, ticks: int, maps:
 
 
 def nobody_is_hit(town: str, told: dict) -> None:
-    assert told["deepest_overlap_m"] < TOUCH_M, told
+    assert told["deepest_overlap_m"] < TOUCH_M.get(town, 0.0), told
     assert told["ran_red"] <= PUSHED.get(town, 0), told
 
 

@@ -13,7 +13,8 @@ from td3_hpc.roads.reading import parse_opendrive
 from td3_hpc.simulator.towns import trial
 from td3_hpc.simulator.towns.trial import try_town
 from tests.paths import ROOT
-from tests.roads.small_roads import lane, road, section, town
+from tests.roads.healing.test_junctions import connections, way
+from tests.roads.small_roads import lane, next_road, road, section, town
 from tests.roads.small_roads import signal as sign
 
 TOWN = town(*(road(number, 100.25, signals=sign(f"s{number}", "206", 50)) for number in range(1, 9)))
@@ -82,6 +83,25 @@ def test_a_town_in_order_is_tried_and_nothing_is_said():
 def test_a_refusal_is_the_trials_own():
     with pytest.raises(BadInput, match=r"^x\.xodr: it has no driving lane"):
         try_town(town(road(1, 100.25, section(0, "", lane(-1, kind="sidewalk")))), "x.xodr")
+
+
+def test_ways_on_which_the_clients_traffic_manager_crashes_are_named():
+    """Where ways part in one junction after the other: found before anybody drives."""
+    text = town(
+        road(1, 100.25, link=next_road(9, "", "junction")),
+        way(3, 1, 8, 9, 100.25, onward="junction"),
+        way(4, 3, 7, 8, 120.5, onward="junction"),
+        way(6, 3, 12, 8, 120.5),
+        way(10, 4, 13, 7, 140.75),
+        way(11, 4, 14, 7, 140.75),
+        *(road(number, 100.25, x=161.0) for number in (12, 13, 14)),
+        connections(9, (1, 3, "start", -1)),
+        connections(8, (3, 4, "start", -1), (3, 6, "start", -1)),
+        connections(7, (4, 10, "start", -1), (4, 11, "start", -1)),
+    )
+    named = r"^x\.xodr: the client library crashes on connection \d of junction \d; correct it"
+    with pytest.raises(BadInput, match=named):
+        try_town(text, "x.xodr")
 
 
 def test_a_trial_that_does_not_end(monkeypatch: pytest.MonkeyPatch):
