@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+from benchmarks.learning.screen import PACKAGE, read_screening
 from benchmarks.pairs import Measurement, measure
 
 
@@ -43,3 +45,11 @@ def test_ratio_is_the_median_over_rounds():
     assert fast.median == 2
     assert fast.ratio_to(slow)[1] == 3
     assert fast.processor_ratio_to(slow)[1] == 2
+
+
+def test_every_fault_of_the_verdicts_can_be_planted():
+    screening = read_screening(Path(__file__).parent.parent / "benchmarks/learning/verdicts.yaml")
+    faults = [(case.name, fault) for case in screening.cases for fault in case.faults]
+    assert len(faults) >= 5
+    times = {name: (PACKAGE.parent / fault.file).read_text().count(fault.old) for name, fault in faults}
+    assert times == dict.fromkeys(times, 1), "the code that a fault replaces has changed"

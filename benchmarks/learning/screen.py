@@ -42,6 +42,14 @@ class Fault:
     old: str
     new: str
 
+    def plant(self, folder: Path, case: str) -> None:
+        """Replace it in the package of a folder. Raises SystemExit where it is not there once; nothing is changed."""
+        path = folder / self.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(self.old) != 1:
+            raise SystemExit(f"{case}: {self.file} has {text.count(self.old)} times: {self.old}")
+        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
 
 @dataclass(frozen=True)
 class Case:
@@ -184,11 +192,7 @@ class Runner:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(self._frozen, fresh)
         for fault in case.faults:
-            path = fresh / fault.file
-            text = path.read_text(encoding="utf-8")
-            if text.count(fault.old) != 1:
-                raise SystemExit(f"{case.name}: {fault.file} has {text.count(fault.old)} times: {fault.old}")
-            path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+            fault.plant(fresh, case.name)
         fresh.rename(folder)
         return folder
 

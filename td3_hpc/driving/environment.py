@@ -131,8 +131,9 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Hold an action for `ticks_per_action` ticks. Raises ValueError for one that is not two finite numbers.
 
-        `info` holds the weighted `reward_components`, `termination` (the reason or None), the ego's `position` (x, y in
-        metres) and, at the end, `episode` (the summary) and `planned` (points of the route, x and y in metres).
+        `info` holds the weighted `reward_components`, `termination` (the reason or None), `standing` (decisions for
+        which the ego has stood, but those in which it waits), the ego's `position` (x, y in metres) and, at the end,
+        `episode` (the summary) and `planned` (points of the route, x and y in metres).
         """
         action = np.asarray(action, np.float32)
         if action.shape != ACTION.shape or not np.isfinite(action).all():
@@ -359,6 +360,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         info: dict[str, Any] = {
             "reward_components": components,
             "termination": reason,
+            "standing": self._episode.standing,
             "position": (ego.x, ego.y),
         }
         if reason is not None:

@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from td3_hpc.config import AgentConfig, CameraConfig, ClipNorms, LearningRates, RewardConfig, StageConfig
+from td3_hpc.config import (
+    AgentConfig,
+    CameraConfig,
+    ClipNorms,
+    LearningRates,
+    RewardConfig,
+    StageConfig,
+    TrainingConfig,
+)
 
 
 def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
@@ -32,6 +40,9 @@ def learns(config: StageConfig) -> dict[str, Any]:
         change["agent.saturation_penalty"] = shipped.saturation_penalty
     if agent.exploration_noise < shipped.exploration_noise:
         change["agent.exploration_noise"] = shipped.exploration_noise
+    if config.training.explore_after_standing is None:
+        default = TrainingConfig.model_fields["explore_after_standing"].default
+        change["training.explore_after_standing"] = default
     if agent.encoder != shipped.encoder:
         change["agent.encoder"] = shipped.encoder
     if agent.discount > shipped.discount:

@@ -34,6 +34,8 @@ class EnvSlot:
     """The random action drawn last in its episode."""
     held_for: int = 0
     """How many more decisions it is held for."""
+    standing: int = 0
+    """Decisions for which the ego has stood, but those in which it waits at a light or behind a car."""
 
 
 def side_by_side(calls: Sequence[Callable[[], Result]]) -> list[Future[Result]]:

@@ -139,7 +139,7 @@ class TrainingLoop:
             action, result.reward, result.observation, result.terminated, result.truncated, env_index=slot.env_index
         )
         slot.action = None
-        slot.observation = result.observation
+        slot.observation, slot.standing = result.observation, result.info["standing"]
         self.counters.step = number
         components.telemetry.step(
             number, action, result.reward, result.info["reward_components"], number <= self._learning_starts
@@ -153,15 +153,20 @@ class TrainingLoop:
         return self._config.training.learning_starts
 
     def _choose_actions(self, slots: Sequence[EnvSlot]) -> Sequence[EnvSlot]:
-        """Decide for the steps of a round: at random before learning starts, then by the policy, in one pass."""
-        agent = self._components.agent
-        random = max(0, self._learning_starts - self.counters.step)
-        for slot in slots[:random]:
+        """Decide for the steps of a round: at random before learning starts and where the ego stands, else by the
+        policy, in one pass."""
+        agent, training = self._components.agent, self._config.training
+        random = max(0, training.learning_starts - self.counters.step)
+        decided = []
+        for index, slot in enumerate(slots):
+            if index >= random and not _explores(slot, training.explore_after_standing):
+                decided.append(slot)
+                continue
             if slot.held is None or slot.held_for == 0:
                 slot.held, slot.held_for = agent.random_action()
             slot.held_for -= 1
             slot.action = slot.held
-        if decided := slots[random:]:
+        if decided:
             for slot, action in zip(decided, agent.explore([_newest(slot) for slot in decided]), strict=True):
                 slot.action = action
         return slots
@@ -196,7 +201,7 @@ class TrainingLoop:
     def _end_episode(self, slot: EnvSlot, summary: dict[str, Any]) -> None:
         self._components.telemetry.episode(slot.index, slot.first_step, self.counters.step, slot.seed, summary)
         slot.observation = slot.held = None
-        slot.held_for = 0
+        slot.held_for = slot.standing = 0
         slot.simulation.episode = None
         self.counters.episode += 1
 
@@ -361,3 +366,8 @@ def _saved(info: CheckpointInfo, **tags: Any) -> CheckpointSaved:
 def _newest(slot: EnvSlot) -> Observation:
     assert slot.observation is not None, "an episode is in progress"
     return slot.observation
+
+
+def _explores(slot: EnvSlot, after_standing: int | None) -> bool:
+    """Whether the ego has stood for so long that it tries something else, or is about it."""
+    return after_standing is not None and (slot.held_for > 0 or slot.standing >= after_standing)

@@ -58,9 +58,15 @@ def as_first_format(run):
 
     def without_numbers(text):
         lines = text.removeprefix(f"format: {FORMAT}\n").splitlines(keepends=True)
-        later = ("simulators:", "  saturation_penalty:", "  kernels:", "  final_episodes:")
+        later = (
+            "simulators:",
+            "  saturation_penalty:",
+            "  kernels:",
+            "  final_episodes:",
+            "  explore_after_standing:",
+        )
         kept = [line for line in lines if not line.startswith(later)]
-        assert len(kept) == len(lines) - 4
+        assert len(kept) == len(lines) - len(later)
         return "".join(kept)
 
     def change(tree):
@@ -68,7 +74,7 @@ def as_first_format(run):
         del tree["provenance"]["behaviour"]
         del tree["provenance"]["kernels"]
         for rollout in tree["rollouts"].values():
-            del rollout["held_action"], rollout["held_for"]
+            del rollout["held_action"], rollout["held_for"], rollout["standing"]
         del tree["policy_motion"]
 
     rewritten(run, change)
@@ -89,7 +95,12 @@ def refused(run, *words):
 
 def test_an_older_run_goes_on_with_the_values_of_then(make_run):
     """The run is this version's, with what came later taken out: its bytes stay the same."""
-    as_then = {**EVERY_STEP, "training.kernels": "convolution", "agent.saturation_penalty": 0.0}
+    as_then = {
+        **EVERY_STEP,
+        "training.kernels": "convolution",
+        "training.explore_after_standing": None,
+        "agent.saturation_penalty": 0.0,
+    }
     whole, old = make_run("whole", **as_then), make_run("old", **as_then)
     whole.start()
     step = stop_at(old, 26)
