@@ -58,9 +58,10 @@ class AgentConfig(ConfigSection):
     exploration_noise: float = Field(0.2, ge=0)
     """Standard deviation of the Gaussian noise added to actions after `learning_starts`."""
     saturation_penalty: float = Field(0.3, ge=0)
-    """Weight of a penalty in the policy's loss, for each action component: half the mean square of its values before
-    their tanh, times the mean absolute slope of Q along it. Keeps actions off the ends of their range, where the
-    gradient vanishes and a policy stays what it is, whatever the size of Q. 0: the paper's TD3."""
+    """Weight of a penalty in the policy's loss, for each action component: half the mean squared distance, before the
+    tanh, from the middle of the random actions (steering 0, pedal 0.35), times the mean absolute slope of Q along it.
+    Keeps actions off the ends of their range, where the gradient vanishes and a policy stays what it is, whatever the
+    size of Q, and off standing where Q hardly depends on the pedal. 0: the paper's TD3."""
     learning_rates: LearningRates = LearningRates()
     clip_norms: ClipNorms = ClipNorms()
     precision: Literal["float32", "bfloat16"] = "float32"

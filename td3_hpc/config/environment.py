@@ -87,6 +87,9 @@ class RewardConfig(ConfigSection):
     """Weight of advancing along the route."""
     target_speed_kmh: float = Field(20.0, gt=0)
     """Speed at which efficiency and progress are full, in km/h."""
+    heeds_hazards: bool = False
+    """The speed wanted, in efficiency and progress, is one from which the ego can brake at 2.5 m/s² for what is in its
+    way and for a red or yellow light, and to run a red light costs as much as a crash. For a policy that is to see."""
     scale: float = Field(1.0, gt=0)
     """Multiplies the sum of all components. Anything but 1 is for experiments on badly scaled rewards."""
 

@@ -13,7 +13,7 @@ from td3_hpc.config.stage import StageConfig
 from td3_hpc.errors import BadInput
 
 KEY = "format"
-FORMAT = 7
+FORMAT = 8
 """Raised with every change of the keys; what files of the format before lack is then told in `IMPLIED`."""
 
 IMPLIED: Mapping[int, Mapping[str, Any]] = {
@@ -45,6 +45,7 @@ IMPLIED: Mapping[int, Mapping[str, Any]] = {
     4: {"training.updates_per_step": 1.0},
     5: {"environment.traffic.situations": []},
     6: {"training.explore_after_standing": None},
+    7: {"environment.reward.heeds_hazards": False},
 }
 """By format: the keys that its files may lack since they came later, and the value that was in force then."""
 

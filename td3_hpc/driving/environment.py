@@ -16,11 +16,12 @@ from td3_hpc.driving.client_session import Session
 from td3_hpc.driving.ego import EgoState, ego_state
 from td3_hpc.driving.episode import STANDING_SPEED, TERMINATIONS, Episode, Outcome
 from td3_hpc.driving.film import Film
-from td3_hpc.driving.hazard import gap_ahead
+from td3_hpc.driving.hazard import STANDS_OFF_M, gap_ahead, safe_speed
 from td3_hpc.driving.observation.base import Scene
 from td3_hpc.driving.observation.registry import make_parts
 from td3_hpc.driving.proximity import BoundingBox, is_blocked, is_jolt, may_touch
 from td3_hpc.driving.pure_pursuit import careful_pursuit
+from td3_hpc.driving.red_lights import STOP, RedLights, lights_along
 from td3_hpc.driving.reward import Motion, reward_components
 from td3_hpc.driving.route import Route, RoutePlanner, RoutePosition, RouteTracker
 from td3_hpc.driving.sensors import (
@@ -49,7 +50,6 @@ QUEUE_M = 12.0
 _SPAWN_LIFT_M = 0.5  # as CARLA's own spawn points: a car must not start inside the road
 _RESET_ATTEMPTS = 3
 _CLEARANCE_M = 0.3  # on either side of the ego; what is nearer is in its way
-_STOP = (carla.TrafficLightState.Red, carla.TrafficLightState.Yellow)
 
 
 class DrivingEnv(gymnasium.Env[Observation, Action]):
@@ -204,6 +204,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         self._lane_invasions.read(frame, self._timeout_s)
         self._collisions.happened(announced=False)
         self._tracker = RouteTracker(self._route)
+        self._red_lights = RedLights(lights_along(world, self._session.map, self._route))
         self._read_ego()
         self._position = self._locate()
         self._episode = Episode(self._config, self._route.length)
@@ -279,12 +280,15 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
     def _careful_action(self) -> tuple[float, float]:
         """Steering and pedal of the driver that is told the distances."""
         target, spacing = self._config.reward.target_speed_kmh, self._config.route.waypoint_spacing_m
-        steer, pedal = careful_pursuit(self._seen, self._gap_ahead(), spacing, target)
-        return float(steer), float(pedal)
+        return tuple(careful_pursuit(self._seen, self._room(), spacing, target).tolist())
 
     def _gap_ahead(self) -> float:
         """Metres from the ego's front to what is in its way, along the route."""
         return gap_ahead(self._route, self._front(), self._ego_sizes[1] + _CLEARANCE_M, self._other_boxes())
+
+    def _room(self) -> float:
+        """The same, or to a place past the stop line of a red or yellow light, so that the ego stops 2 m before it."""
+        return min(self._gap_ahead(), self._red_lights.gap(self._front()) + STANDS_OFF_M - 2.0)
 
     def _receive(self, frame: int) -> None:
         """Read the sensors behind the observation; first of all, so that events of this tick have time to arrive."""
@@ -341,6 +345,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         seconds = self._config.decision_seconds
         turned = math.radians((ego.yaw - before.yaw + 180.0) % 360.0 - 180.0)
         crossed = frozenset().union(*markings) - {"NONE"}
+        to_front, heeds = self._ego_sizes[0], self._config.reward.heeds_hazards
+        ran_light = self._red_lights.passed(last.distance + to_front, position.distance + to_front)
         motion = Motion(
             seconds=seconds,
             speed=ego.speed,
@@ -349,9 +355,11 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             lateral=position.lateral,
             heading_error=position.heading_error,
             advance=position.distance - last.distance,
+            safe_speed=safe_speed(self._room()) if heeds else math.inf,
             crash=bool(outcome.collisions or outcome.off_road or outcome.off_route),
             solid_line=bool(crossed & SOLID_MARKINGS),
             other_line=bool(crossed - SOLID_MARKINGS),
+            ran_light=ran_light and heeds,
         )
         components = reward_components(motion, self._config.reward)
         moved = math.hypot(ego.x - before.x, ego.y - before.y)
@@ -364,17 +372,12 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             "position": (ego.x, ego.y),
         }
         if reason is not None:
-            info["episode"] = self._episode.summary(reason) | self._stage.told(self._collisions)
-            info["planned"] = self._planned()
+            told = self._red_lights.told() | self._stage.told(self._collisions)
+            info["episode"] = self._episode.summary(reason) | told
+            info["planned"] = self._route.outline()
         terminated = reason in TERMINATIONS
         self._seen = self._observation()
         return self._seen, sum(components.values()), terminated, reason is not None and not terminated, info
-
-    def _planned(self) -> list[list[float]]:
-        """The route in at most 100 points."""
-        ends = np.linspace(0.0, self._route.length, min(100, len(self._route.distances)))
-        x, y, _ = self._route.place(ends).round(1)
-        return np.stack([x, y], axis=1).tolist()  # type: ignore[no-any-return]
 
     def _off_road(self, lane: Any) -> bool:
         """The ego's centre is farther than `off_road_m` outside the nearest drivable lane, given at its place."""
@@ -386,7 +389,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
 
     def _waits(self, lane: Any) -> bool:
         """A light shows the ego red or yellow, a vehicle stands ahead, or a situation's actor is in the way."""
-        if self._ego.is_at_traffic_light() and self._ego.get_traffic_light_state() in _STOP:
+        if self._ego.is_at_traffic_light() and self._ego.get_traffic_light_state() in STOP:
             return True
         if self._stage.kind and self._gap_ahead() <= QUEUE_M:
             return True

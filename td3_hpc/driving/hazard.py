@@ -11,6 +11,16 @@ from td3_hpc.driving.route import Route
 REACH_M = 50.0
 """Beyond this the way is taken for free."""
 _STEP_M = 0.5
+_COMFORTABLE_BRAKING = 2.5
+"""m/s²."""
+STANDS_OFF_M = 4.0
+"""How far before an obstacle a careful driver stops."""
+
+
+def safe_speed(gap_m: float) -> float:
+    """The speed in m/s from which a car can brake at 2.5 m/s² to stand 4 m before what is `gap_m` metres ahead;
+    infinite for a free way."""
+    return math.sqrt(2.0 * _COMFORTABLE_BRAKING * max(gap_m - STANDS_OFF_M, 0.0))
 
 
 def gap_ahead(

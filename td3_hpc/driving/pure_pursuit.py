@@ -9,6 +9,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from td3_hpc.driving.hazard import safe_speed
 from td3_hpc.driving.observation.vector import LATERAL_RANGE, SPEED_RANGE, WAYPOINT_MARGIN
 from td3_hpc.spaces import VECTOR, WAYPOINTS, Observation
 
@@ -21,9 +22,6 @@ _LATERAL_ACCELERATION = 2.0
 """m/s² allowed in a curve."""
 _PEDAL_GAIN = 0.4
 """Pedal per m/s of speed error."""
-_COMFORTABLE_BRAKING = 2.5
-"""m/s²."""
-_STANDS_OFF_M = 4.0
 
 
 def pure_pursuit(
@@ -53,8 +51,7 @@ def careful_pursuit(
 ) -> npt.NDArray[np.float32]:
     """The same, for a driver that knows how many metres ahead (`gap_m`, infinite for a free way) its way is taken: no
     faster than it can brake at 2.5 m/s², to stand 4 m before it."""
-    allowed = 3.6 * math.sqrt(2.0 * _COMFORTABLE_BRAKING * max(gap_m - _STANDS_OFF_M, 0.0))
-    return pure_pursuit(observation, spacing_m, min(target_speed_kmh, allowed))
+    return pure_pursuit(observation, spacing_m, min(target_speed_kmh, 3.6 * safe_speed(gap_m)))
 
 
 def _index(distance_m: float, spacing_m: float) -> int:

@@ -1,13 +1,15 @@
 """The reward of one decision: five bounded components, each with a weight (docs/environment.md has the reasons).
 
-With v the forward speed (m/s), v* the target speed, d the lateral deviation (m), ψ the heading error (degrees), Δt the
-seconds of one decision, a its mean acceleration Δv / Δt and a' the lateral one v Δyaw / Δt, before the weights:
+With v the forward speed (m/s), v* the target speed, v' the speed wanted (v*; less where the reward heeds hazards and
+one is ahead), d the lateral deviation (m), ψ the heading error (degrees), Δt the seconds of one decision, a its mean
+acceleration Δv / Δt and a' the lateral one v Δyaw / Δt, before the weights:
 
-    efficiency    1 - |v - v*| / v*                                       clipped to [-1, 1]
+    efficiency    1 - |v - v'| / v*                                       clipped to [-1, 1]
     lane_keeping  min(1, |v| / v*) (1 - min(2, |d| / 1 m + |ψ| / 45°))    in [-1, 1]
     comfort       -(min(1, |a| / 5 m/s²) + min(1, |a'| / 5 m/s²)) / 2     in [-1, 0]
-    safety        -1 collision or off the road or route; else -0.5 over a solid line, -0.2 over another; in [-1, 0]
-    progress      metres gained along the route / (v* Δt)                 clipped to [-1, 1]
+    safety        -1 collision or off the road or route, or a red light run where the reward heeds hazards; else -0.5
+                  over a solid line, -0.2 over another; in [-1, 0]
+    progress      metres gained along the route / (v* Δt)                 clipped to [-1, v' / v*]
 
 Nothing of an earlier decision enters: the policy could not see it.
 """
@@ -44,12 +46,16 @@ class Motion:
     """Degrees."""
     advance: float
     """Metres gained along the route."""
+    safe_speed: float
+    """m/s that what is ahead allows; infinite for a free way, and where the reward does not heed hazards."""
     crash: bool
     """A collision, or off the road or the route."""
     solid_line: bool
     """The ego crossed a solid lane marking."""
     other_line: bool
     """The ego crossed another lane marking."""
+    ran_light: bool
+    """The ego crossed a stop line at red, where the reward heeds hazards."""
 
 
 def reward_components(motion: Motion, config: RewardConfig) -> dict[str, float]:
@@ -57,20 +63,20 @@ def reward_components(motion: Motion, config: RewardConfig) -> dict[str, float]:
     target = config.target_speed_kmh / 3.6
     weights = (config.efficiency, config.lane_keeping, config.comfort, config.safety, config.progress)
     values = (
-        efficiency(motion.speed, target),
+        efficiency(motion.speed, min(motion.safe_speed, target), target),
         lane_keeping(motion.speed, target, motion.lateral, motion.heading_error),
         comfort(motion.acceleration, motion.lateral_acceleration),
-        safety(motion.crash, motion.solid_line, motion.other_line),
-        progress(motion.advance, target * motion.seconds),
+        safety(motion.crash or motion.ran_light, motion.solid_line, motion.other_line),
+        progress(motion.advance, min(motion.safe_speed, target) * motion.seconds, target * motion.seconds),
     )
     return {
         name: config.scale * weight * value for name, weight, value in zip(COMPONENTS, weights, values, strict=True)
     }
 
 
-def efficiency(speed: float, target: float) -> float:
-    """1 at the target speed, 0 standing and at twice the target, never below -1."""
-    return max(-1.0, 1.0 - abs(speed - target) / target)
+def efficiency(speed: float, wanted: float, target: float) -> float:
+    """1 at the speed wanted, less by 1 for each target speed that lies between, never below -1."""
+    return max(-1.0, 1.0 - abs(speed - wanted) / target)
 
 
 def lane_keeping(speed: float, target: float, lateral: float, heading_error: float) -> float:
@@ -86,12 +92,13 @@ def comfort(acceleration: float, lateral_acceleration: float) -> float:
 
 
 def safety(crash: bool, solid_line: bool, other_line: bool) -> float:
-    """-1 for a crash, a smaller fine for a lane marking crossed, else 0."""
+    """-1 for a crash or a red light, a smaller fine for a lane marking crossed, else 0."""
     if crash:
         return -1.0
     return SOLID_LINE if solid_line else BROKEN_LINE if other_line else 0.0
 
 
-def progress(advance: float, full: float) -> float:
-    """Metres gained along the route as a share of what the target speed gains, in [-1, 1]."""
-    return max(-1.0, min(1.0, advance / full))
+def progress(advance: float, wanted: float, full: float) -> float:
+    """Metres gained along the route, as far as they are wanted, as a share of what the target speed gains; in
+    [-1, 1]."""
+    return max(-1.0, min(advance, wanted) / full)

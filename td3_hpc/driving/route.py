@@ -57,6 +57,11 @@ class Route:
         along, *columns = self._line
         return np.stack([np.interp(distances, along, column) for column in columns])
 
+    def outline(self) -> list[list[float]]:
+        """x and y (metres) of at most 100 points from start to goal."""
+        x, y, _ = self.place(np.linspace(0.0, self.length, min(100, len(self.distances)))).round(1)
+        return np.stack([x, y], axis=1).tolist()  # type: ignore[no-any-return]
+
     @cached_property
     def _line(self) -> FloatArray:
         """(4, n + m) metres from the start, x, y and yaw."""

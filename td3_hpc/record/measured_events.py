@@ -36,6 +36,10 @@ class EpisodeSummary(Fields):
     """Lane markings crossed (1)."""
     reward_components: dict[str, float]
     """Sum of each weighted reward component (1)."""
+    red_lights_met: int | None = None
+    """Stop lines that the ego came within 10 m of while their light was red (1)."""
+    red_lights_run: int | None = None
+    """Of these, the ones that it crossed then (1)."""
     route: int | None = None
     """Number of the held-out route; null in training."""
     situation: str | None = None
@@ -78,6 +82,10 @@ class EpisodeEnded(Event, kind="episode"):
     """Collisions (1)."""
     lane_invasions: int | None = None
     """Lane markings crossed (1)."""
+    red_lights_met: int | None = None
+    """Stop lines that the ego came within 10 m of while their light was red (1)."""
+    red_lights_run: int | None = None
+    """Of these, the ones that it crossed then (1)."""
     reward_components: dict[str, float] | None = None
     """Sum of each weighted reward component (1)."""
 

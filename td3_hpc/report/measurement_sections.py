@@ -116,15 +116,17 @@ def evaluation(history: RunHistory, figures: dict[str, Drawn]) -> Section:
     if not cycles:
         return Section("Evaluation", "evaluation", [Text("No evaluation cycle is complete yet.")])
     rows: list[list[Cell]] = []
-    for cycle in _picked(cycles, lambda cycle: cycle.means["return"]):
-        figure = estimates(cycle.episodes, decision_s(history))
-        cells = [f"{figure[m.name].value:.3g} ({figure[m.name].low:.3g} to {figure[m.name].high:.3g})" for m in SHOWN]
+    picked = _picked(cycles, lambda cycle: cycle.means["return"])
+    figures_of = [estimates(cycle.episodes, decision_s(history)) for cycle in picked]
+    shown = [measure for measure in SHOWN if any(measure.name in figure for figure in figures_of)]
+    for cycle, figure in zip(picked, figures_of, strict=True):
+        cells = [str(figure[measure.name]) if measure.name in figure else "–" for measure in shown]
         rows.append([linked(str(cycle.cycle), "evaluation"), f"{cycle.step:,}", *cells])
     names = [
         f"{measure.name[:1].upper()}{measure.name[1:]}" + (f" ({measure.unit})" if measure.unit else "")
-        for measure in SHOWN
+        for measure in shown
     ]
-    table = Table(["Cycle", "Step", *names], rows, frozenset(range(len(SHOWN) + 2)))
+    table = Table(["Cycle", "Step", *names], rows, frozenset(range(len(shown) + 2)))
     count = len(cycles[-1].episodes)
     note = (
         f"The deterministic policy on held-out routes, {plural(count, 'episode')} a cycle; in brackets the 95 % "

@@ -1,6 +1,7 @@
 """TD3 (Fujimoto, van Hoof, Meger 2018, "Addressing Function Approximation Error in Actor-Critic Methods")."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ RANDOM_LOW, RANDOM_HIGH = (-1.0, -0.3), (1.0, 1.0)
 """Of the random actions before learning starts: steering and pedal."""
 RANDOM_DECISIONS = (3, 12)
 """For how many decisions such an action is held, at least and at most."""
+MIDDLE = tuple(math.atanh((low + high) / 2) for low, high in zip(RANDOM_LOW, RANDOM_HIGH, strict=True))
+"""Their middle, before a tanh: steering straight on and the pedal a little down."""
 
 
 class TD3Agent:
@@ -250,13 +253,18 @@ class TD3Agent:
 
 
 def saturation_penalty(unbounded: Tensor, slope: Tensor) -> Tensor:
-    """Sum over action components of half their mean square times the mean absolute slope of Q1 along them.
+    """Sum over action components of half their mean squared distance from MIDDLE times the mean absolute slope of Q1
+    along them.
 
     `unbounded`: the policy's actions before their tanh (B, 2); `slope`: the gradient (B, 2) of the batch's mean Q1 by
     its actions, taken as a constant. It grows with Q as the policy's gradient does, so that one weight serves a whole
-    run: with weight 0.3, a component along which Q always rises settles at 0.81, where 1 - tanh(u)^2 = 0.3 u.
+    run: with weight 0.3, a steering along which Q always rises settles at 0.81, where 1 - tanh(u)^2 = 0.3 u.
+
+    Where Q hardly depends on an action, the policy comes to the middle. So that is where a car drives: with the pedal
+    released it would stand, and a car that stands sees little difference between its actions.
     """
-    return 0.5 * (unbounded.square().mean(0) * slope.abs().sum(0)).sum()
+    away = unbounded - unbounded.new_tensor(MIDDLE)
+    return 0.5 * (away.square().mean(0) * slope.abs().sum(0)).sum()
 
 
 def _torch_seed(sequence: np.random.SeedSequence) -> int:

@@ -66,6 +66,13 @@ def transcript(env, seed, steps=25):
     return parts
 
 
+def show(env, colour):
+    """All lights show this from now on."""
+    for light in env._session.world.get_actors().filter("traffic.traffic_light"):
+        light.set_state(getattr(carla.TrafficLightState, colour))
+        light.freeze(True)
+
+
 def others_in(simulator):
     """Vehicles and sensors that another client finds."""
     client = carla.Client("127.0.0.1", simulator.port)
@@ -223,9 +230,7 @@ def test_waiting_behind_a_standing_car_is_not_being_stuck(make_env):
 def test_waiting_at_a_light_is_not_being_stuck(make_env, colour, reason):
     env = make_env(small_config(vehicles=0, stuck_decisions=15, max_decisions=300))
     observation, _ = env.reset(seed=1, options={"route": LIT_ROUTE})
-    for light in env._session.world.get_actors().filter("traffic.traffic_light"):
-        light.set_state(getattr(carla.TrafficLightState, colour))
-        light.freeze(True)
+    show(env, colour)
     there = False
 
     def stop_there(observation):
@@ -236,6 +241,38 @@ def test_waiting_at_a_light_is_not_being_stuck(make_env, colour, reason):
     last = drive(env, stop_there, observation)[-1][4]
     assert there
     assert last["termination"] == reason
+    assert last["episode"]["red_lights_met"] == (colour == "Red")
+    assert last["episode"]["red_lights_run"] == 0
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_a_red_light_run_is_told_and_costs_something_where_hazards_are_heeded(make_env, heeds):
+    config = small_config(vehicles=0, max_decisions=300, reward={"heeds_hazards": heeds})
+    env = make_env(config)
+    observation, _ = env.reset(seed=1, options={"route": LIT_ROUTE})
+    show(env, "Red")
+    steps = drive(env, lambda seen: pure_pursuit(seen, target_speed_kmh=15.0), observation)
+    summary = steps[-1][4]["episode"]
+    assert summary["red_lights_met"] == summary["red_lights_run"] >= 1
+    fines = [step[4]["reward_components"]["safety"] for step in steps]
+    assert sum(fine == -config.reward.safety for fine in fines) == (summary["red_lights_run"] if heeds else 0)
+    efficiency = [step[4]["reward_components"]["efficiency"] for step in steps[20:]]
+    assert (min(efficiency) < 0.4 * config.reward.efficiency) == heeds, "too fast, right before the line"
+
+
+def test_the_driver_that_is_told_the_distances_stops_at_red_and_goes_on_at_green(make_env):
+    env = make_env(small_config(vehicles=0, max_decisions=600))
+    observation, _ = env.reset(seed=1, options={"route": LIT_ROUTE, "autopilot": "true-distances"})
+    show(env, "Red")
+
+    def wait_a_while(observation):
+        if env._ego.is_at_traffic_light() and observation["vector"][0] < 1e-3:
+            show(env, "Green")
+        return AHEAD
+
+    last = drive(env, wait_a_while, observation)[-1][4]
+    assert last["termination"] == "route_completed"
+    assert (last["episode"]["red_lights_met"], last["episode"]["red_lights_run"]) == (1, 0)
 
 
 def test_the_end_of_the_route_terminates(make_env):

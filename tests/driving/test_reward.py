@@ -1,5 +1,8 @@
 """The reward's formulas at points worked out by hand, and its bound everywhere."""
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +22,11 @@ motions = st.builds(
     lateral=numbers,
     heading_error=st.floats(-180, 180),
     advance=numbers,
+    safe_speed=st.floats(0.0, 1e3) | st.just(math.inf),
     crash=st.booleans(),
     solid_line=st.booleans(),
     other_line=st.booleans(),
+    ran_light=st.booleans(),
 )
 configs = st.builds(
     RewardConfig,
@@ -34,7 +39,7 @@ configs = st.builds(
     scale=st.floats(1e-3, 1e3),
 )
 TARGET = RewardConfig().target_speed_kmh / 3.6
-PERFECT = Motion(0.1, TARGET, 0.0, 0.0, 0.0, 0.0, TARGET * 0.1, False, False, False)
+PERFECT = Motion(0.1, TARGET, 0.0, 0.0, 0.0, 0.0, TARGET * 0.1, math.inf, False, False, False, False)
 
 
 @given(motions, configs)
@@ -71,13 +76,13 @@ def test_a_perfect_decision_earns_all_that_there_is_to_earn():
 def test_the_worst_decision_earns_the_lowest_reward():
     """Fast backwards, off its lane and into another car, with a jolt."""
     config = RewardConfig()
-    worst = Motion(0.1, -3 * TARGET, 90.0, 90.0, 9.0, 90.0, -90.0, True, False, False)
+    worst = Motion(0.1, -3 * TARGET, 90.0, 90.0, 9.0, 90.0, -90.0, math.inf, True, False, False, False)
     assert sum(reward_components(worst, config).values()) == pytest.approx(config.lowest)
     assert config.bound == -config.lowest
 
 
 def test_standing_earns_nothing():
-    standing = Motion(0.1, 0.0, 0.0, 0.0, 0.3, 5.0, 0.0, False, False, False)
+    standing = Motion(0.1, 0.0, 0.0, 0.0, 0.3, 5.0, 0.0, math.inf, False, False, False, False)
     assert sum(reward_components(standing, RewardConfig()).values()) == pytest.approx(0.0)
 
 
@@ -86,7 +91,7 @@ def test_a_route_is_worth_the_same_at_any_speed_below_the_target(share):
     """Otherwise an agent would gain by dawdling before the goal, which ends the episode."""
     speed = share * TARGET
     per_decision = reward_components(
-        Motion(0.1, speed, 0.0, 0.0, 0.0, 0.0, speed * 0.1, False, False, False), RewardConfig()
+        Motion(0.1, speed, 0.0, 0.0, 0.0, 0.0, speed * 0.1, math.inf, False, False, False, False), RewardConfig()
     )
     decisions = 1 / share
     assert sum(per_decision.values()) * decisions == pytest.approx(RewardConfig().highest)
@@ -96,7 +101,29 @@ def test_a_route_is_worth_the_same_at_any_speed_below_the_target(share):
     ("speed", "value"), [(-5, -0.5), (0, 0), (5, 0.5), (10, 1), (15, 0.5), (20, 0), (30, -1), (99, -1)]
 )
 def test_efficiency(speed, value):
-    assert reward.efficiency(speed, 10) == pytest.approx(value)
+    assert reward.efficiency(speed, 10, 10) == pytest.approx(value)
+
+
+def test_where_it_must_stop_standing_is_best_and_nothing_is_gained_by_going_on():
+    standing = replace(PERFECT, speed=0.0, advance=0.0, safe_speed=0.0)
+    creeping = replace(PERFECT, speed=TARGET / 2, advance=TARGET * 0.05, safe_speed=0.0)
+    config = RewardConfig()
+    at_rest, going = (reward_components(motion, config) for motion in (standing, creeping))
+    assert at_rest["efficiency"] == pytest.approx(config.efficiency)
+    assert going["efficiency"] == pytest.approx(config.efficiency / 2)
+    assert at_rest["progress"] == going["progress"] == 0.0
+
+
+def test_below_the_speed_that_is_safe_progress_counts_in_full():
+    slow = replace(PERFECT, speed=TARGET / 4, advance=TARGET * 0.025, safe_speed=TARGET / 2)
+    assert reward_components(slow, RewardConfig())["progress"] == pytest.approx(RewardConfig().progress / 4)
+
+
+def test_a_red_light_run_costs_as_much_as_a_crash():
+    config = RewardConfig()
+    ran, crashed = replace(PERFECT, ran_light=True), replace(PERFECT, crash=True)
+    assert reward_components(ran, config) == reward_components(crashed, config)
+    assert reward_components(ran, config)["safety"] == -config.safety
 
 
 @pytest.mark.parametrize(
@@ -133,7 +160,7 @@ def test_safety(crash, solid, other, value):
 
 @pytest.mark.parametrize(("advance", "value"), [(0, 0), (0.5, 0.5), (1, 1), (3, 1), (-0.5, -0.5), (-9, -1)])
 def test_progress(advance, value):
-    assert reward.progress(advance, 1.0) == pytest.approx(value)
+    assert reward.progress(advance, 1.0, 1.0) == pytest.approx(value)
 
 
 def test_the_scale_multiplies_everything():

@@ -22,6 +22,8 @@ class Measure:
     numerator: str
     denominator: str | None = None
     """None: the number of episodes."""
+    rare: bool = False
+    """Left out where the denominator is 0 over all episodes."""
 
 
 #: Every figure of an evaluation. The columns are those of `columns`.
@@ -30,6 +32,7 @@ MEASURES = (
     Measure("success", "%", "success_percent"),
     Measure("collisions", "per km", "collisions", "km"),
     Measure("lane departures", "per km", "lane_invasions", "km"),
+    Measure("red lights obeyed", "%", "red_lights_obeyed_percent", "red_lights_met", rare=True),
     Measure("mean speed", "km/h", "km", "hours"),
     Measure("comfort", "per decision", "comfort", "decisions"),
     Measure("return", "", "return"),
@@ -79,11 +82,15 @@ def columns(episodes: Sequence[EpisodeSummary], decision_s: float) -> dict[str, 
         return np.array([read(episode) for episode in episodes], np.float64)
 
     decisions = column(lambda episode: episode.length)
+    met = column(lambda episode: episode.red_lights_met or 0)  # records of before have none
+    run = column(lambda episode: episode.red_lights_run or 0)
     return {
         "completion_percent": 100.0 * column(lambda episode: episode.route_completion),
         "success_percent": 100.0 * column(lambda episode: episode.completed),
         "collisions": column(lambda episode: episode.collisions),
         "lane_invasions": column(lambda episode: episode.lane_invasions),
+        "red_lights_met": met,
+        "red_lights_obeyed_percent": 100.0 * (met - run),
         "km": column(lambda episode: episode.distance_m) / 1000.0,
         "hours": decisions * decision_s / 3600.0,
         "comfort": column(lambda episode: episode.reward_components["comfort"]),
@@ -130,6 +137,8 @@ def estimates_over_runs(
         for measure in measures:
             top = table[measure.numerator]
             bottom = table[measure.denominator] if measure.denominator else np.ones(len(top))
+            if measure.rare and not bottom.any():
+                continue
             drawn = top[picks].sum(axis=1) / bottom[picks].sum(axis=1)
             drawn = drawn[np.isfinite(drawn)]
             tails = (100 * (1 - _LEVEL) / 2, 100 * (1 + _LEVEL) / 2)

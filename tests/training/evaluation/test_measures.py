@@ -42,7 +42,14 @@ def test_figures_of_two_episodes_by_hand():
             "return": 75.0,
         }
     )
-    assert set(values) == {measure.name for measure in MEASURES}
+    assert set(values) == {measure.name for measure in MEASURES if not measure.rare}
+
+
+def test_of_the_red_lights_that_were_met_so_many_were_obeyed():
+    told = [(3, 1), (1, 0), (0, 0)]
+    driven = [episode().model_copy(update={"red_lights_met": met, "red_lights_run": run}) for met, run in told]
+    assert estimates(driven, DECISION_S)["red lights obeyed"].value == 75.0
+    assert "red lights obeyed" not in estimates(driven[2:], DECISION_S), "none was met"
 
 
 episodes = st.builds(
