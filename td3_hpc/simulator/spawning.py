@@ -64,20 +64,27 @@ def _stand(actor: Actor, length: float, width: float, height: float) -> None:
 def make_light(site: TrafficLightSite, number: int) -> TrafficLight:
     """The actor of a traffic light."""
     tags = bytes([CityObjectLabel.TRAFFIC_LIGHT])
-    light = TrafficLight(0, "traffic.traffic_light", site.pose, tags=tags, signal_id=site.signal_id, pole_index=number)
+    pose = site.pose._replace(yaw=site.actor_yaw)
+    light = TrafficLight(0, "traffic.traffic_light", pose, tags=tags, signal_id=site.signal_id, pole_index=number)
     _set_trigger(light, site.trigger)
     return light
 
 
 def make_sign(site: SignSite) -> TrafficSign:
     """The actor of a sign."""
-    sign = TrafficSign(0, site.kind, site.pose, tags=bytes([CityObjectLabel.TRAFFIC_SIGNS]), signal_id=site.signal_id)
+    pose, tags = site.pose._replace(yaw=site.actor_yaw), bytes([CityObjectLabel.TRAFFIC_SIGNS])
+    sign = TrafficSign(0, site.kind, pose, tags=tags, signal_id=site.signal_id)
     _set_trigger(sign, site.trigger)
     return sign
 
 
 def _set_trigger(actor: Actor, box: OrientedBox) -> None:
-    """The actor's bounding box is its trigger volume, in its own frame."""
+    """The actor's bounding box is its trigger volume, in its own frame: scripts take its half length along the actor's
+    x axis and look at nothing else."""
     ahead, right = actor.pose.offset_of(box.centre.x, box.centre.y)
-    actor.centre, actor.extent = (ahead, right, box.centre.z - actor.pose.z), box.extent
-    actor.box_yaw = angle_between(box.centre.yaw, actor.pose.yaw)
+    turned = angle_between(box.centre.yaw, actor.pose.yaw)
+    quarters = round(turned / 90.0)
+    length, width, height = box.extent
+    actor.centre = (ahead, right, box.centre.z - actor.pose.z)
+    actor.extent = (width, length, height) if quarters % 2 else (length, width, height)
+    actor.box_yaw = turned - 90.0 * quarters

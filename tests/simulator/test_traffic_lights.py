@@ -1,5 +1,7 @@
 """Signals: the order of turns, what clients may change, and which light a vehicle stands at."""
 
+import math
+
 import carla
 import pytest
 
@@ -84,6 +86,20 @@ def test_a_vehicle_sees_the_light_of_the_stop_box_that_its_front_is_in(world: Wo
             world.step()
             assert (car.light_id, car.light_state) == (0, GREEN)
             world.destroy(car)
+
+
+@pytest.mark.parametrize("town", ["Brookfield", "Hamlet"])
+def test_along_its_x_axis_a_light_s_trigger_volume_lies_across_all_lanes_that_it_stops(town: str):
+    """So CARLA turns lights, and so scripts find their stop lines: metre by metre along x, at the volume's middle."""
+    world = World(load_town(town, None), Streams())
+    for site in world.town.traffic_lights:
+        light = world.lights[site.signal_id]
+        ahead, right, _ = light.centre
+        middle = light.pose.ahead(ahead, right)
+        reach = 0.9 * light.extent[0]
+        points = [middle.ahead(-reach + metre) for metre in range(math.ceil(2 * reach))]
+        met = [any(box.contains(*point[:2], box.centre.z) for point in points) for box in site.stop_boxes]
+        assert all(met), f"light {site.signal_id} stops {len(met)} lanes, {sum(met)} are found"
 
 
 def test_the_clock_of_the_lights_restarts_with_the_episode(world: World):

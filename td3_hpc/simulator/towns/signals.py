@@ -197,6 +197,7 @@ def _light(lanes: ClientLanes, placed: _Placed) -> TrafficLightSite | None:
     return TrafficLightSite(
         signal_id=placed.signal_id,
         pose=_pose(placed, stops[0]),
+        actor_yaw=_actor_yaw(placed),
         junction_id=next((w.junction_id for w in behind if w.is_junction), -1),
         stop_places=tuple(approaches),
         stop_boxes=boxes,
@@ -216,13 +217,18 @@ def _sign(lanes: ClientLanes, placed: _Placed) -> SignSite | None:
         return None
     boxes = [_box_before(stop, length) for stop in stops]
     places = tuple(LanePlace(stop.road_id, stop.lane_id, stop.s) for stop in stops)
-    return SignSite(placed.signal_id, kind, _pose(placed, stops[0]), _around(boxes), places)
+    return SignSite(placed.signal_id, kind, _pose(placed, stops[0]), _actor_yaw(placed), _around(boxes), places)
 
 
 def _pose(placed: _Placed, stop: carla.Waypoint) -> Pose:
     """Foot of the pole: the signal's place, on the road's height, facing the traffic."""
     place, road = placed.transform.location, stop.transform
     return Pose(place.x, place.y, road.location.z, 0.0, angle_between(road.rotation.yaw, 0.0), 0.0)
+
+
+def _actor_yaw(placed: _Placed) -> float:
+    """As CARLA spawns lights and signs (TrafficLightManager.cpp, SpawnTrafficLights and SpawnSignals)."""
+    return angle_between(placed.transform.rotation.yaw + 90.0, 0.0)
 
 
 def _box_before(stop: carla.Waypoint, length: float) -> OrientedBox:

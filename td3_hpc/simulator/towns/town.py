@@ -36,6 +36,8 @@ class TrafficLightSite:
     """Id of the signal in the OpenDRIVE text."""
     pose: Pose
     """Foot of the pole; yaw = direction of the traffic that it stops."""
+    actor_yaw: float
+    """Of the actor, as CARLA turns it: 90° more than the signal's, so that its x axis points across the road."""
     junction_id: int
     """OpenDRIVE id of its junction, -1 where it stands at none."""
     stop_places: tuple[LanePlace, ...]
@@ -65,6 +67,8 @@ class SignSite:
     """CARLA's type id: 'traffic.stop', 'traffic.yield', 'traffic.speed_limit.<km/h>'."""
     pose: Pose
     """Foot of the pole; yaw = direction of the traffic that reads it."""
+    actor_yaw: float
+    """As a traffic light's."""
     trigger: OrientedBox
     """On the lanes that it is for: at the stop line of a stop or yield sign, beside a speed limit."""
     stop_places: tuple[LanePlace, ...] = ()

@@ -33,7 +33,7 @@ def place_of(*roads: Road, lights: Sequence[TrafficLightSite] = ()) -> Scene:
 def street() -> Scene:
     """400 m of flat street with sidewalks and buildings, and a light at 60 m."""
     box = OrientedBox(Pose(58.0, 1.75, 1.0), (2.0, 1.75, 1.0))
-    light = TrafficLightSite("17", Pose(80.0, 4.5, 0.0), -1, (LanePlace(1, -1, 60.0),), (box,), box, ())
+    light = TrafficLightSite("17", Pose(80.0, 4.5, 0.0), 90.0, -1, (LanePlace(1, -1, 60.0),), (box,), box, ())
     return place_of(Road(0.0, 0.0, 0.0, 400.0, sidewalk=True), Road(200.0, 30.0, 0.4, 200.0), lights=[light])
 
 

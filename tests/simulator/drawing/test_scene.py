@@ -28,7 +28,7 @@ def scene_of(
 def light_at(x: float) -> TrafficLightSite:
     """A light for the right lane of road 1, which stops at 60 m."""
     box = OrientedBox(Pose(58.0, 1.75, 1.0), (2.0, 1.75, 1.0))
-    return TrafficLightSite("17", Pose(x, 4.5, 0.0), -1, (LanePlace(1, -1, 60.0),), (box,), box, ())
+    return TrafficLightSite("17", Pose(x, 4.5, 0.0), 90.0, -1, (LanePlace(1, -1, 60.0),), (box,), box, ())
 
 
 def area(quads: Block, chosen: np.ndarray) -> float:
@@ -167,7 +167,7 @@ def test_a_light_at_the_stop_line_gets_a_second_head_across_the_junction() -> No
 
 def test_a_sign_faces_the_traffic() -> None:
     trigger = OrientedBox(Pose(50.0, 1.75, 1.0), (2.0, 1.75, 1.0))
-    sign = SignSite("3", "traffic.stop", Pose(50.0, 5.0, 0.0), trigger, (LanePlace(1, -1, 50.0),))
+    sign = SignSite("3", "traffic.stop", Pose(50.0, 5.0, 0.0), 90.0, trigger, (LanePlace(1, -1, 50.0),))
     scene = scene_of(FLAT, signs=[sign])
     plate = rows(scene, CityObjectLabel.TRAFFIC_SIGNS)
     assert plate.any()
