@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from td3_hpc.config.base import ConfigSection
 
@@ -55,18 +55,27 @@ class AgentConfig(ConfigSection):
     """Standard deviation of the target policy's smoothing noise, in action units."""
     noise_clip: float = Field(0.5, ge=0)
     """Bound of the target policy's smoothing noise."""
-    exploration_noise: float = Field(0.2, ge=0)
-    """Standard deviation of the Gaussian noise added to actions after `learning_starts`."""
+    exploration_noise: float = Field(0.3, ge=0)
+    """Standard deviation of the Gaussian noise added to actions after `learning_starts`: the largest."""
+    least_exploration_noise: float | None = Field(0.0, ge=0)
+    """The smallest: each episode has its own, uniform between the two, so that what the policy does without noise, by
+    which it is evaluated, is practised too. `null`: the largest, always."""
     saturation_penalty: float = Field(0.3, ge=0)
-    """Weight of a penalty in the policy's loss, for each action component: half the mean squared distance, before the
-    tanh, from the middle of the random actions (steering 0, pedal 0.35), times the mean absolute slope of Q along it.
-    Keeps actions off the ends of their range, where the gradient vanishes and a policy stays what it is, whatever the
-    size of Q, and off standing where Q hardly depends on the pedal. 0: the paper's TD3."""
+    """Weight of a penalty in the policy's loss, for each action component: half the mean square of its values before
+    their tanh, times the mean absolute slope of Q along it. Keeps actions off the ends of their range, where the
+    gradient vanishes and a policy stays what it is, whatever the size of Q. 0: the paper's TD3."""
     learning_rates: LearningRates = LearningRates()
     clip_norms: ClipNorms = ClipNorms()
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the networks. `bfloat16` uses autocast and is faster where the hardware computes it (avx512_bf16,
     amx_bf16, a GPU of 2020 or later); elsewhere `train` refuses it."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "AgentConfig":
+        least = self.least_exploration_noise
+        if least is not None and least > self.exploration_noise:
+            raise ValueError(f"least_exploration_noise ({least}) is above exploration_noise ({self.exploration_noise})")
+        return self
 
 
 class ReplayConfig(ConfigSection):

@@ -1,7 +1,6 @@
 """TD3 (Fujimoto, van Hoof, Meger 2018, "Addressing Function Approximation Error in Actor-Critic Methods")."""
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,8 +26,6 @@ RANDOM_LOW, RANDOM_HIGH = (-1.0, -0.3), (1.0, 1.0)
 """Of the random actions before learning starts: steering and pedal."""
 RANDOM_DECISIONS = (3, 12)
 """For how many decisions such an action is held, at least and at most."""
-MIDDLE = tuple(math.atanh((low + high) / 2) for low, high in zip(RANDOM_LOW, RANDOM_HIGH, strict=True))
-"""Their middle, before a tanh: steering straight on and the pedal a little down."""
 
 
 class TD3Agent:
@@ -105,15 +102,16 @@ class TD3Agent:
             q1, q2 = self.critic(self._inputs.of_many(observations), self._inputs.tensor(actions))
             return torch.minimum(q1, q2)[:, 0].double().cpu().numpy()  # type: ignore[no-any-return]
 
-    def explore(self, observations: Sequence[Observation]) -> NDArray[np.float32]:
-        """The policy's actions (n, 2) for n observations, in one pass, with Gaussian noise of `exploration_noise`,
-        clipped to [-1, 1]."""
+    def explore(self, observations: Sequence[Observation], deviations: Sequence[float]) -> NDArray[np.float32]:
+        """The policy's actions (n, 2) for n observations, in one pass, with Gaussian noise of the n standard
+        deviations, clipped to [-1, 1]."""
         many = {
             entry.name: np.stack([observation[entry.name] for observation in observations]) for entry in OBSERVATION
         }
         actions = self.actions(many)
-        noise = self._exploration.normal(0, self.config.exploration_noise, actions.shape)
-        return np.clip(actions + noise, -1, 1).astype(np.float32)
+        noise = self._exploration.normal(0, 1, actions.shape) * np.array(deviations)[:, None]
+        explored: NDArray[np.float32] = np.clip(actions + noise, -1, 1).astype(np.float32)
+        return explored
 
     def random_action(self) -> tuple[NDArray[np.float32], int]:
         """An action (2,) for the steps before learning starts, and for how many decisions it is held.
@@ -253,18 +251,13 @@ class TD3Agent:
 
 
 def saturation_penalty(unbounded: Tensor, slope: Tensor) -> Tensor:
-    """Sum over action components of half their mean squared distance from MIDDLE times the mean absolute slope of Q1
-    along them.
+    """Sum over action components of half their mean square times the mean absolute slope of Q1 along them.
 
     `unbounded`: the policy's actions before their tanh (B, 2); `slope`: the gradient (B, 2) of the batch's mean Q1 by
     its actions, taken as a constant. It grows with Q as the policy's gradient does, so that one weight serves a whole
-    run: with weight 0.3, a steering along which Q always rises settles at 0.81, where 1 - tanh(u)^2 = 0.3 u.
-
-    Where Q hardly depends on an action, the policy comes to the middle. So that is where a car drives: with the pedal
-    released it would stand, and a car that stands sees little difference between its actions.
+    run: with weight 0.3, a component along which Q always rises settles at 0.81, where 1 - tanh(u)^2 = 0.3 u.
     """
-    away = unbounded - unbounded.new_tensor(MIDDLE)
-    return 0.5 * (away.square().mean(0) * slope.abs().sum(0)).sum()
+    return 0.5 * (unbounded.square().mean(0) * slope.abs().sum(0)).sum()
 
 
 def _torch_seed(sequence: np.random.SeedSequence) -> int:

@@ -2,6 +2,7 @@
 
 run.py          one stage from its configuration to its exit code;  attempt.py  one attempt at it
 loop.py         the steps: act, update while the simulator ticks, collect;  env_slot.py  one environment of them
+exploration.py  noise by episode, and what ends standing still
 simulation.py   an environment worker and its simulator, replaced when lost
 state.py        the run as a checkpoint's tree, and back;  descriptions.py  what its entries are
 signals.py      one flag for every way of being asked to stop;  policy_motion.py  whether the policy still moves

@@ -21,6 +21,7 @@ from td3_hpc.training.evaluation.picture import PictureTest
 from td3_hpc.training.evaluation.policies import of_agent
 from td3_hpc.training.evaluation.references import REFERENCES, Course, drive_reference
 from td3_hpc.training.evaluation.trace import trace_path
+from td3_hpc.training.exploration import has_to_explore, noise_of_episode
 from td3_hpc.training.policy_motion import PolicyMotion
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
@@ -159,7 +160,7 @@ class TrainingLoop:
         random = max(0, training.learning_starts - self.counters.step)
         decided = []
         for index, slot in enumerate(slots):
-            if index >= random and not _explores(slot, training.explore_after_standing):
+            if index >= random and not has_to_explore(slot, training.explore_after_standing):
                 decided.append(slot)
                 continue
             if slot.held is None or slot.held_for == 0:
@@ -167,7 +168,9 @@ class TrainingLoop:
             slot.held_for -= 1
             slot.action = slot.held
         if decided:
-            for slot, action in zip(decided, agent.explore([_newest(slot) for slot in decided]), strict=True):
+            deviations = [noise_of_episode(self._config, slot.index) for slot in decided]
+            actions = agent.explore([_newest(slot) for slot in decided], deviations)
+            for slot, action in zip(decided, actions, strict=True):
                 slot.action = action
         return slots
 
@@ -366,8 +369,3 @@ def _saved(info: CheckpointInfo, **tags: Any) -> CheckpointSaved:
 def _newest(slot: EnvSlot) -> Observation:
     assert slot.observation is not None, "an episode is in progress"
     return slot.observation
-
-
-def _explores(slot: EnvSlot, after_standing: int | None) -> bool:
-    """Whether the ego has stood for so long that it tries something else, or is about it."""
-    return after_standing is not None and (slot.held_for > 0 or slot.standing >= after_standing)

@@ -52,12 +52,10 @@ def q(p: Parameters, name: str, image: Tensor, vector: Tensor, action: Tensor, e
 
 
 def saturation_penalty(action: Tensor, value_of: Callable[[Tensor], Tensor]) -> Tensor:
-    """Per component half the mean square of how far it is, before tanh, from the random actions' middle (steering 0,
-    pedal 0.35), times the mean absolute slope of the value there."""
+    """Per component half the mean square before tanh, times the mean absolute slope of the value there."""
     given = action.detach().requires_grad_()
     slopes = torch.autograd.grad(value_of(given).sum(), given)[0].abs().mean(0)
-    away = torch.atanh(action) - torch.atanh(torch.tensor((0.0, 0.35), dtype=action.dtype))
-    return sum(0.5 * (away[:, i] ** 2).mean() * slopes[i] for i in range(2))
+    return sum(0.5 * (torch.atanh(action[:, i]) ** 2).mean() * slopes[i] for i in range(2))
 
 
 @dataclass

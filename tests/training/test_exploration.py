@@ -1,8 +1,12 @@
-"""Random actions of a policy that stands: it brakes for ever here, since its own noise is none."""
+"""How runs explore: random actions of a policy that stands (its own noise is none here), noise by episode."""
 
 import numpy as np
+import pytest
 
 from td3_hpc.checkpoint import open_checkpoint
+from td3_hpc.config import StageConfig
+from td3_hpc.training.exploration import noise_of_episode
+from tests.small_stage import SMALL, changed
 
 LEARNING_STARTS, STEPS, AFTER = 2, 50, 5
 STANDS = {
@@ -38,3 +42,15 @@ def test_an_ego_that_stands_tries_random_actions_and_holds_them(make_run):
 def test_without_it_the_policy_decides_every_step(make_run):
     actions = actions_of(make_run, **{"training.explore_after_standing": None})
     assert max(repeated(actions)) < LEARNING_STARTS + 12
+
+
+@pytest.mark.parametrize(("least", "lowest", "highest"), [(0.0, 0.0, 0.4), (0.1, 0.1, 0.4), (None, 0.4, 0.4)])
+def test_every_episode_has_a_noise_of_its_own_between_the_least_and_the_largest(least, lowest, highest):
+    changes = {"agent.exploration_noise": 0.4, "agent.least_exploration_noise": least}
+    config = StageConfig.model_validate(changed(SMALL, changes))
+    noises = [noise_of_episode(config, index) for index in range(200)]
+    assert lowest <= min(noises) <= max(noises) <= highest
+    assert np.mean(noises) == pytest.approx((lowest + highest) / 2, abs=0.03)
+    assert noises == [noise_of_episode(config, index) for index in range(200)]
+    other = config.model_copy(update={"seed": config.seed + 1})
+    assert least is None or noises[0] != noise_of_episode(other, 0), "another seed, other noises"
