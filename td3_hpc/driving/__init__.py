@@ -12,7 +12,7 @@ observation/             what the agent sees, one part for each entry;  sensors.
 ego.py                   where the ego is and how it moves
 shared_observation.py    how an observation lies in the memory that worker and learner share
 reward.py                the reward and its components
-proximity.py             who is near;  hazard.py  how far ahead the way is taken
+proximity.py             who is near;  hazard.py  how far ahead the way is taken;  red_lights.py  stop lines on the way
 situations/              what is in the ego's way for a while
 blueprints.py            what a simulator offers by name
 traffic.py               other vehicles;  traffic_manager_wait.py  a wait for the Traffic Manager that ends
