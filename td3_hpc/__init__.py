@@ -23,6 +23,7 @@ td3/                  networks, the update, exploration
 checkpoint/           state files, replay segments, manifests
 record/               what a run writes down: its schema, writer and reader
 training/             the loop, evaluation, monitors, telemetry
+pretraining/          a CNN trained beforehand on drives of the scripted driver
 gates/                judging a run
 campaign/             stages in a row, each of which must earn the next one
 report/               writing for people

@@ -250,6 +250,28 @@ def evaluate(
 
 
 @app.command()
+def pretrain(
+    stage: StageFile,
+    output: Annotated[Path, typer.Option("--output", "-O", help="The file to write.", show_default=False)],
+    episodes: Annotated[int, typer.Option(min=2, help="Episodes to drive.")] = 160,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over what was seen.")] = 15,
+    override: Override = None,
+) -> None:
+    """Train a CNN beforehand to say how near what is ahead is: `agent.pretrained` begins with it.
+
+    Drives episodes of the stage, whose reward must heed hazards, with a scripted driver and noise, and fits the encoder
+    to its pictures. What is done is kept in OUTPUT.drives; the same command goes on from there.
+
+    Example: td3-hpc pretrain see -O distances.h5
+    """
+    from td3_hpc.pretraining.command import pretrain
+
+    for name, value in pretrain(stage, output, episodes, epochs, override or []).items():
+        typer.echo(f"{name}: {value:.2f}")
+    typer.echo(f"{output}: written; use it with -o agent.encoder=distances -o agent.pretrained={output.absolute()}")
+
+
+@app.command()
 def export(
     run: Annotated[
         Path, typer.Argument(help="A run directory, or a state/checkpoint-*.json file.", show_default=False)

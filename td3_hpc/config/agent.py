@@ -1,8 +1,9 @@
 """TD3's hyperparameters (Fujimoto et al. 2018) and the replay buffer's size."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from td3_hpc.config.base import ConfigSection
 
@@ -42,7 +43,10 @@ class AgentConfig(ConfigSection):
     """Widths of the hidden layers of each head."""
     encoder: str = "steady"
     """Network that makes features of the camera's frames, by its name in `td3_hpc/td3/encoders.py`: `nature`, the CNN
-    of Mnih et al. 2015, or `steady`, the same layers with features that vary with the picture and do not drift."""
+    of Mnih et al. 2015, `steady`, the same layers with features that vary with the picture and do not drift, or
+    `distances`, which says how near obstacle and red light ahead are once it is trained for it (`pretrained`)."""
+    pretrained: Path | None = Field(None, strict=False)
+    """A file of `td3-hpc pretrain` with whose weights every CNN begins; needed once, when the run begins."""
     discount: float = Field(0.95, ge=0, lt=1)
     """γ, per decision. Values settle within policy_freq / (tau (1 - γ)) updates: 8,000 by default."""
     tau: float = Field(0.005, gt=0, le=1)
@@ -55,11 +59,11 @@ class AgentConfig(ConfigSection):
     """Standard deviation of the target policy's smoothing noise, in action units."""
     noise_clip: float = Field(0.5, ge=0)
     """Bound of the target policy's smoothing noise."""
-    exploration_noise: float = Field(0.3, ge=0)
-    """Standard deviation of the Gaussian noise added to actions after `learning_starts`: the largest."""
-    least_exploration_noise: float | None = Field(0.0, ge=0)
-    """The smallest: each episode has its own, uniform between the two, so that what the policy does without noise, by
-    which it is evaluated, is practised too. `null`: the largest, always."""
+    exploration_noise: float = Field(0.2, ge=0)
+    """Standard deviation of the Gaussian noise added to actions after `learning_starts`."""
+    noise_decisions: int = Field(12, ge=1)
+    """Decisions for which such a noise is held, at most: as many are drawn each time, uniformly from 1 on. Noise that
+    changes with each decision hardly changes where a car goes. 1: the paper's."""
     saturation_penalty: float = Field(0.3, ge=0)
     """Weight of a penalty in the policy's loss, for each action component: half the mean square of its values before
     their tanh, times the mean absolute slope of Q along it. Keeps actions off the ends of their range, where the
@@ -69,13 +73,6 @@ class AgentConfig(ConfigSection):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the networks. `bfloat16` uses autocast and is faster where the hardware computes it (avx512_bf16,
     amx_bf16, a GPU of 2020 or later); elsewhere `train` refuses it."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "AgentConfig":
-        least = self.least_exploration_noise
-        if least is not None and least > self.exploration_noise:
-            raise ValueError(f"least_exploration_noise ({least}) is above exploration_noise ({self.exploration_noise})")
-        return self
 
 
 class ReplayConfig(ConfigSection):

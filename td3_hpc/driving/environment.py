@@ -16,7 +16,7 @@ from td3_hpc.driving.client_session import Session
 from td3_hpc.driving.ego import EgoState, ego_state
 from td3_hpc.driving.episode import STANDING_SPEED, TERMINATIONS, Episode, Outcome
 from td3_hpc.driving.film import Film
-from td3_hpc.driving.hazard import STANDS_OFF_M, gap_ahead, safe_speed
+from td3_hpc.driving.hazard import FREE, Ahead, gap_ahead
 from td3_hpc.driving.observation.base import Scene
 from td3_hpc.driving.observation.registry import make_parts
 from td3_hpc.driving.proximity import BoundingBox, is_blocked, is_jolt, may_touch
@@ -132,7 +132,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         """Hold an action for `ticks_per_action` ticks. Raises ValueError for one that is not two finite numbers.
 
         `info` holds the weighted `reward_components`, `termination` (the reason or None), `standing` (decisions for
-        which the ego has stood, but those in which it waits), the ego's `position` (x, y in metres) and, at the end,
+        which the ego has stood, but those in which it waits), the ego's `position` (x, y in metres), `ahead` where the
+        reward heeds hazards (metres to the `obstacle` and the `red_light` on its way, or infinity) and, at the end,
         `episode` (the summary) and `planned` (points of the route, x and y in metres).
         """
         action = np.asarray(action, np.float32)
@@ -280,15 +281,11 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
     def _careful_action(self) -> tuple[float, float]:
         """Steering and pedal of the driver that is told the distances."""
         target, spacing = self._config.reward.target_speed_kmh, self._config.route.waypoint_spacing_m
-        return tuple(careful_pursuit(self._seen, self._room(), spacing, target).tolist())
+        return tuple(careful_pursuit(self._seen, self._ahead().safe_speed, spacing, target).tolist())
 
-    def _gap_ahead(self) -> float:
-        """Metres from the ego's front to what is in its way, along the route."""
-        return gap_ahead(self._route, self._front(), self._ego_sizes[1] + _CLEARANCE_M, self._other_boxes())
-
-    def _room(self) -> float:
-        """The same, or to a place past the stop line of a red or yellow light, so that the ego stops 2 m before it."""
-        return min(self._gap_ahead(), self._red_lights.gap(self._front()) + STANDS_OFF_M - 2.0)
+    def _ahead(self) -> Ahead:
+        front, half_width = self._front(), self._ego_sizes[1] + _CLEARANCE_M
+        return Ahead(gap_ahead(self._route, front, half_width, self._other_boxes()), self._red_lights.gap(front))
 
     def _receive(self, frame: int) -> None:
         """Read the sensors behind the observation; first of all, so that events of this tick have time to arrive."""
@@ -346,6 +343,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         turned = math.radians((ego.yaw - before.yaw + 180.0) % 360.0 - 180.0)
         crossed = frozenset().union(*markings) - {"NONE"}
         to_front, heeds = self._ego_sizes[0], self._config.reward.heeds_hazards
+        ahead = self._ahead() if heeds else FREE
         ran_light = self._red_lights.passed(last.distance + to_front, position.distance + to_front)
         motion = Motion(
             seconds=seconds,
@@ -355,7 +353,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             lateral=position.lateral,
             heading_error=position.heading_error,
             advance=position.distance - last.distance,
-            safe_speed=safe_speed(self._room()) if heeds else math.inf,
+            safe_speed=ahead.safe_speed,
             crash=bool(outcome.collisions or outcome.off_road or outcome.off_route),
             solid_line=bool(crossed & SOLID_MARKINGS),
             other_line=bool(crossed - SOLID_MARKINGS),
@@ -371,6 +369,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
             "standing": self._episode.standing,
             "position": (ego.x, ego.y),
         }
+        if heeds:
+            info["ahead"] = ahead._asdict()
         if reason is not None:
             told = self._red_lights.told() | self._stage.told(self._collisions)
             info["episode"] = self._episode.summary(reason) | told
@@ -391,7 +391,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
         """A light shows the ego red or yellow, a vehicle stands ahead, or a situation's actor is in the way."""
         if self._ego.is_at_traffic_light() and self._ego.get_traffic_light_state() in STOP:
             return True
-        if self._stage.kind and self._gap_ahead() <= QUEUE_M:
+        if self._stage.kind and self._ahead().obstacle <= QUEUE_M:
             return True
         return lane is not None and is_blocked(self._ego_box(), self._other_boxes(True), QUEUE_M, lane.lane_width)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,24 @@ _COMFORTABLE_BRAKING = 2.5
 """m/s²."""
 STANDS_OFF_M = 4.0
 """How far before an obstacle a careful driver stops."""
+
+
+class Ahead(NamedTuple):
+    """What there is on the way of a car, in metres along its route from its front; infinite where there is nothing."""
+
+    obstacle: float
+    """To what is in its way."""
+    red_light: float
+    """To the stop line of a light that is red or yellow."""
+
+    @property
+    def safe_speed(self) -> float:
+        """m/s from which it can brake at 2.5 m/s² to stand 4 m before an obstacle, or 2 m before a line."""
+        return safe_speed(min(self.obstacle, self.red_light + STANDS_OFF_M - 2.0))
+
+
+FREE = Ahead(math.inf, math.inf)
+"""Nothing is on the way."""
 
 
 def safe_speed(gap_m: float) -> float:

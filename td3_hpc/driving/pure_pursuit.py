@@ -9,7 +9,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from td3_hpc.driving.hazard import safe_speed
 from td3_hpc.driving.observation.vector import LATERAL_RANGE, SPEED_RANGE, WAYPOINT_MARGIN
 from td3_hpc.spaces import VECTOR, WAYPOINTS, Observation
 
@@ -47,11 +46,10 @@ def pure_pursuit(
 
 
 def careful_pursuit(
-    observation: Observation, gap_m: float, spacing_m: float = 2.0, target_speed_kmh: float = 30.0
+    observation: Observation, safe_speed: float, spacing_m: float = 2.0, target_speed_kmh: float = 30.0
 ) -> npt.NDArray[np.float32]:
-    """The same, for a driver that knows how many metres ahead (`gap_m`, infinite for a free way) its way is taken: no
-    faster than it can brake at 2.5 m/s², to stand 4 m before it."""
-    return pure_pursuit(observation, spacing_m, min(target_speed_kmh, 3.6 * safe_speed(gap_m)))
+    """The same, for a driver that knows what is ahead: no faster than it allows, in m/s (`hazard.Ahead`)."""
+    return pure_pursuit(observation, spacing_m, min(target_speed_kmh, 3.6 * safe_speed))
 
 
 def _index(distance_m: float, spacing_m: float) -> int:

@@ -40,8 +40,8 @@ def learns(config: StageConfig) -> dict[str, Any]:
         change["agent.saturation_penalty"] = shipped.saturation_penalty
     if agent.exploration_noise < shipped.exploration_noise:
         change["agent.exploration_noise"] = shipped.exploration_noise
-    if agent.least_exploration_noise is None:
-        change["agent.least_exploration_noise"] = shipped.least_exploration_noise
+    if agent.noise_decisions < shipped.noise_decisions:
+        change["agent.noise_decisions"] = shipped.noise_decisions
     if config.training.explore_after_standing is None:
         default = TrainingConfig.model_fields["explore_after_standing"].default
         change["training.explore_after_standing"] = default

@@ -155,5 +155,44 @@ class SteadyCNN(NatureCNN):
         return F.layer_norm(x.to(dtype) * _he_gain(self.linear), (self.features,)) * self.SPREAD
 
 
+@encoder("distances")
+class DistanceCNN(Encoder):
+    """`SteadyCNN`, and what it is trained to say of the picture: how near is what is in the way, how near a red light.
+
+    Two features in [0, 1]: 1 at the ego's front, 0 from `REACH_M` on. It is trained beforehand (`td3-hpc pretrain`),
+    and `agent.pretrained` names the result; without that it says nothing.
+    """
+
+    features = 2
+    unit_weights = True
+    REACH_M: ClassVar[float] = 30.0
+    """Metres."""
+    _GAIN: ClassVar[float] = 0.1
+    """Of the readout, whose weights are stored with standard deviation 1 as those of all layers."""
+
+    def __init__(self, bfloat16: bool = False) -> None:
+        super().__init__(bfloat16)
+        self.body = SteadyCNN(bfloat16)
+        self.readout = nn.Linear(self.body.features, self.features)
+
+    @property
+    def kernels(self) -> Kernels:  # type: ignore[override]
+        """As its body has them."""
+        return self.body.kernels
+
+    @kernels.setter
+    def kernels(self, kernels: Kernels) -> None:
+        self.body.kernels = kernels
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        """As its body's kernels have it."""
+        return self.body.rows
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """See `Encoder`."""
+        return torch.sigmoid(self._GAIN * self.readout(self.body(pixels) / self.body.SPREAD))
+
+
 def _he_gain(layer: nn.Conv2d | nn.Linear) -> float:
     return math.sqrt(2 / layer.weight[0].numel())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from td3_hpc.checkpoint import Checkpoint, CheckpointStore
+from td3_hpc.checkpoint.hdf5_file import checksum
 from td3_hpc.config import StageConfig
 from td3_hpc.errors import ExitCode, UserError
 from td3_hpc.record import FORMAT, AttemptStarted, Environment, RunFailed, RunFinished, RunRecord, RunStopped
@@ -18,6 +19,7 @@ from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.device import choose_device, choose_kernels
 from td3_hpc.training.evaluation.picture import PictureTest
 from td3_hpc.training.loop import Components, TrainingLoop
+from td3_hpc.training.pretrained import weights_for
 from td3_hpc.training.seeding import derived_seed, generator
 from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import Simulation
@@ -47,7 +49,7 @@ class Attempt:
         config, record = self.config, self.record
         device = choose_device(config)
         kernels = choose_kernels(config, device, tree["provenance"] if tree else None)
-        here = provenance(device, config.training.threads, kernels)
+        here = provenance(device, config.training.threads, kernels) | {"pretrained": self._pretrained(tree)}
         with (
             contextlib.ExitStack() as stack,
             RunConsole(config.name, config.training.total_steps, record.step) as console,
@@ -60,8 +62,11 @@ class Attempt:
             telemetry = Telemetry(config, record, tensorboard, console)
             stack.callback(telemetry.close)
             stack.enter_context(simulators.pop_all())
+            agent = TD3Agent(config.agent, device, derived_seed(config.seed, "agent"), kernels=kernels)
+            if tree is None and config.agent.pretrained is not None:
+                agent.begin_with(weights_for(config.agent))
             components = Components(
-                agent=TD3Agent(config.agent, device, derived_seed(config.seed, "agent"), kernels=kernels),
+                agent=agent,
                 replay=ReplayBuffer(config.replay.capacity, generator(config.seed, "replay")),
                 training=self.training,
                 evaluation=self.evaluation,
@@ -74,6 +79,13 @@ class Attempt:
                 on_step=lambda step: console.progress(step, ""),
             )
             return _run_loop(TrainingLoop(config, components, here), components, console, checkpoint, tree)
+
+    def _pretrained(self, tree: dict[str, Any] | None) -> str:
+        """Digest of the file that the CNNs began with; empty where they began anew."""
+        if tree is not None:
+            return str(tree["provenance"].get("pretrained", ""))
+        path = self.config.agent.pretrained
+        return checksum(path.read_bytes()) if path is not None else ""
 
     def _note(
         self,

@@ -1,19 +1,40 @@
-"""How training explores beside the noise on each action: what an episode's noise is, and what ends standing still."""
+"""How a training environment's next action is found: at random, or by the policy with noise; both are held a while."""
 
-from td3_hpc.config import StageConfig
+from collections.abc import Sequence
+
+from td3_hpc.config import TrainingConfig
+from td3_hpc.spaces import Observation
+from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.env_slot import EnvSlot
-from td3_hpc.training.seeding import derived_seed
 
 
-def noise_of_episode(config: StageConfig, index: int) -> float:
-    """Standard deviation of the exploration noise in a run's episode of this number: between the least and the
-    largest, uniform, a function of the run's seed and the number."""
-    least, largest = config.agent.least_exploration_noise, config.agent.exploration_noise
-    if least is None:
-        return largest
-    return least + derived_seed(config.seed, "exploration noise", index) / 2**63 * (largest - least)
+def choose_actions(agent: TD3Agent, slots: Sequence[EnvSlot], step: int, config: TrainingConfig) -> None:
+    """Decide for the steps after `step`, a slot each: at random before learning starts and where the ego stands, else
+    by the policy, in one pass."""
+    decided = []
+    for number, slot in enumerate(slots, step + 1):
+        if number > config.learning_starts and not _has_to_explore(slot, config.explore_after_standing):
+            decided.append(slot)
+            continue
+        if slot.held is None or slot.held_for == 0:
+            slot.held, slot.held_for = agent.random_action()
+        slot.held_for -= 1
+        slot.action = slot.held
+    for slot in decided:
+        if slot.noise_for == 0:
+            slot.noise, slot.noise_for = agent.noise()
+        slot.noise_for -= 1
+    if decided:
+        actions = agent.explore([_newest(slot) for slot in decided], [slot.noise for slot in decided])
+        for slot, action in zip(decided, actions, strict=True):
+            slot.action = action
 
 
-def has_to_explore(slot: EnvSlot, after_standing: int | None) -> bool:
+def _has_to_explore(slot: EnvSlot, after_standing: int | None) -> bool:
     """Whether the ego has stood for so many decisions that a random action takes the policy's place, or holds one."""
     return after_standing is not None and (slot.held_for > 0 or slot.standing >= after_standing)
+
+
+def _newest(slot: EnvSlot) -> Observation:
+    assert slot.observation is not None, "an episode is in progress"
+    return slot.observation

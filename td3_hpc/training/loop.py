@@ -12,7 +12,6 @@ from td3_hpc.driving.worker_handle import EpisodeLog
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.record import CheckpointSaved, PictureDrive, ReferenceDrive, RunRecord, read_events
 from td3_hpc.replay import ReplayBuffer
-from td3_hpc.spaces import Observation
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
 from td3_hpc.training.env_slot import EnvSlot, side_by_side
@@ -21,7 +20,7 @@ from td3_hpc.training.evaluation.picture import PictureTest
 from td3_hpc.training.evaluation.policies import of_agent
 from td3_hpc.training.evaluation.references import REFERENCES, Course, drive_reference
 from td3_hpc.training.evaluation.trace import trace_path
-from td3_hpc.training.exploration import has_to_explore, noise_of_episode
+from td3_hpc.training.exploration import choose_actions
 from td3_hpc.training.policy_motion import PolicyMotion
 from td3_hpc.training.seeding import derived_seed
 from td3_hpc.training.signals import StopFlag, StopRequested
@@ -108,7 +107,10 @@ class TrainingLoop:
         """A decision in every environment, in fixed order: send the actions, make the updates due on what the buffer
         holds while the simulators tick, collect. The last round of a run is as short as `total_steps` demands.
         """
-        slots = self._in_flight() or self._choose_actions(self._next_round())
+        slots = self._in_flight()
+        if not slots:
+            slots = self._next_round()
+            choose_actions(self._components.agent, slots, self.counters.step, self._config.training)
         for slot in slots:
             assert slot.action is not None, "every environment of a round has decided"
             slot.simulation.send(slot.action)
@@ -153,27 +155,6 @@ class TrainingLoop:
     def _learning_starts(self) -> int:
         return self._config.training.learning_starts
 
-    def _choose_actions(self, slots: Sequence[EnvSlot]) -> Sequence[EnvSlot]:
-        """Decide for the steps of a round: at random before learning starts and where the ego stands, else by the
-        policy, in one pass."""
-        agent, training = self._components.agent, self._config.training
-        random = max(0, training.learning_starts - self.counters.step)
-        decided = []
-        for index, slot in enumerate(slots):
-            if index >= random and not has_to_explore(slot, training.explore_after_standing):
-                decided.append(slot)
-                continue
-            if slot.held is None or slot.held_for == 0:
-                slot.held, slot.held_for = agent.random_action()
-            slot.held_for -= 1
-            slot.action = slot.held
-        if decided:
-            deviations = [noise_of_episode(self._config, slot.index) for slot in decided]
-            actions = agent.explore([_newest(slot) for slot in decided], deviations)
-            for slot, action in zip(decided, actions, strict=True):
-                slot.action = action
-        return slots
-
     def _update_up_to(self, step: int) -> None:
         """The updates due by a step; none where a repeated step has had its own already."""
         while self._components.agent.updates < self._config.training.updates_due(step):
@@ -204,7 +185,7 @@ class TrainingLoop:
     def _end_episode(self, slot: EnvSlot, summary: dict[str, Any]) -> None:
         self._components.telemetry.episode(slot.index, slot.first_step, self.counters.step, slot.seed, summary)
         slot.observation = slot.held = None
-        slot.held_for = slot.standing = 0
+        slot.held_for = slot.noise_for = slot.standing = 0
         slot.simulation.episode = None
         self.counters.episode += 1
 
@@ -364,8 +345,3 @@ def _saved(info: CheckpointInfo, **tags: Any) -> CheckpointSaved:
     again = {"written_again": list(info.written_again)} if info.written_again else {}
     seconds = round(info.seconds, 3)
     return CheckpointSaved(name=info.path.name, at_step=info.step, bytes=info.bytes, seconds=seconds, **again, **tags)
-
-
-def _newest(slot: EnvSlot) -> Observation:
-    assert slot.observation is not None, "an episode is in progress"
-    return slot.observation

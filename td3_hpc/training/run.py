@@ -20,6 +20,7 @@ from td3_hpc.record import RECORD_FILE, CheckpointSaved, PictureDrive, RunFinish
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.training.evaluation.picture import PictureTest
 from td3_hpc.training.monitors.notify import read_channels
+from td3_hpc.training.pretrained import weights_for
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 
@@ -48,6 +49,8 @@ def train(
             return ExitCode.NO_GO
         picture.check(config)
     _check_learner(config)
+    if config.agent.pretrained is not None and not has_checkpoint(run_dir):
+        weights_for(config.agent)
     read_channels(config.monitors.alerts)  # a mistake in them is told now, not with the first alert
     store = CheckpointStore(run_dir, config.checkpoint)
     with StopFlag() as stop:

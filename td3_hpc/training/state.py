@@ -82,6 +82,8 @@ def slot_tree(slot: EnvSlot) -> dict[str, Any]:
         "action_in_flight": slot.action,
         "held_action": slot.held,
         "held_for": slot.held_for,
+        "noise": slot.noise,
+        "noise_for": slot.noise_for,
         "standing": slot.standing,
         "episode": None
         if episode is None
@@ -98,10 +100,11 @@ def slot_tree(slot: EnvSlot) -> dict[str, Any]:
 def load_slot(slot: EnvSlot, tree: Mapping[str, Any]) -> EpisodeLog | None:
     """Restore a slot from `slot_tree`, all but its observation; returns the episode to rebuild for that, if any.
 
-    A checkpoint written before actions were held has none, nor does one tell of standing that was not counted.
+    A checkpoint written before these were held or counted has none of them.
     """
     slot.action = tree["action_in_flight"]
     slot.held, slot.held_for = tree.get("held_action"), int(tree.get("held_for", 0))
+    slot.noise, slot.noise_for = tree.get("noise", slot.noise), int(tree.get("noise_for", 0))
     slot.standing = int(tree.get("standing", 0))
     episode = tree["episode"]
     if episode is None:

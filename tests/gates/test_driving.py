@@ -182,8 +182,8 @@ def test_the_change_is_what_was_tried_and_nothing_where_it_is_in_force(record, h
     change = record(spread(0.28), spread(0.30, seed=1))["above_constant"].change
     assert change == {
         "agent.saturation_penalty": 0.3,
-        "agent.exploration_noise": 0.3,
-        "agent.least_exploration_noise": 0.0,
+        "agent.exploration_noise": 0.2,
+        "agent.noise_decisions": 12,
         "training.explore_after_standing": 10,
         "agent.encoder": "steady",
         "agent.discount": 0.95,

@@ -204,8 +204,8 @@ def test_one_saturated_component_is_enough_and_the_last_quarter_counts(healthy_r
     assert (result.status, result.severity) == ("fail", "blocking")
     assert result.change == {
         "agent.saturation_penalty": 0.3,
-        "agent.exploration_noise": 0.3,
-        "agent.least_exploration_noise": 0.0,
+        "agent.exploration_noise": 0.2,
+        "agent.noise_decisions": 12,
         "training.explore_after_standing": 10,
         "agent.encoder": "steady",
         "agent.discount": 0.95,

@@ -244,7 +244,7 @@ def test_resumed_training_is_the_same_to_the_byte():
     uninterrupted = agent(seed=1, **config)
     for update in range(5):
         uninterrupted.update(random_batch(8, update))
-        uninterrupted.explore([random_observation(update)], [0.3])
+        uninterrupted.noise()
     resumed = agent(seed=2, **config)
     resumed.load_state(uninterrupted.state())
     for update in range(5, 10):
@@ -291,7 +291,8 @@ def test_updates_leave_torchs_global_generator_alone():
     learner = agent()
     global_state = torch.get_rng_state()
     learner.update(random_batch(4, 1))
-    learner.explore([random_observation(1)], [0.3])
+    learner.noise()
+    learner.explore([random_observation(1)], [np.zeros(2)])
     assert torch.equal(torch.get_rng_state(), global_state)
 
 
@@ -344,11 +345,18 @@ def test_actions():
     action = learner.act(observation)
     assert (action.shape, action.dtype) == ((2,), np.float32)
     np.testing.assert_array_equal(action, learner.act(observation))
-    explored = np.array([learner.explore([observation, observation], [0.2, 0.0]) for _ in range(400)])
-    np.testing.assert_allclose(explored[:, 1], np.broadcast_to(action, (400, 2)), atol=1e-6)
-    noise = explored[:, 0] - action
+    noises = [np.array((0.3, -0.2)), np.zeros(2)]
+    explored = learner.explore([observation, observation], noises)
+    np.testing.assert_allclose(explored - action, noises, atol=1e-6)
+
+
+def test_noise_is_gaussian_and_held_for_a_while():
+    learner = agent(exploration_noise=0.2, noise_decisions=5)
+    drawn = [learner.noise() for _ in range(600)]
+    noise = np.array([noise for noise, _ in drawn])
     assert noise.std(0) == pytest.approx(0.2, rel=0.15)
     assert abs(noise.mean(0)).max() < 0.05
+    assert {decisions for _, decisions in drawn} == {1, 2, 3, 4, 5}
 
 
 def test_random_actions_drive():
@@ -364,8 +372,8 @@ def test_random_actions_drive():
 
 
 def test_explored_actions_stay_in_range():
-    learner = agent()
-    explored = np.array([learner.explore([random_observation(1)], [5.0]) for _ in range(50)])
+    learner, generator = agent(), np.random.default_rng(1)
+    explored = np.array([learner.explore([random_observation(1)], [generator.normal(0, 5, 2)]) for _ in range(50)])
     assert abs(explored).max() == 1
 
 

@@ -1,12 +1,8 @@
-"""How runs explore: random actions of a policy that stands (its own noise is none here), noise by episode."""
+"""How runs explore: random actions of a policy that stands (its own noise is none here), noise that is held."""
 
 import numpy as np
-import pytest
 
 from td3_hpc.checkpoint import open_checkpoint
-from td3_hpc.config import StageConfig
-from td3_hpc.training.exploration import noise_of_episode
-from tests.small_stage import SMALL, changed
 
 LEARNING_STARTS, STEPS, AFTER = 2, 50, 5
 STANDS = {
@@ -18,9 +14,9 @@ STANDS = {
 }
 
 
-def actions_of(run, **changes):
+def actions_of(run, name="run", **changes):
     """The actions of a run that is one episode."""
-    made = run(**{**STANDS, **changes})
+    made = run(name, **{**STANDS, **changes})
     code, output = made.train()
     assert code in (0, 3), output
     assert not made.events("episode"), "the test is made for one episode in progress"
@@ -44,13 +40,15 @@ def test_without_it_the_policy_decides_every_step(make_run):
     assert max(repeated(actions)) < LEARNING_STARTS + 12
 
 
-@pytest.mark.parametrize(("least", "lowest", "highest"), [(0.0, 0.0, 0.4), (0.1, 0.1, 0.4), (None, 0.4, 0.4)])
-def test_every_episode_has_a_noise_of_its_own_between_the_least_and_the_largest(least, lowest, highest):
-    changes = {"agent.exploration_noise": 0.4, "agent.least_exploration_noise": least}
-    config = StageConfig.model_validate(changed(SMALL, changes))
-    noises = [noise_of_episode(config, index) for index in range(200)]
-    assert lowest <= min(noises) <= max(noises) <= highest
-    assert np.mean(noises) == pytest.approx((lowest + highest) / 2, abs=0.03)
-    assert noises == [noise_of_episode(config, index) for index in range(200)]
-    other = config.model_copy(update={"seed": config.seed + 1})
-    assert least is None or noises[0] != noise_of_episode(other, 0), "another seed, other noises"
+def test_noise_is_held_and_none_of_the_paper_s_is(make_run):
+    """The policy's own actions hardly change in so few decisions: what is left is the noise."""
+    held, white = (
+        actions_of(
+            make_run,
+            f"most-{most}",
+            **{"agent.exploration_noise": 0.3, "agent.noise_decisions": most, "training.explore_after_standing": None},
+        )[15:]
+        for most in (8, 1)
+    )
+    changes = [(np.abs(np.diff(actions, axis=0)).max(axis=1) > 0.05).mean() for actions in (held, white)]
+    assert changes[0] < 0.5 < 0.9 < changes[1]

@@ -64,6 +64,7 @@ def as_first_format(run):
             "  kernels:",
             "  final_episodes:",
             "  explore_after_standing:",
+            "  noise_decisions:",
         )
         kept = [line for line in lines if not line.startswith(later)]
         assert len(kept) == len(lines) - len(later)
@@ -74,7 +75,8 @@ def as_first_format(run):
         del tree["provenance"]["behaviour"]
         del tree["provenance"]["kernels"]
         for rollout in tree["rollouts"].values():
-            del rollout["held_action"], rollout["held_for"], rollout["standing"]
+            for later in ("held_action", "held_for", "noise", "noise_for", "standing"):
+                del rollout[later]
         del tree["policy_motion"]
 
     rewritten(run, change)
@@ -99,6 +101,7 @@ def test_an_older_run_goes_on_with_the_values_of_then(make_run):
         **EVERY_STEP,
         "training.kernels": "convolution",
         "training.explore_after_standing": None,
+        "agent.noise_decisions": 1,
         "agent.saturation_penalty": 0.0,
     }
     whole, old = make_run("whole", **as_then), make_run("old", **as_then)

@@ -35,6 +35,7 @@ EVERYWHERE: Checks = {
     "quota": disk.check_quota,
     "alerts": secrets.check_alerts,
     "device": device.check_device,
+    "pretrained encoder": device.check_pretrained,
     "walltime": walltime.check_walltime,
     "checkpoint interval": walltime.check_checkpoint_interval,
     "signal lead time": walltime.check_signal_lead,

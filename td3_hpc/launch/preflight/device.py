@@ -1,9 +1,10 @@
-"""Is there the device that the stage is to train on?"""
+"""Is there what the learner needs: the device, and the encoder that it begins with?"""
 
 from td3_hpc.launch.doctor.node import look_for_gpus, look_for_torch
 from td3_hpc.launch.preflight.finding import Doubt, Mistake
 from td3_hpc.launch.preflight.nodes import judge_torch
 from td3_hpc.launch.preflight.plan import Plan
+from td3_hpc.launch.preflight.simulator import visible
 
 
 def check_device(plan: Plan) -> str:
@@ -29,3 +30,15 @@ def check_device(plan: Plan) -> str:
     if profile.queued:
         return str(profile.gpu_request)
     return judge_torch(look_for_torch(), look_for_gpus(), plan)
+
+
+def check_pretrained(plan: Plan) -> str:
+    """The encoder that the CNNs begin with, where one is named: the job sees it, and it is of the stage's kind."""
+    from td3_hpc.training.pretrained import weights_for
+
+    agent = plan.stage.agent
+    if agent.pretrained is None:
+        return "none is asked for"
+    host = visible(plan, agent.pretrained, "agent.pretrained")
+    weights_for(agent.model_copy(update={"pretrained": host}))
+    return str(agent.pretrained)

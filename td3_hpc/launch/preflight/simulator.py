@@ -89,7 +89,7 @@ def check_town(plan: Plan) -> str:
     from td3_hpc.simulator.towns import load_town  # loads the client library
 
     maps = stage.simulator.maps
-    healed = load_town(town, _visible(plan, maps, "simulator.maps") if maps else None).healed
+    healed = load_town(town, visible(plan, maps, "simulator.maps") if maps else None).healed
     return f"{town}, of the embedded simulator" + (f" with {maps}" if maps else "") + _told(healed)
 
 
@@ -114,7 +114,7 @@ def check_weather_and_vehicle(plan: Plan) -> str:
 def _town_file(plan: Plan, path: Path) -> str:
     from td3_hpc.simulator.towns import load_town
 
-    healed = load_town(str(_visible(plan, path, "environment.town")), None).healed
+    healed = load_town(str(visible(plan, path, "environment.town")), None).healed
     return f"{path}: its roads can be driven" + _told(healed)
 
 
@@ -140,7 +140,7 @@ def _carla_town(plan: Plan, town: str) -> str:
     return f"{town}, of {folder}"
 
 
-def _visible(plan: Plan, path: Path, key: str) -> Path:
+def visible(plan: Plan, path: Path, key: str) -> Path:
     """The path on this machine. Raises Mistake where the job would not see it."""
     if not path.is_absolute():
         raise Mistake(f"{key} {path}: the job runs in its run directory", f"write it in full: {path.absolute()}")

@@ -97,7 +97,7 @@ def _behaviour(config: StageConfig) -> Iterator[Limit]:
         config.monitors.action_saturation,
         "warning",
         "the policy's steering or pedal is saturated, so that its gradient vanishes; set agent.saturation_penalty "
-        "(0.3), agent.exploration_noise (0.3) and agent.encoder (steady), with which the shipped stages learn",
+        "(0.3), agent.exploration_noise (0.2) and agent.encoder (steady), with which the shipped stages learn",
     )
     for name in COMPONENTS:
         yield Limit(

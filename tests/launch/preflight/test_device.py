@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from td3_hpc.launch.preflight.device import check_device
+from td3_hpc.errors import BadInput
+from td3_hpc.launch.preflight.device import check_device, check_pretrained
 from td3_hpc.launch.preflight.finding import Doubt, Mistake
+from td3_hpc.training.pretrained import EncoderFile, write_encoder
 from tests.launch.preflight.plans import plan
 
 CUDA = "training.device=cuda"
@@ -47,3 +49,17 @@ def test_bfloat16_on_this_machine_is_a_mistake_unless_it_computes_it(
         check_device(here)
     on_slurm = plan(tmp_path / "run", "training.device=cpu", "agent.precision=bfloat16", scheduler="slurm")
     assert check_device(on_slurm) == "the CPU", "a compute node's processor is not this one"
+
+
+def test_the_encoder_that_a_run_begins_with_must_be_seen_by_the_job_and_fit(tmp_path: Path) -> None:
+    run, path = tmp_path / "run", tmp_path / "distances.h5"
+    assert check_pretrained(plan(run)) == "none is asked for"
+    asked = ("agent.encoder=distances", f"agent.pretrained={path}")
+    with pytest.raises(Mistake, match=r"agent\.pretrained .*distances\.h5: no such file"):
+        check_pretrained(plan(run, *asked))
+    write_encoder(path, EncoderFile("distances", {}, "", {}))
+    assert check_pretrained(plan(run, *asked)) == str(path)
+    with pytest.raises(BadInput, match=r"set agent\.encoder to distances"):
+        check_pretrained(plan(run, asked[1]))
+    with pytest.raises(Mistake, match="the job runs in its run directory"):
+        check_pretrained(plan(run, "agent.pretrained=distances.h5"))
