@@ -20,8 +20,6 @@ CHANGES: dict[int, str] = {
     "waypoints go on past the goal; several simulators' decisions are computed in one pass",
     6: "in towns other than Brookfield and Hamlet: lanes keep what the last section of their road links to, and lead "
     "where the client library leads them, so that routes differ (CARLA's Town05 among them)",
-    7: "an ego that has stood for a second in training tries a random action, held for a while, and "
-    "exploration noise is held, too",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 

@@ -61,9 +61,6 @@ class AgentConfig(ConfigSection):
     """Bound of the target policy's smoothing noise."""
     exploration_noise: float = Field(0.2, ge=0)
     """Standard deviation of the Gaussian noise added to actions after `learning_starts`."""
-    noise_decisions: int = Field(12, ge=1)
-    """Decisions for which such a noise is held, at most: as many are drawn each time, uniformly from 1 on. Noise that
-    changes with each decision hardly changes where a car goes. 1: the paper's."""
     saturation_penalty: float = Field(0.3, ge=0)
     """Weight of a penalty in the policy's loss, for each action component: half the mean square of its values before
     their tanh, times the mean absolute slope of Q along it. Keeps actions off the ends of their range, where the

@@ -45,7 +45,7 @@ IMPLIED: Mapping[int, Mapping[str, Any]] = {
     4: {"training.updates_per_step": 1.0},
     5: {"environment.traffic.situations": []},
     6: {"training.explore_after_standing": None},
-    7: {"environment.reward.heeds_hazards": False, "agent.noise_decisions": 1, "agent.pretrained": None},
+    7: {"environment.reward.heeds_hazards": False, "agent.pretrained": None},
 }
 """By format: the keys that its files may lack since they came later, and the value that was in force then."""
 

@@ -2,15 +2,7 @@
 
 from typing import Any
 
-from td3_hpc.config import (
-    AgentConfig,
-    CameraConfig,
-    ClipNorms,
-    LearningRates,
-    RewardConfig,
-    StageConfig,
-    TrainingConfig,
-)
+from td3_hpc.config import AgentConfig, CameraConfig, ClipNorms, LearningRates, RewardConfig, StageConfig
 
 
 def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
@@ -40,11 +32,6 @@ def learns(config: StageConfig) -> dict[str, Any]:
         change["agent.saturation_penalty"] = shipped.saturation_penalty
     if agent.exploration_noise < shipped.exploration_noise:
         change["agent.exploration_noise"] = shipped.exploration_noise
-    if agent.noise_decisions < shipped.noise_decisions:
-        change["agent.noise_decisions"] = shipped.noise_decisions
-    if config.training.explore_after_standing is None:
-        default = TrainingConfig.model_fields["explore_after_standing"].default
-        change["training.explore_after_standing"] = default
     if agent.encoder != shipped.encoder:
         change["agent.encoder"] = shipped.encoder
     if agent.discount > shipped.discount:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from td3_hpc.config import AgentConfig
 from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.replay import Batch
-from td3_hpc.spaces import ACTION, IMAGE, OBSERVATION, Observation
+from td3_hpc.spaces import IMAGE, OBSERVATION, Observation
 from td3_hpc.td3 import state as trees
 from td3_hpc.td3.inputs import InputTensors
 from td3_hpc.td3.kernels import KERNELS, fastest
@@ -102,21 +102,15 @@ class TD3Agent:
             q1, q2 = self.critic(self._inputs.of_many(observations), self._inputs.tensor(actions))
             return torch.minimum(q1, q2)[:, 0].double().cpu().numpy()  # type: ignore[no-any-return]
 
-    def explore(
-        self, observations: Sequence[Observation], noises: Sequence[NDArray[np.float64]]
-    ) -> NDArray[np.float32]:
-        """The policy's actions (n, 2) for n observations, in one pass, each with its noise (2,), clipped to [-1, 1]."""
+    def explore(self, observations: Sequence[Observation]) -> NDArray[np.float32]:
+        """The policy's actions (n, 2) for n observations, in one pass, with Gaussian noise of `exploration_noise`,
+        clipped to [-1, 1]."""
         many = {
             entry.name: np.stack([observation[entry.name] for observation in observations]) for entry in OBSERVATION
         }
         actions = self.actions(many)
-        explored: NDArray[np.float32] = np.clip(actions + np.stack(noises), -1, 1).astype(np.float32)
-        return explored
-
-    def noise(self) -> tuple[NDArray[np.float64], int]:
-        """Gaussian noise (2,) for the policy's actions, and for how many decisions it is held."""
-        noise = self._exploration.normal(0, self.config.exploration_noise, ACTION.shape)
-        return noise, int(self._exploration.integers(1, self.config.noise_decisions, endpoint=True))
+        noise = self._exploration.normal(0, self.config.exploration_noise, actions.shape)
+        return np.clip(actions + noise, -1, 1).astype(np.float32)
 
     def random_action(self) -> tuple[NDArray[np.float32], int]:
         """An action (2,) for the steps before learning starts, and for how many decisions it is held.

@@ -78,8 +78,6 @@ DESCRIPTIONS: dict[str, tuple[str, str]] = {
     "rollouts/*/action_in_flight": ("decision drawn, and updated for, whose outcome is not in yet", "[-1, 1]"),
     "rollouts/*/held_action": ("random action drawn last in the episode in progress", "[-1, 1]"),
     "rollouts/*/held_for": ("decisions for which it is held from now on", "decisions"),
-    "rollouts/*/noise": ("noise drawn last for the policy's actions in the episode in progress", "[-1, 1]"),
-    "rollouts/*/noise_for": ("decisions for which it is held from now on", "decisions"),
     "rollouts/*/standing": ("decisions for which the ego has stood, but those in which it waits", "decisions"),
     "rollouts/*": ("a training environment", ""),
     "agent": ("networks, targets, optimizers and generators", ""),

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from td3_hpc.spaces import ACTION, Observation
+from td3_hpc.spaces import Observation
 from td3_hpc.training.simulation import Simulation
 
 Result = TypeVar("Result")
@@ -33,10 +33,6 @@ class EnvSlot:
     held: np.ndarray | None = None
     """The random action drawn last in its episode."""
     held_for: int = 0
-    """How many more decisions it is held for."""
-    noise: np.ndarray = field(default_factory=lambda: np.zeros(ACTION.shape))
-    """The noise drawn last for the policy's actions in its episode."""
-    noise_for: int = 0
     """How many more decisions it is held for."""
     standing: int = 0
     """Decisions for which the ego has stood, but those in which it waits at a light or behind a car."""

@@ -1,4 +1,4 @@
-"""How a training environment's next action is found: at random, or by the policy with noise; both are held a while."""
+"""How a training environment's next action is found: at random, or by the policy with noise."""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,8 @@ def choose_actions(agent: TD3Agent, slots: Sequence[EnvSlot], step: int, config:
             slot.held, slot.held_for = agent.random_action()
         slot.held_for -= 1
         slot.action = slot.held
-    for slot in decided:
-        if slot.noise_for == 0:
-            slot.noise, slot.noise_for = agent.noise()
-        slot.noise_for -= 1
     if decided:
-        actions = agent.explore([_newest(slot) for slot in decided], [slot.noise for slot in decided])
-        for slot, action in zip(decided, actions, strict=True):
+        for slot, action in zip(decided, agent.explore([_newest(slot) for slot in decided]), strict=True):
             slot.action = action
 
 

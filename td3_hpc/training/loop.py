@@ -185,7 +185,7 @@ class TrainingLoop:
     def _end_episode(self, slot: EnvSlot, summary: dict[str, Any]) -> None:
         self._components.telemetry.episode(slot.index, slot.first_step, self.counters.step, slot.seed, summary)
         slot.observation = slot.held = None
-        slot.held_for = slot.noise_for = slot.standing = 0
+        slot.held_for = slot.standing = 0
         slot.simulation.episode = None
         self.counters.episode += 1
 

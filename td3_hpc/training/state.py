@@ -82,8 +82,6 @@ def slot_tree(slot: EnvSlot) -> dict[str, Any]:
         "action_in_flight": slot.action,
         "held_action": slot.held,
         "held_for": slot.held_for,
-        "noise": slot.noise,
-        "noise_for": slot.noise_for,
         "standing": slot.standing,
         "episode": None
         if episode is None
@@ -104,7 +102,6 @@ def load_slot(slot: EnvSlot, tree: Mapping[str, Any]) -> EpisodeLog | None:
     """
     slot.action = tree["action_in_flight"]
     slot.held, slot.held_for = tree.get("held_action"), int(tree.get("held_for", 0))
-    slot.noise, slot.noise_for = tree.get("noise", slot.noise), int(tree.get("noise_for", 0))
     slot.standing = int(tree.get("standing", 0))
     episode = tree["episode"]
     if episode is None:

@@ -183,8 +183,6 @@ def test_the_change_is_what_was_tried_and_nothing_where_it_is_in_force(record, h
     assert change == {
         "agent.saturation_penalty": 0.3,
         "agent.exploration_noise": 0.2,
-        "agent.noise_decisions": 12,
-        "training.explore_after_standing": 10,
         "agent.encoder": "steady",
         "agent.discount": 0.95,
         "environment.reward.efficiency": 0.5,

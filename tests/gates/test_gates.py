@@ -205,8 +205,6 @@ def test_one_saturated_component_is_enough_and_the_last_quarter_counts(healthy_r
     assert result.change == {
         "agent.saturation_penalty": 0.3,
         "agent.exploration_noise": 0.2,
-        "agent.noise_decisions": 12,
-        "training.explore_after_standing": 10,
         "agent.encoder": "steady",
         "agent.discount": 0.95,
         "environment.reward.efficiency": 0.5,

@@ -240,11 +240,11 @@ def test_nan_in_a_network_shows_in_the_statistics(network, entry, shown):
 
 
 def test_resumed_training_is_the_same_to_the_byte():
-    config = {"policy_freq": 2}
+    config = {"policy_freq": 2, "exploration_noise": 0.3}
     uninterrupted = agent(seed=1, **config)
     for update in range(5):
         uninterrupted.update(random_batch(8, update))
-        uninterrupted.noise()
+        uninterrupted.explore([random_observation(update)])
     resumed = agent(seed=2, **config)
     resumed.load_state(uninterrupted.state())
     for update in range(5, 10):
@@ -291,8 +291,7 @@ def test_updates_leave_torchs_global_generator_alone():
     learner = agent()
     global_state = torch.get_rng_state()
     learner.update(random_batch(4, 1))
-    learner.noise()
-    learner.explore([random_observation(1)], [np.zeros(2)])
+    learner.explore([random_observation(1)])
     assert torch.equal(torch.get_rng_state(), global_state)
 
 
@@ -340,23 +339,14 @@ def test_a_state_of_another_network_size_is_refused():
 
 
 def test_actions():
-    learner = agent()
+    learner = agent(exploration_noise=0.2)
     observation = random_observation(3)
     action = learner.act(observation)
     assert (action.shape, action.dtype) == ((2,), np.float32)
     np.testing.assert_array_equal(action, learner.act(observation))
-    noises = [np.array((0.3, -0.2)), np.zeros(2)]
-    explored = learner.explore([observation, observation], noises)
-    np.testing.assert_allclose(explored - action, noises, atol=1e-6)
-
-
-def test_noise_is_gaussian_and_held_for_a_while():
-    learner = agent(exploration_noise=0.2, noise_decisions=5)
-    drawn = [learner.noise() for _ in range(600)]
-    noise = np.array([noise for noise, _ in drawn])
+    noise = np.array([learner.explore([observation])[0] for _ in range(400)]) - action
     assert noise.std(0) == pytest.approx(0.2, rel=0.15)
     assert abs(noise.mean(0)).max() < 0.05
-    assert {decisions for _, decisions in drawn} == {1, 2, 3, 4, 5}
 
 
 def test_random_actions_drive():
@@ -372,8 +362,8 @@ def test_random_actions_drive():
 
 
 def test_explored_actions_stay_in_range():
-    learner, generator = agent(), np.random.default_rng(1)
-    explored = np.array([learner.explore([random_observation(1)], [generator.normal(0, 5, 2)]) for _ in range(50)])
+    learner = agent(exploration_noise=5.0)
+    explored = np.array([learner.explore([random_observation(1)]) for _ in range(50)])
     assert abs(explored).max() == 1
 
 

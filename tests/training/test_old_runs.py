@@ -64,7 +64,6 @@ def as_first_format(run):
             "  kernels:",
             "  final_episodes:",
             "  explore_after_standing:",
-            "  noise_decisions:",
         )
         kept = [line for line in lines if not line.startswith(later)]
         assert len(kept) == len(lines) - len(later)
@@ -75,7 +74,7 @@ def as_first_format(run):
         del tree["provenance"]["behaviour"]
         del tree["provenance"]["kernels"]
         for rollout in tree["rollouts"].values():
-            for later in ("held_action", "held_for", "noise", "noise_for", "standing"):
+            for later in ("held_action", "held_for", "standing"):
                 del rollout[later]
         del tree["policy_motion"]
 
@@ -100,8 +99,6 @@ def test_an_older_run_goes_on_with_the_values_of_then(make_run):
     as_then = {
         **EVERY_STEP,
         "training.kernels": "convolution",
-        "training.explore_after_standing": None,
-        "agent.noise_decisions": 1,
         "agent.saturation_penalty": 0.0,
     }
     whole, old = make_run("whole", **as_then), make_run("old", **as_then)

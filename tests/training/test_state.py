@@ -22,18 +22,16 @@ def make_slot(tmp_path):
 def test_a_held_action_and_standing_are_restored(make_slot):
     slot, resumed = make_slot(), make_slot()
     slot.held, slot.held_for, slot.standing = np.array((0.25, -0.125), np.float32), 7, 9
-    slot.noise, slot.noise_for = np.array((0.5, -0.25)), 3
     assert load_slot(resumed, slot_tree(slot)) is None
     assert resumed.held.tobytes() == slot.held.tobytes()
-    assert resumed.noise.tobytes() == slot.noise.tobytes()
-    assert (resumed.held_for, resumed.noise_for, resumed.standing) == (7, 3, 9)
+    assert (resumed.held_for, resumed.standing) == (7, 9)
     load_slot(resumed, slot_tree(make_slot()))
-    assert (resumed.held, resumed.held_for, resumed.noise_for, resumed.standing) == (None, 0, 0, 0)
+    assert (resumed.held, resumed.held_for, resumed.standing) == (None, 0, 0)
 
 
 def test_a_checkpoint_of_before_holds_none(make_slot):
     tree = slot_tree(make_slot())
-    del tree["held_action"], tree["held_for"], tree["standing"], tree["noise"], tree["noise_for"]
+    del tree["held_action"], tree["held_for"], tree["standing"]
     slot = make_slot()
     load_slot(slot, tree)
-    assert (slot.held, slot.held_for, slot.noise_for, slot.standing) == (None, 0, 0, 0)
+    assert (slot.held, slot.held_for, slot.standing) == (None, 0, 0)
