@@ -249,9 +249,7 @@ def test_resumed_training_is_the_same_to_the_byte():
     resumed.load_state(uninterrupted.state())
     for update in range(5, 10):
         assert uninterrupted.update(random_batch(8, update)) == resumed.update(random_batch(8, update))
-        explored = [
-            learner.explore([random_observation(update)], [0.3]).tobytes() for learner in (uninterrupted, resumed)
-        ]
+        explored = [learner.explore([random_observation(update)]).tobytes() for learner in (uninterrupted, resumed)]
         assert explored[0] == explored[1]
         drawn = [learner.random_action() for learner in (uninterrupted, resumed)]
         assert (drawn[0][0].tobytes(), drawn[0][1]) == (drawn[1][0].tobytes(), drawn[1][1])
