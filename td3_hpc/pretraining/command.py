@@ -23,7 +23,6 @@ from td3_hpc.training.signals import StopFlag, StopRequested
 from td3_hpc.training.simulation import Simulation
 
 ENCODER = "distances"
-_STATE = "fitting.h5"
 
 
 def pretrain(stage: Path, output: Path, episodes: int, epochs: int, overrides: list[str]) -> dict[str, float]:
@@ -80,7 +79,7 @@ def _fit(
 ) -> dict[str, float]:
     choose_device(config)
     fitting = Fitting(Samples.of(read_episodes(folder, episodes), episodes), config.seed, epochs)
-    state = folder / _STATE
+    state = folder / f"fitting-{episodes}-{epochs}.h5"
     if state.exists():
         try:
             fitting.load_state(read_tree(state))
@@ -88,9 +87,7 @@ def _fit(
             raise BadInput(f"{state}: damaged ({error}); delete it, and give the command again") from None
     figures = fitting.figures()
     while fitting.epoch < epochs:
-        if stop:
-            raise StopRequested
-        loss = fitting.run_epoch()
+        loss = fitting.run_epoch(stop)
         write_file(state, tree_image(fitting.state(), {}))
         figures = fitting.figures()
         said = ", ".join(f"{name} {value:.2f}" for name, value in figures.items())

@@ -18,6 +18,7 @@ from td3_hpc.td3.encoders import DistanceCNN
 from td3_hpc.td3.inputs import PixelBuffer
 from td3_hpc.td3.networks import initialise
 from td3_hpc.training.seeding import derived_seed, generator
+from td3_hpc.training.signals import StopFlag, StopRequested
 
 NAMES = ("obstacle", "red light")
 """What the features are of."""
@@ -72,12 +73,15 @@ class Fitting:
         self.epoch = 0
         """Epochs done."""
 
-    def run_epoch(self) -> float:
-        """One pass over the samples in a new order, each stack shifted a little; returns the mean loss."""
+    def run_epoch(self, stop: StopFlag) -> float:
+        """One pass over the samples in a new order, each stack shifted a little; returns the mean loss. Raises
+        StopRequested at a stop signal: the epoch is then made again, from the state before it."""
         order = self._generator.permutation(self._fitted_to)
         batches = np.array_split(order, max(1, len(order) // _BATCH))
         total = 0.0
         for number, rows in enumerate(batches):
+            if stop:
+                raise StopRequested
             share = (self.epoch + number / len(batches)) / self._epochs
             self._optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * share)) / 2
             stacks = self._samples.frames[self._samples.stacks[rows]]

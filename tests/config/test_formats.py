@@ -113,7 +113,7 @@ def test_a_changed_default_does_not_change_an_old_run(monkeypatch):
         ({"format": True}, "format: expected the format's number, found True; restore the file"),
         ({"format": 0}, "format: expected the format's number, found 0; restore the file"),
         ({"format": 2, "agent": {"tau": 0.1}}, "lacks agent.hidden, agent.encoder, agent.discount, …, which a"),
-        ({"format": 2, "agent": 3}, "lacks agent.hidden, agent.encoder, agent.discount, …, which a"),
+        ({"format": 2, "agent": 3}, "lacks agent.hidden, agent.encoder, agent.pretrained, …, which a"),
     ],
 )
 def test_what_cannot_be_known_is_refused_in_one_line(tmp_path, read, change, message):

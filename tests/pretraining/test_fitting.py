@@ -7,6 +7,7 @@ from td3_hpc.pretraining.drives import Episode
 from td3_hpc.pretraining.fitting import Fitting, Samples
 from td3_hpc.td3 import state as trees
 from td3_hpc.td3.encoders import DistanceCNN
+from td3_hpc.training.signals import StopFlag
 from tests.td3.batches import leaves
 
 
@@ -45,7 +46,7 @@ def test_a_sample_is_the_last_four_frames_and_what_was_ahead_then():
 
 def test_it_learns_how_near_things_are(samples):
     fitting = Fitting(samples, seed=1, epochs=6)
-    losses = [fitting.run_epoch() for _ in range(6)]
+    losses = [fitting.run_epoch(StopFlag()) for _ in range(6)]
     assert losses[-1] < 0.8 * losses[0]
     figures = fitting.figures()
     assert figures["obstacle: error, m"] < 5
@@ -55,7 +56,7 @@ def test_it_learns_how_near_things_are(samples):
 def test_a_fitting_that_was_stopped_goes_on_to_the_same_bytes(samples):
     whole, resumed = Fitting(samples, 1, 3), Fitting(samples, 1, 3)
     for _ in range(2):
-        whole.run_epoch()
+        whole.run_epoch(StopFlag())
     resumed.load_state(whole.state())
-    assert whole.run_epoch() == resumed.run_epoch()
+    assert whole.run_epoch(StopFlag()) == resumed.run_epoch(StopFlag())
     assert leaves(trees.network_state(whole.encoder)) == leaves(trees.network_state(resumed.encoder))

@@ -130,7 +130,7 @@ def test_a_finished_run_can_be_made_longer(make_run):
         ("training.learning_starts=40", "learning would never start"),
         ("agent.tua=1", "did you mean tau"),
         ("training.device=cuda", "CUDA"),
-        ("agent.encoder=natur", "unknown encoder 'natur'; known: nature"),
+        ("agent.encoder=natur", "unknown encoder 'natur'; known: distances, nature"),
     ],
 )
 def test_bad_input_is_one_line_and_starts_nothing(make_run, option, message):

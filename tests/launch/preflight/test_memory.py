@@ -34,7 +34,7 @@ def test_the_networks_are_counted_as_they_are(hidden: str) -> None:
 
 
 def test_an_unknown_encoder_is_a_mistake_of_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"^agent\.encoder: unknown encoder 'natur'; known: nature"):
+    with pytest.raises(BadInput, match=r"^agent\.encoder: unknown encoder 'natur'; known: distances, nature"):
         check_memory(plan(tmp_path / "run", "agent.encoder=natur"))
 
 
