@@ -88,6 +88,10 @@ class EpisodeEnded(Event, kind="episode"):
     """Of these, the ones that it crossed then (1)."""
     reward_components: dict[str, float] | None = None
     """Sum of each weighted reward component (1)."""
+    situation: str | None = None
+    """What was in the way (`environment.traffic.situations`)."""
+    contact: str | None = None
+    """In a situation: the CARLA type of what the ego ran into."""
 
 
 class EvaluationCycle(Event, kind="evaluation"):

@@ -1,5 +1,6 @@
 """`td3-hpc pretrain` as it is used: it drives, fits, writes, goes on, and a run begins with what it wrote."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,14 @@ from td3_hpc.pretraining.drives import read_episodes
 from td3_hpc.training.pretrained import read_encoder
 from tests.small_stage import SMALL, changed
 
-STAGE = changed(SMALL, {"environment.reward.heeds_hazards": True, "agent.encoder": "distances"})
+SEES = {
+    "agent.encoder": "distances",
+    "environment.reward.heeds_hazards": True,
+    "environment.traffic.situations": ["stopped_car"],
+    "environment.route.min_length_m": 100,
+    "environment.route.max_length_m": 200,
+}
+STAGE = changed(SMALL, SEES)
 
 
 @pytest.fixture
@@ -74,6 +82,8 @@ def test_it_goes_on_where_it_was_stopped_and_a_run_begins_with_what_it_wrote(beg
     process = begin("train", "see.yaml", "--run-dir", "run", *options)
     output, _ = process.communicate(timeout=240)
     assert process.returncode in (0, 3), output
+    events = [json.loads(line) for line in (tmp_path / "run" / "record.jsonl").read_text().splitlines()]
+    assert {event["situation"] for event in events if event["event"] == "episode"} == {"stopped_car"}
     state = open_checkpoint(tmp_path / "run").state()
     assert len(state["provenance"]["pretrained"]) == 32
     for network in ("actor", "critic_target"):
