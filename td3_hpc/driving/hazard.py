@@ -14,8 +14,7 @@ REACH_M = 50.0
 _STEP_M = 0.5
 _COMFORTABLE_BRAKING = 2.5
 """m/s²."""
-STANDS_OFF_M = 4.0
-"""How far before an obstacle a careful driver stops."""
+_BEFORE_OBSTACLE_M, _BEFORE_LINE_M = 4.0, 2.0  # where a careful driver stops
 
 
 class Ahead(NamedTuple):
@@ -29,17 +28,12 @@ class Ahead(NamedTuple):
     @property
     def safe_speed(self) -> float:
         """m/s from which it can brake at 2.5 m/s² to stand 4 m before an obstacle, or 2 m before a line."""
-        return safe_speed(min(self.obstacle, self.red_light + STANDS_OFF_M - 2.0))
+        room = min(self.obstacle - _BEFORE_OBSTACLE_M, self.red_light - _BEFORE_LINE_M)
+        return math.sqrt(2.0 * _COMFORTABLE_BRAKING * max(room, 0.0))
 
 
 FREE = Ahead(math.inf, math.inf)
 """Nothing is on the way."""
-
-
-def safe_speed(gap_m: float) -> float:
-    """The speed in m/s from which a car can brake at 2.5 m/s² to stand 4 m before what is `gap_m` metres ahead;
-    infinite for a free way."""
-    return math.sqrt(2.0 * _COMFORTABLE_BRAKING * max(gap_m - STANDS_OFF_M, 0.0))
 
 
 def gap_ahead(

@@ -42,7 +42,8 @@ class RedLights:
     def gap(self, front: float) -> float:
         """Metres from the ego's front, `front` metres along the route, to the next stop line where it must stop now:
         its light is red or yellow. Infinite without one."""
-        return next((line.distance - front for line in self._ahead(front) if _state(line) in STOP), math.inf)
+        gaps = ((line.distance - front, line.light) for line in self._lines)
+        return next((gap for gap, light in gaps if gap >= 0 and light.get_state() in STOP), math.inf)
 
     def passed(self, before: float, after: float) -> bool:
         """Book a decision in which the ego's front moved from `before` to `after` metres along the route; whether it
@@ -51,15 +52,12 @@ class RedLights:
         for index, line in enumerate(self._lines):
             if line.distance < before or line.distance > after + MET_M:
                 continue
-            if _state(line) == carla.TrafficLightState.Red:
+            if line.light.get_state() == carla.TrafficLightState.Red:
                 self._met.add(index)
                 if line.distance <= after:
                     self._run.add(index)
                     ran = True
         return ran
-
-    def _ahead(self, front: float) -> list[StopLine]:
-        return [line for line in self._lines if line.distance >= front]
 
 
 def lights_along(world: Any, carla_map: Any, route: Route) -> list[StopLine]:
@@ -86,7 +84,3 @@ def lights_along(world: Any, carla_map: Any, route: Route) -> list[StopLine]:
             line = next((index for index, place in places if carla_map.get_waypoint(place).is_junction), nearest)
             found.append(StopLine(float(along[line]), light))
     return sorted(found, key=lambda line: line.distance)
-
-
-def _state(line: StopLine) -> Any:
-    return line.light.get_state()

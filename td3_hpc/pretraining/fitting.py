@@ -14,6 +14,7 @@ from td3_hpc.pretraining.drives import Episode
 from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.spaces import STACK
 from td3_hpc.td3 import state as trees
+from td3_hpc.td3.agent import adam
 from td3_hpc.td3.encoders import DistanceCNN
 from td3_hpc.td3.inputs import PixelBuffer
 from td3_hpc.td3.networks import initialise
@@ -68,7 +69,7 @@ class Fitting:
         self._generator = generator(seed, "fitting")
         self.encoder = DistanceCNN()
         initialise(self.encoder, torch.Generator().manual_seed(derived_seed(seed, "pretrained encoder")))
-        self._optimizer = torch.optim.Adam(self.encoder.parameters(), _RATE, fused=True)
+        self._optimizer = adam([{"params": list(self.encoder.parameters()), "lr": _RATE}])
         self._pixels = PixelBuffer(torch.float32)
         self.epoch = 0
         """Epochs done."""
@@ -117,7 +118,7 @@ class Fitting:
         return {
             "epoch": self.epoch,
             "encoder": trees.network_state(self.encoder),
-            "optimizer": trees.optimizer_state(self._optimizer, self.encoder) if self.epoch else {},
+            "optimizer": trees.optimizer_state(self._optimizer, self.encoder),
             "generator": generator_state(self._generator),
         }
 
@@ -125,13 +126,7 @@ class Fitting:
         """The reverse. Raises ValueError where it does not fit."""
         self.epoch = int(state["epoch"])
         trees.load_network(self.encoder, state["encoder"], "encoder")
-        for name, parameter in self.encoder.named_parameters():
-            moments = state["optimizer"][name]
-            self._optimizer.state[parameter] = {
-                "step": torch.tensor(float(moments["step"])),
-                "exp_avg": torch.from_numpy(np.array(moments["exp_avg"])),
-                "exp_avg_sq": torch.from_numpy(np.array(moments["exp_avg_sq"])),
-            }
+        trees.load_optimizer(self._optimizer, self.encoder, state["optimizer"], "optimizer")
         load_generator_state(self._generator, state["generator"], "generator")
 
     def _say(self, stacks: NDArray[np.uint8]) -> torch.Tensor:

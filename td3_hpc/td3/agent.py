@@ -69,10 +69,10 @@ class TD3Agent:
         self.critic_target = copy.deepcopy(self.critic).requires_grad_(False)
 
         rates = config.learning_rates
-        self.actor_optimizer = _adam(
+        self.actor_optimizer = adam(
             [_group("actor_cnn", [actor.cnn], rates.actor_cnn), _group("actor", [actor.head], rates.actor)]
         )
-        self.critic_optimizer = _adam(
+        self.critic_optimizer = adam(
             [
                 _group("critic_cnn", [critic.cnn], rates.critic_cnn),
                 _group("critic", [critic.q1, critic.q2], rates.critic),
@@ -273,7 +273,7 @@ def _group(name: str, modules: list[nn.Module], rate: float) -> dict[str, Any]:
     return {"name": name, "params": [p for module in modules for p in module.parameters()], "lr": rate}
 
 
-def _adam(groups: list[dict[str, Any]]) -> torch.optim.Adam:
+def adam(groups: list[dict[str, Any]]) -> torch.optim.Adam:
     """Adam whose moments and step counts exist from the start, so that a state has the same entries at any time."""
     optimizer = torch.optim.Adam(groups, fused=True)
     for group in groups:
