@@ -98,7 +98,7 @@ class Fitting:
 
     def figures(self) -> dict[str, float]:
         """On the held-out episodes: the mean error in metres where something is within 20 m, how often the nearness of
-        something within 20 m is told as above 1/6, and how often that of nothing is."""
+        something within 20 m is told as above 1/6, and how often that of nothing is; what never was is left out."""
         rows = np.flatnonzero(self._samples.held_out)
         with torch.no_grad():
             said = np.concatenate(
@@ -108,9 +108,11 @@ class Fitting:
         for column, name in enumerate(NAMES):
             near, free = true[:, column] > 1 / 3, true[:, column] == 0
             error = np.abs(said - true)[near, column]
-            found[f"{name}: error, m"] = DistanceCNN.REACH_M * float(error.mean()) if near.any() else math.nan
+            if near.any():
+                found[f"{name}: error, m"] = DistanceCNN.REACH_M * float(error.mean())
             for of, which in (("seen", near), ("seen where there is none", free)):
-                found[f"{name}: {of}"] = float((said[which, column] > 1 / 6).mean()) if which.any() else math.nan
+                if which.any():
+                    found[f"{name}: {of}"] = float((said[which, column] > 1 / 6).mean())
         return found
 
     def state(self) -> dict[str, Any]:

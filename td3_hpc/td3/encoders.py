@@ -28,6 +28,8 @@ class Encoder(nn.Module):
     """Rows of pixels that it wants side by side as channels."""
     unit_weights: ClassVar[bool] = False
     """Whether its layers' weights are stored with standard deviation 1, and scaled when it computes."""
+    needs_pretraining: ClassVar[bool] = False
+    """Whether it is of no use with the weights that it begins with."""
 
     def __init__(self, bfloat16: bool = False) -> None:
         """`bfloat16`: compute in bfloat16 (autocast); the weights and the features stay as they are."""
@@ -165,6 +167,7 @@ class DistanceCNN(Encoder):
 
     features = 2
     unit_weights = True
+    needs_pretraining = True
     REACH_M: ClassVar[float] = 30.0
     """Metres."""
     _GAIN: ClassVar[float] = 0.1

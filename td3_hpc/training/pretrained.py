@@ -58,6 +58,17 @@ def read_encoder(path: Path) -> EncoderFile:
         raise BadInput(f"agent.pretrained: {path}: not a pre-trained encoder, or damaged ({error})") from None
 
 
+def refuse_untrained(config: AgentConfig) -> None:
+    """Raise BadInput where `agent.encoder` has to be trained beforehand, and `agent.pretrained` names no file."""
+    from td3_hpc.td3.encoders import encoder_named
+
+    if config.pretrained is None and encoder_named(config.encoder).needs_pretraining:
+        raise BadInput(
+            f"agent.pretrained: encoder {config.encoder} says nothing until it is trained: make a file with td3-hpc "
+            f"pretrain CONFIG -O FILE, and name it with -o agent.pretrained=FILE"
+        )
+
+
 def weights_for(config: AgentConfig) -> Mapping[str, Any]:
     """The weights that an agent's CNNs begin with (`agent.pretrained`). Raises BadInput where they are of another
     encoder than `agent.encoder`, or the file is not there."""

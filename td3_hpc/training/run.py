@@ -20,7 +20,7 @@ from td3_hpc.record import RECORD_FILE, CheckpointSaved, PictureDrive, RunFinish
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.training.evaluation.picture import PictureTest
 from td3_hpc.training.monitors.notify import read_channels
-from td3_hpc.training.pretrained import weights_for
+from td3_hpc.training.pretrained import refuse_untrained, weights_for
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 
@@ -75,9 +75,7 @@ def _check_learner(config: StageConfig) -> None:
         check_precision(config, device)
         choose_kernels(config, device, saved=None)
     if config.agent.encoder != AgentConfig().encoder:
-        from td3_hpc.td3.encoders import encoder_named
-
-        encoder_named(config.agent.encoder)
+        refuse_untrained(config.agent)
 
 
 def _attempt(

@@ -131,6 +131,7 @@ def test_a_finished_run_can_be_made_longer(make_run):
         ("agent.tua=1", "did you mean tau"),
         ("training.device=cuda", "CUDA"),
         ("agent.encoder=natur", "unknown encoder 'natur'; known: distances, nature"),
+        ("agent.encoder=distances", "agent.pretrained: encoder distances says nothing until it is trained"),
     ],
 )
 def test_bad_input_is_one_line_and_starts_nothing(make_run, option, message):

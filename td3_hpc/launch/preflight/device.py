@@ -34,9 +34,10 @@ def check_device(plan: Plan) -> str:
 
 def check_pretrained(plan: Plan) -> str:
     """The encoder that the CNNs begin with, where one is named: the job sees it, and it is of the stage's kind."""
-    from td3_hpc.training.pretrained import weights_for
+    from td3_hpc.training.pretrained import refuse_untrained, weights_for
 
     agent = plan.stage.agent
+    refuse_untrained(agent)
     if agent.pretrained is None:
         return "none is asked for"
     host = visible(plan, agent.pretrained, "agent.pretrained")

@@ -55,6 +55,8 @@ def test_the_encoder_that_a_run_begins_with_must_be_seen_by_the_job_and_fit(tmp_
     run, path = tmp_path / "run", tmp_path / "distances.h5"
     assert check_pretrained(plan(run)) == "none is asked for"
     asked = ("agent.encoder=distances", f"agent.pretrained={path}")
+    with pytest.raises(BadInput, match=r"encoder distances says nothing until it is trained: make a file with td3-hpc"):
+        check_pretrained(plan(run, asked[0]))
     with pytest.raises(Mistake, match=r"agent\.pretrained .*distances\.h5: no such file"):
         check_pretrained(plan(run, *asked))
     write_encoder(path, EncoderFile("distances", {}, "", {}))
