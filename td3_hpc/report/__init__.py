@@ -2,7 +2,7 @@
 
 run_report.py            a run's report: Markdown, HTML and figures
 campaign_report.py       a campaign's page
-drivers.py               whether it drives: the policy against drivers that learn nothing
+drivers.py               whether it drives: the policy against drivers that learn nothing; whether it sees
 gate_sections.py         what its gates found: open items, metrics, checkpoints, mechanisms, evidence
 measurement_sections.py  gradients, rewards, evaluation, attempts, resources
 long_run_sections.py     what it says of the long run that follows: next actions, risks, milestones

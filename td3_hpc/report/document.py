@@ -129,8 +129,8 @@ class Document:
     """Where its figures are."""
     warnings: Sequence[str] = field(default=())
     """What is missing or damaged."""
-    headline: Chip | None = None
-    """What a reader takes along, in one sentence."""
+    headlines: Sequence[Chip] = ()
+    """What a reader takes along, each in one sentence."""
     opening: Section | None = None
     """What stands on the first screen, before the tiles."""
 

@@ -1,11 +1,11 @@
-"""Does it drive? The policy's last evaluation cycle against drivers that learn nothing, on the same routes."""
+"""Does it drive? The last evaluation cycle against drivers that learn nothing, on the same routes. And does it see?"""
 
 from collections.abc import Mapping, Sequence
 
 from td3_hpc.formatting import plural
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory
-from td3_hpc.record import EpisodeSummary, EvaluationCycle, ReferenceDrive
+from td3_hpc.record import EpisodeSummary, EvaluationCycle, PictureDrive, ReferenceDrive
 from td3_hpc.report.document import Cell, Chip, Figures, Section, Table, Text, linked
 from td3_hpc.training.evaluation.measures import estimates
 
@@ -54,6 +54,19 @@ def headline(history: RunHistory, gates: Sequence[GateResult]) -> Chip:
         return Chip("pass", f"It drives: {own}; {other}.")
     chance = status != "pass" and _completion(episodes) > _completion(constant)
     return Chip("fail", f"It does not drive: {own}; {other}{', and the difference may be chance' if chance else ''}.")
+
+
+def sight(history: RunHistory, gates: Sequence[GateResult]) -> Chip | None:
+    """Whether it uses its picture, by the gate `picture_matters`; None before the run came to its test."""
+    drives = history.of(PictureDrive)[-1:]
+    status = next((gate.status for gate in gates if gate.name == "picture_matters"), None)
+    if not drives or status not in ("pass", "fail"):
+        return None
+    seeing, blind = drives[0].successes
+    gets = f"gets through {seeing:.0f} % of {plural(len(drives[0].with_picture), 'situation')} in which one must see"
+    if status == "pass":
+        return Chip("pass", f"It sees: {gets}, {blind:.0f} % where its picture is grey.")
+    return Chip("fail", f"It does not see: {gets}, and {blind:.0f} % where its picture is grey.")
 
 
 def section(history: RunHistory, figures: Mapping[str, str]) -> Section:

@@ -78,7 +78,7 @@ def make_document(history: RunHistory, compare_with: Path | None = None) -> Docu
         sections=made,
         run_dir=history.run_dir,
         warnings=warnings,
-        headline=_headline(history, verdict, warnings),
+        headlines=_headlines(history, verdict, warnings),
         opening=opening,
     )
 
@@ -117,14 +117,15 @@ def _banner(history: RunHistory, verdict: Verdict | None) -> Chip:
     return Chip("pass" if verdict.verdict == "GO" else "fail", verdict.verdict)
 
 
-def _headline(history: RunHistory, verdict: Verdict | None, warnings: list[str]) -> Chip | None:
+def _headlines(history: RunHistory, verdict: Verdict | None, warnings: list[str]) -> list[Chip]:
     if verdict is None or not history.events:
-        return None
+        return []
     try:
-        return drivers.headline(history, verdict.gates)
+        found = [drivers.headline(history, verdict.gates), drivers.sight(history, verdict.gates)]
     except DAMAGE as error:
         warnings.append(f"whether it drives cannot be told from this record ({error!r})")
-        return None
+        return []
+    return [chip for chip in found if chip is not None]
 
 
 def _reason(history: RunHistory, verdict: Verdict | None, warnings: list[str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from td3_hpc.gates.history import RunHistory, read_history
 from td3_hpc.gates.registry import GateResult
 from td3_hpc.record import RECORD_FILE
-from td3_hpc.report.drivers import POLICY, drivers, headline
+from td3_hpc.report.drivers import POLICY, drivers, headline, sight
 from td3_hpc.report.figures import bars
 from td3_hpc.report.run_report import write_report
 from td3_hpc.training.evaluation.measures import Estimate
@@ -48,8 +48,8 @@ def driven(run: Path, policy: list[float], references: dict[str, list[float]]) -
     return read_history(run)
 
 
-def above_constant(status: Any) -> list[GateResult]:
-    return [GateResult("above_constant", "", "driving", status, "blocking", "", "", 1.0, "", (), "", "", {})]
+def judged(status: Any, name: str = "above_constant") -> list[GateResult]:
+    return [GateResult(name, "", "driving", status, "blocking", "", "", 1.0, "", (), "", "", {})]
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,35 @@ def above_constant(status: Any) -> list[GateResult]:
 )
 def test_the_sentence(healthy_run, policy, status, mark, sentence):
     history = driven(healthy_run, policy, {"constant": [0.3, 0.3, 0.3]})
-    chip = headline(history, above_constant(status))
+    chip = headline(history, judged(status))
     assert (chip.status, chip.text) == (mark, sentence)
+
+
+@pytest.mark.parametrize(
+    ("seeing", "status", "sentence"),
+    [
+        (3, "pass", "It sees: gets through 75 % of 4 situations in which one must see, 25 % where "),
+        (1, "fail", "It does not see: gets through 25 % of 4 situations in which one must see, and 25 % where "),
+    ],
+)
+def test_whether_it_sees_is_said_beside_it_once_the_run_was_tested(healthy_run, seeing, status, sentence):
+    history = read_history(healthy_run)
+    assert sight(history, judged("not_judged", "picture_matters")) is None
+    last = json.loads((healthy_run / RECORD_FILE).read_text().splitlines()[-1])
+    drives = [episodes(*[1.0] * through + [0.4] * (4 - through)) for through in (seeing, 1)]
+    picture = {"event": "picture", "suite": "must-see", "with_picture": drives[0], "without_picture": drives[1]}
+    with (healthy_run / RECORD_FILE).open("a") as record:
+        record.write(json.dumps({**picture, "step": last["step"], "time": last["time"]}) + "\n")
+    chip = sight(read_history(healthy_run), judged(status, "picture_matters"))
+    assert chip is not None
+    assert (chip.status, chip.text) == (status, f"{sentence}its picture is grey.")
+    assert f"**{chip.text}**" in write_report(healthy_run).read_text().splitlines()
 
 
 def test_without_other_drivers_it_says_so_and_shows_the_policy_alone(healthy_run):
     history = driven(healthy_run, [0.2, 0.3, 0.4], {})
     assert list(drivers(history)) == [POLICY]
-    assert headline(history, above_constant("not_judged")).text == (
+    assert headline(history, judged("not_judged")).text == (
         "It completes 30 % of the routes (3 episodes); no other driver drove them, so nothing says what that is worth."
     )
     text = write_report(healthy_run).read_text()
