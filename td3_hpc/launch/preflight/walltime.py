@@ -6,9 +6,11 @@ from pathlib import Path
 
 from td3_hpc.checkpoint_names import newest_step
 from td3_hpc.formatting import duration
+from td3_hpc.gates.verdict import read_gates
 from td3_hpc.launch.preflight.finding import Doubt, Mistake, NotLearnt
 from td3_hpc.launch.preflight.plan import Plan
 from td3_hpc.record import RECORD_FILE, CheckpointSaved, Interval, read_events
+from td3_hpc.training.evaluation.picture import decisions_at_most
 
 START_S = 30.0
 """From a job's start to its first step, where it was not measured: container, PyTorch, simulators."""
@@ -52,8 +54,8 @@ def recorded_rate(run_dir: Path) -> float | None:
 
 
 def seconds_left(plan: Plan, rate: Rate) -> float:
-    """What the rest of the run takes, with every evaluation episode of the policy at its longest, and no episode of the
-    reference drivers in the cache."""
+    """What the rest of the run takes, with every episode of evaluation and of the picture's test at its longest, and no
+    episode of the reference drivers in the cache."""
     stage, done = plan.stage, newest_step(plan.run_dir)
     total, starts = stage.training.total_steps, stage.training.learning_starts
     exploring = max(0, starts - done)
@@ -64,6 +66,9 @@ def seconds_left(plan: Plan, rate: Rate) -> float:
     if done < total:
         of_references = min(REFERENCE_DECISIONS, REFERENCE_DRIVERS * stage.environment.max_decisions)
         driven += stage.episodes_of_cycle(total) * of_references / stage.evaluation.simulators
+    picture = read_gates(plan.run_dir).picture_matters
+    if picture and done < picture.from_step <= total:
+        driven += decisions_at_most(stage) / stage.evaluation.simulators
     return exploring / rate.exploring + learning / rate.learning + driven / rate.exploring
 
 

@@ -72,6 +72,12 @@ class PictureTest:
         )
 
 
+def decisions_at_most(config: StageConfig) -> int:
+    """Of the test of a run, with and without its picture, where every episode takes its time."""
+    stage, _, episodes = _stage(config)
+    return 2 * episodes * stage.environment.max_decisions
+
+
 def _stage(config: StageConfig) -> tuple[StageConfig, str, int]:
     """The run's stage in the suite's situations, in its own town; the suite's name; how many episodes."""
     path, own = shipped(SUITE), config.environment.town

@@ -33,19 +33,23 @@ def interval(last_step: int, rate: float) -> dict:
 
 
 def test_attempts_are_counted_from_the_stated_rate(tmp_path: Path) -> None:
-    # 1e6 / 10 + (100 cycles of 3 episodes of 1000 decisions + 3 reference drives of 2000) / 10 = 130,600 s, in attempts
-    # of 600 - 3 - 0.5 minutes.
+    # 1e6 / 10 + (100 cycles of 3 episodes of 1000 decisions + 3 reference drives of 2000) / 10 = 130,600 s, and the
+    # picture's test (2 * 56 episodes of 1500) / 10 = 16,800 s, in attempts of 600 - 3 - 0.5 minutes.
     found = check_walltime(plan(tmp_path / "run", *MILLION, rate=10, walltime_minutes=600, scheduler="slurm"))
 
-    assert found.startswith("1000000 steps at 10.0/s (stated) and evaluation: about 36.3 h, 4 attempts of 600")
+    assert found.startswith("1000000 steps at 10.0/s (stated) and evaluation: about 40.9 h, 5 attempts of 600")
 
 
 def test_exploration_and_evaluation_go_at_the_simulators_rate(tmp_path: Path) -> None:
     whole = plan(tmp_path / "run", *MILLION)
 
-    references = 3 * 2000 / 100
+    references, picture = 3 * 2000 / 100, 2 * 56 * 1500 / 100
     expected = 10_000 / 100 + 990_000 / 10 + 100 * 3 * 1000 / 100 + references
-    assert seconds_left(whole, Rate(100.0, 10.0, "")) == expected
+    assert seconds_left(whole, Rate(100.0, 10.0, "")) == expected + picture
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "gates.yaml").write_text("picture_matters: false")
+    assert seconds_left(whole, Rate(100.0, 10.0, "")) == expected, "the campaign does not ask for the test"
 
 
 def test_the_reference_drivers_are_counted_once_and_share_the_evaluations_simulators(tmp_path: Path) -> None:
@@ -91,10 +95,10 @@ def test_a_run_that_has_begun_counts_what_is_left_at_its_own_rate(tmp_path: Path
 def test_a_chain_that_is_too_short_is_refused(tmp_path: Path) -> None:
     short = {"scheduler": "slurm", "requeue": "chain", "chain_length": 3, "walltime_minutes": 600}
 
-    with pytest.raises(Mistake, match=r"4 attempts .*, but the chain has 3 jobs") as caught:
+    with pytest.raises(Mistake, match=r"5 attempts .*, but the chain has 3 jobs") as caught:
         check_walltime(plan(tmp_path / "run", *MILLION, rate=10, **short))
-    assert "raise chain_length to 5" in caught.value.change
-    assert check_walltime(plan(tmp_path / "run", *MILLION, rate=10, **{**short, "chain_length": 4}))
+    assert "raise chain_length to 7" in caught.value.change
+    assert check_walltime(plan(tmp_path / "run", *MILLION, rate=10, **{**short, "chain_length": 5}))
 
 
 def test_a_walltime_that_starting_and_saving_fill_is_refused(tmp_path: Path) -> None:
