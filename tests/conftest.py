@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from td3_hpc.supervision.ports import PortBlock, reserve
 from tests.paths import ROOT
+
+settings.register_profile("busy machine", deadline=None)  # how long an example takes says nothing of it
+settings.load_profile("busy machine")
 
 pytest_plugins = ["tests.judged_runs", "tests.exported_policy"]
 

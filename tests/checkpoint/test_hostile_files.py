@@ -122,7 +122,7 @@ def mutated(data, changes):
 def check_mutated(reader, originals, tmp_path_factory, examples):
     path = tmp_path_factory.mktemp("mutated") / "file.h5"
 
-    @settings(max_examples=examples, deadline=None)
+    @settings(max_examples=examples)
     @given(st.sampled_from(sorted(originals)), CHANGES)
     def check(name, changes):
         path.write_bytes(mutated(originals[name], changes))
@@ -205,7 +205,7 @@ def craft(path, item):
 def test_crafted_files(reader, tmp_path_factory):
     path = tmp_path_factory.mktemp("crafted") / "file.h5"
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(DATASETS)
     def check(item):
         craft(path, item)

@@ -364,7 +364,6 @@ def run_model(examples: int, steps: int = 50, **options) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
             report_multiple_bugs=False,

@@ -59,7 +59,7 @@ def test_a_checkpoint_writes_only_the_new_rows(tmp_path):
     store.close()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=30), st.integers(20, 100))
 def test_rows_come_back_whatever_the_saves_and_the_ring(tmp_path_factory, growth, capacity):
     run_dir = tmp_path_factory.mktemp("run")
@@ -95,7 +95,7 @@ def test_compressed_rows_come_back(tmp_path):
 
 
 def test_a_flipped_byte_anywhere_is_found_named_and_the_previous_checkpoint_used(tmp_path_factory):
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.data())
     def check(data):
         run_dir = tmp_path_factory.mktemp("run")

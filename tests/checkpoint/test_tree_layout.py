@@ -10,7 +10,7 @@ from tests.checkpoint.test_hdf5_file import TREES
 NOTES = {"*": ("anything", "1")}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(TREES, min_size=2, max_size=4), st.data())
 def test_each_of_a_row_of_trees_comes_back(tmp_path_factory, trees, data):
     directory, layouts = tmp_path_factory.mktemp("trees"), TreeLayouts()

@@ -120,7 +120,7 @@ def stages(draw):
 
 
 @given(stages())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_written_is_read_back(tmp_path_factory, config):
     path = tmp_path_factory.getbasetemp() / "written.yaml"
     path.write_text(dump_yaml(config), encoding="utf-8")
@@ -178,7 +178,7 @@ def test_a_number_that_is_none_is_refused(value, write):
 
 
 @given(st.sampled_from(sorted(KEYS)), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_misspelt_key_is_told_by_its_path_with_the_right_one(key, data):
     name = key.rpartition(".")[2]
     place = data.draw(st.integers(1, len(name) - 1))
@@ -209,7 +209,7 @@ def test_a_value_in_place_of_a_section_is_refused(section, write):
 
 
 @given(st.lists(st.sampled_from(sorted(set(KEYS) - {"name"})), min_size=2, max_size=12, unique=True))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_all_mistakes_are_told_at_once(tmp_path_factory, keys):
     data = MINIMAL
     for key in keys:
@@ -330,7 +330,7 @@ def test_a_key_that_is_no_word_is_refused(key, write):
 
 
 @given(st.text() | st.binary().map(lambda data: data.decode("latin-1")))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_text_at_all_is_answered_with_anything_but_bad_input(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_text(text, encoding="utf-8", newline="")
@@ -400,7 +400,7 @@ def test_a_bad_override_is_told(override, message, write):
 
 
 @given(st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_override_is_applied_or_refused(text):
     try:
         applied, message = apply_overrides(MINIMAL, [text]), "applied"

@@ -102,7 +102,7 @@ def test_no_file_is_told(tmp_path: Path):
         read_onnx(tmp_path / "none.onnx")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_bytes_changed_or_cut_off_anywhere_never_give_another_policy(exported: Path, tmp_path: Path, data: Any):
     content = bytearray((exported / "policy.onnx").read_bytes())

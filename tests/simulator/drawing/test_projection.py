@@ -36,7 +36,7 @@ def _area(polygon: np.ndarray) -> float:
     return float(0.5 * np.linalg.norm(fan.sum(axis=0)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.floats(-1.5, 1.5), st.floats(-3.1, 3.1), st.floats(0.2, 5.0))
 def test_clip_parts_a_square_in_two_whose_areas_add_up(offset: float, angle: float, size: float) -> None:
     square = np.array([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)], float)[None] * size
@@ -58,7 +58,7 @@ def test_clip_leaves_what_is_inside_alone() -> None:
     assert np.array_equal(clip(square, np.ones((1, 4)))[0, :4], square[0])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(3, 7), st.integers(0, 2**32 - 1))
 def test_one_polygon_alone_is_cut_as_among_others(count: int, seed: int) -> None:
     chance = np.random.default_rng(seed)

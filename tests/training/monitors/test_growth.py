@@ -112,7 +112,7 @@ def test_the_explosion_drills_norms_are_called_well_before_the_limit():
     assert called <= crossed - 30
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.floats(math.log(10), math.log(1e14)),
     st.floats(math.log(1e-6), math.log(1e6)),
