@@ -20,6 +20,8 @@ CHANGES: dict[int, str] = {
     "waypoints go on past the goal; several simulators' decisions are computed in one pass",
     6: "in towns other than Brookfield and Hamlet: lanes keep what the last section of their road links to, and lead "
     "where the client library leads them, so that routes differ (CARLA's Town05 among them)",
+    7: "the policy's penalty draws the pedal to a little throttle, not to none; with agent.precision bfloat16 the "
+    "heads are computed in float32",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 

@@ -50,13 +50,13 @@ def test_the_scripts_vector_is_the_environments(exported: Path, monkeypatch: pyt
     )  # fmt: skip
     tracker, policy = RouteTracker(route), Exported(str(exported / "policy.onnx"))
     policy.begin(points, turned)
-    spacing = policy.task["route"]["waypoint_spacing_m"]
+    spacing, scale = policy.task["route"]["waypoint_spacing_m"], policy.task["speed_range_kmh"] / 3.6
     for index in range(0, 60, 3):
         x, y = points[index] + (0.3, -0.2)
         yaw = turned[index] + 5.0
         velocity = 6.0 * np.array((np.cos(np.radians(yaw)), np.sin(np.radians(yaw))))
         position = tracker.update(x, y, yaw)
-        ours = observation_vector(route, position, spacing, x, y, yaw, 6.0)
+        ours = observation_vector(route, position, spacing, x, y, yaw, 6.0 / scale)
         theirs = policy._vector(np.array((x, y)), yaw, velocity)
         assert np.abs(ours - theirs).max() < 0.1, "a point a metre, where the environment interpolates"
 

@@ -100,7 +100,7 @@ def test_no_cluster_no_profile(tmp_path: Path, on_a_terminal: None):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--site", "nowhere"), "--site nowhere: not known; there are claix, delta,"),
+        (("--site", "nowhere"), "--site nowhere: not known; there are alex, claix,"),
         (("--site", "lumi", "--cluster", "x"), "give one of them"),
         (("--cluster", "../x"), "give a name, not a path"),
         (("-c", "account=x"), "name it by --site or --cluster"),

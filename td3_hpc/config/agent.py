@@ -63,13 +63,14 @@ class AgentConfig(ConfigSection):
     """Standard deviation of the Gaussian noise added to actions after `learning_starts`."""
     saturation_penalty: float = Field(0.3, ge=0)
     """Weight of a penalty in the policy's loss, for each action component: half the mean square of its values before
-    their tanh, times the mean absolute slope of Q along it. Keeps actions off the ends of their range, where the
-    gradient vanishes and a policy stays what it is, whatever the size of Q. 0: the paper's TD3."""
+    their tanh (of the pedal's, their distance from 0.15), times the mean absolute slope of Q along it. Keeps actions
+    off the ends of their range, where the gradient vanishes and a policy stays what it is, whatever the size of Q, and
+    lets a car roll where no pedal is better than another. 0: the paper's TD3."""
     learning_rates: LearningRates = LearningRates()
     clip_norms: ClipNorms = ClipNorms()
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the networks. `bfloat16` uses autocast and is faster where the hardware computes it (avx512_bf16,
-    amx_bf16, a GPU of 2020 or later); elsewhere `train` refuses it."""
+    """Arithmetic of the CNNs; the heads are always computed in float32. `bfloat16` uses autocast and is faster where
+    the hardware computes it (avx512_bf16, amx_bf16, a GPU of 2020 or later); elsewhere `train` refuses it."""
 
 
 class ReplayConfig(ConfigSection):

@@ -70,13 +70,18 @@ class CameraConfig(ConfigSection):
 
 
 class RewardConfig(ConfigSection):
-    """Weights of the five reward components, each in [-1, 1] (comfort and safety: [-1, 0]) before its weight.
+    """Weights of the five reward components, each in [-1, 1] (comfort and safety: [-1, 0]) before its weight, and what
+    changes of efficiency are worth.
 
     The reward of one step therefore lies between `lowest` and `highest`; see docs/environment.md.
     """
 
     efficiency: float = Field(0.5, ge=0)
     """Weight of driving at the target speed."""
+    speed_gain: float = Field(10.0, ge=0)
+    """Decisions of efficiency that a change of it is worth in the decision that makes it: what speeds up a car that is
+    too slow, or slows down one that is too fast, pays at once. Over an episode it adds up to what its end has gained
+    over its start."""
     lane_keeping: float = Field(0.3, ge=0)
     """Weight of staying in the middle of the lane, along its direction."""
     comfort: float = Field(0.1, ge=0)
@@ -85,7 +90,7 @@ class RewardConfig(ConfigSection):
     """Weight of not colliding, leaving the road or crossing a solid line."""
     progress: float = Field(0.5, ge=0)
     """Weight of advancing along the route."""
-    target_speed_kmh: float = Field(20.0, gt=0)
+    target_speed_kmh: float = Field(16.0, gt=0)
     """Speed at which efficiency and progress are full, in km/h."""
     heeds_hazards: bool = False
     """The speed wanted, in efficiency and progress, is one from which the ego can brake at 2.5 m/s² for what is in its
@@ -96,12 +101,18 @@ class RewardConfig(ConfigSection):
     @property
     def highest(self) -> float:
         """The highest reward of one step; comfort and safety can only take away."""
-        return self.scale * (self.efficiency + self.lane_keeping + self.progress)
+        return self.scale * (self.efficiency + self.lane_keeping + self.progress) + self.largest_gain
 
     @property
     def lowest(self) -> float:
         """The lowest reward of one step."""
-        return -self.scale * (self.efficiency + self.lane_keeping + self.comfort + self.safety + self.progress)
+        weights = self.efficiency + self.lane_keeping + self.comfort + self.safety + self.progress
+        return -self.scale * weights - self.largest_gain
+
+    @property
+    def largest_gain(self) -> float:
+        """The most that a change of efficiency, from -1 to 1, is worth, in one step as in an episode."""
+        return 2 * self.scale * self.efficiency * self.speed_gain
 
     @property
     def bound(self) -> float:
@@ -136,6 +147,23 @@ class EnvironmentConfig(ConfigSection):
     route: RouteConfig = RouteConfig()
     camera: CameraConfig = CameraConfig()
     reward: RewardConfig = RewardConfig()
+    speed_range_kmh: float = Field(40.0, gt=0)
+    """Speed that the observation's vector tells as 1, in km/h; a higher one looks the same."""
+
+    @model_validator(mode="after")
+    def _target_is_seen(self) -> "EnvironmentConfig":
+        if self.reward.target_speed_kmh > self.speed_range_kmh:
+            raise ValueError(
+                f"speed_range_kmh ({self.speed_range_kmh:g}) is below reward.target_speed_kmh "
+                f"({self.reward.target_speed_kmh:g}), and a policy does not see by how much it is too fast; "
+                f"set it to twice the target speed"
+            )
+        return self
+
+    @property
+    def speed_range(self) -> float:
+        """The same in m/s."""
+        return self.speed_range_kmh / 3.6
 
     @property
     def decision_seconds(self) -> float:

@@ -13,7 +13,7 @@ from td3_hpc.config.stage import StageConfig
 from td3_hpc.errors import BadInput
 
 KEY = "format"
-FORMAT = 8
+FORMAT = 9
 """Raised with every change of the keys; what files of the format before lack is then told in `IMPLIED`."""
 
 IMPLIED: Mapping[int, Mapping[str, Any]] = {
@@ -46,6 +46,7 @@ IMPLIED: Mapping[int, Mapping[str, Any]] = {
     5: {"environment.traffic.situations": []},
     6: {"training.explore_after_standing": None},
     7: {"environment.reward.heeds_hazards": False, "agent.pretrained": None},
+    8: {"environment.reward.speed_gain": 0.0, "environment.speed_range_kmh": 72.0},
 }
 """By format: the keys that its files may lack since they came later, and the value that was in force then."""
 

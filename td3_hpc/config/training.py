@@ -15,7 +15,7 @@ class TrainingConfig(ConfigSection):
     """Decisions of the whole run."""
     learning_starts: int = Field(ge=1)
     """Random actions, each held for 3 to 12 decisions, and no update, until this many steps are done."""
-    explore_after_standing: int | None = Field(None, ge=1)
+    explore_after_standing: int | None = Field(10, ge=1)
     """Where the ego has stood for so many decisions, such a random action takes the place of the policy's, which would
     stand for ever where its values are wrong. Waiting at a light or behind a car does not count. `null`: never."""
     updates_per_step: float = Field(1.0, ge=0.125, le=4, multiple_of=0.125)

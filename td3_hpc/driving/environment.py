@@ -280,8 +280,7 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
 
     def _careful_action(self) -> tuple[float, float]:
         """Steering and pedal of the driver that is told the distances."""
-        target, spacing = self._config.reward.target_speed_kmh, self._config.route.waypoint_spacing_m
-        return tuple(careful_pursuit(self._seen, self._ahead().safe_speed, spacing, target).tolist())
+        return tuple(careful_pursuit(self._seen, self._config, self._ahead().safe_speed).tolist())
 
     def _ahead(self) -> Ahead:
         front, half_width = self._front(), self._ego_sizes[1] + _CLEARANCE_M

@@ -9,7 +9,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from td3_hpc.driving.observation.vector import LATERAL_RANGE, SPEED_RANGE, WAYPOINT_MARGIN
+from td3_hpc.config.environment import EnvironmentConfig
+from td3_hpc.driving.observation.vector import LATERAL_RANGE, WAYPOINT_MARGIN
 from td3_hpc.spaces import VECTOR, WAYPOINTS, Observation
 
 _WHEELBASE_M = 2.9
@@ -24,14 +25,15 @@ _PEDAL_GAIN = 0.4
 
 
 def pure_pursuit(
-    observation: Observation, spacing_m: float = 2.0, target_speed_kmh: float = 30.0
+    observation: Observation, config: EnvironmentConfig, target_speed_kmh: float | None = None
 ) -> npt.NDArray[np.float32]:
     """The action (2,) float32 that steers at a waypoint ahead, slower in curves.
 
-    `spacing_m` is the configuration's `route.waypoint_spacing_m`, which scales the vector.
+    `config` says how the vector is scaled, and the target speed unless there is another one.
     """
-    vector = observation[VECTOR.name].astype(np.float64)
-    speed = vector[0] * SPEED_RANGE
+    target = config.reward.target_speed_kmh if target_speed_kmh is None else target_speed_kmh
+    vector, spacing_m = observation[VECTOR.name].astype(np.float64), config.route.waypoint_spacing_m
+    speed = vector[0] * config.speed_range
     ranges = np.arange(1, WAYPOINTS + 1) * spacing_m + WAYPOINT_MARGIN
     ahead, right = vector[3::2] * ranges, vector[4::2] * ranges
     aim = _index(3.0 + 0.3 * speed, spacing_m)
@@ -40,16 +42,17 @@ def pure_pursuit(
     steering -= _BACK_TO_THE_LINE * LATERAL_RANGE * vector[1]
     look = _index(6.0 + 1.2 * speed, spacing_m)
     bend = 2.0 * np.abs(right[: look + 1]) / np.maximum(ahead[: look + 1] ** 2 + right[: look + 1] ** 2, 16.0)
-    allowed = min(target_speed_kmh / 3.6, math.sqrt(_LATERAL_ACCELERATION / max(float(bend.max()), 1e-3)))
+    allowed = min(target / 3.6, math.sqrt(_LATERAL_ACCELERATION / max(float(bend.max()), 1e-3)))
     pedal = _PEDAL_GAIN * (allowed - speed)
     return np.array((steering, pedal), np.float32).clip(-1.0, 1.0)
 
 
 def careful_pursuit(
-    observation: Observation, safe_speed: float, spacing_m: float = 2.0, target_speed_kmh: float = 30.0
+    observation: Observation, config: EnvironmentConfig, safe_speed: float, target_speed_kmh: float | None = None
 ) -> npt.NDArray[np.float32]:
     """The same, for a driver that knows what is ahead: no faster than it allows, in m/s (`hazard.Ahead`)."""
-    return pure_pursuit(observation, spacing_m, min(target_speed_kmh, 3.6 * safe_speed))
+    target = config.reward.target_speed_kmh if target_speed_kmh is None else target_speed_kmh
+    return pure_pursuit(observation, config, min(target, 3.6 * safe_speed))
 
 
 def _index(distance_m: float, spacing_m: float) -> int:

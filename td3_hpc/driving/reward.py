@@ -4,14 +4,18 @@ With v the forward speed (m/s), v* the target speed, v' the speed wanted (v*; le
 one is ahead), d the lateral deviation (m), ψ the heading error (degrees), Δt the seconds of one decision, a its mean
 acceleration Δv / Δt and a' the lateral one v Δyaw / Δt, before the weights:
 
-    efficiency    1 - |v - v'| / v*                                       clipped to [-1, 1]
+    efficiency    E(v) + g (E(v) - E(v - Δv)), with E(v) = 1 - |v - v'| / v* clipped to [-1, 1], and g `speed_gain`
     lane_keeping  min(1, |v| / v*) (1 - min(2, |d| / 1 m + |ψ| / 45°))    in [-1, 1]
     comfort       -(min(1, |a| / 5 m/s²) + min(1, |a'| / 5 m/s²)) / 2     in [-1, 0]
     safety        -1 collision or off the road or route, or a red light run where the reward heeds hazards; else -0.5
                   over a solid line, -0.2 over another; in [-1, 0]
     progress      metres gained along the route / (v* Δt)                 clipped to [-1, v' / v*]
 
-Nothing of an earlier decision enters: the policy could not see it.
+The second term of efficiency is potential-based shaping (Ng, Harada, Russell 1999): a decision changes the speed by a
+tenth of v* or so, whose worth would else come in over the following ones. Over an episode it adds up to
+g (E at its end - E at its start), however it was driven. A crash loses g E(v - Δv), and gains nothing by slowing down.
+
+Nothing of an earlier decision enters that the policy could not see.
 """
 
 from dataclasses import dataclass
@@ -61,13 +65,17 @@ class Motion:
 def reward_components(motion: Motion, config: RewardConfig) -> dict[str, float]:
     """The weighted and scaled components by name; their sum is the reward, at most `config.bound` in absolute value."""
     target = config.target_speed_kmh / 3.6
+    wanted = min(motion.safe_speed, target)
+    speed_before = motion.speed - motion.acceleration * motion.seconds
+    before, efficient = (efficiency(speed, wanted, target) for speed in (speed_before, motion.speed))
+    gained = min(0.0, -before) if motion.crash else efficient - before
     weights = (config.efficiency, config.lane_keeping, config.comfort, config.safety, config.progress)
     values = (
-        efficiency(motion.speed, min(motion.safe_speed, target), target),
+        efficient + config.speed_gain * gained,
         lane_keeping(motion.speed, target, motion.lateral, motion.heading_error),
         comfort(motion.acceleration, motion.lateral_acceleration),
         safety(motion.crash or motion.ran_light, motion.solid_line, motion.other_line),
-        progress(motion.advance, min(motion.safe_speed, target) * motion.seconds, target * motion.seconds),
+        progress(motion.advance, wanted * motion.seconds, target * motion.seconds),
     )
     return {
         name: config.scale * weight * value for name, weight, value in zip(COMPONENTS, weights, values, strict=True)

@@ -85,7 +85,7 @@ def _describe(checkpoint: Checkpoint, config: StageConfig, provenance: dict[str,
         decision_seconds=config.environment.decision_seconds,
         environment=config.environment.model_dump(mode="json"),
         vector={
-            "speed_m_s": vector.SPEED_RANGE,
+            "speed_m_s": config.environment.speed_range,
             "lateral_m": vector.LATERAL_RANGE,
             "heading_deg": vector.HEADING_RANGE,
             "waypoint_margin_m": vector.WAYPOINT_MARGIN,

@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from td3_hpc.config import AgentConfig, CameraConfig, ClipNorms, LearningRates, RewardConfig, StageConfig
+from td3_hpc.config import (
+    AgentConfig,
+    CameraConfig,
+    ClipNorms,
+    EnvironmentConfig,
+    LearningRates,
+    RewardConfig,
+    StageConfig,
+)
 
 
 def stabilise(config: StageConfig, group: str) -> dict[str, Any]:
@@ -38,6 +46,10 @@ def learns(config: StageConfig) -> dict[str, Any]:
         change["agent.discount"] = shipped.discount
     if reward.efficiency < shipped_reward.efficiency:
         change["environment.reward.efficiency"] = shipped_reward.efficiency
+    if reward.speed_gain < shipped_reward.speed_gain:
+        change["environment.reward.speed_gain"] = shipped_reward.speed_gain
+    if config.environment.speed_range_kmh > EnvironmentConfig().speed_range_kmh:
+        change["environment.speed_range_kmh"] = EnvironmentConfig().speed_range_kmh
     if reward.target_speed_kmh > shipped_reward.target_speed_kmh:
         change["environment.reward.target_speed_kmh"] = shipped_reward.target_speed_kmh
     return change

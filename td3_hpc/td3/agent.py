@@ -26,6 +26,9 @@ RANDOM_LOW, RANDOM_HIGH = (-1.0, -0.3), (1.0, 1.0)
 """Of the random actions before learning starts: steering and pedal."""
 RANDOM_DECISIONS = (3, 12)
 """For how many decisions such an action is held, at least and at most."""
+RESTING = (0.0, 0.15)
+"""Where the penalty on saturation draws steering and pedal, before their tanh: where no action is better than another,
+straight on with a little throttle. A car without any stands, and standing learns nothing."""
 
 
 class TD3Agent:
@@ -46,8 +49,9 @@ class TD3Agent:
     ) -> None:
         """New networks from `seed` (at least 0), the same bytes whatever ran before; `dtype` is that of the weights.
 
-        `config.precision: bfloat16` computes all but the last layers of the heads in bfloat16. `kernels`: a name in
-        `kernels.KERNELS`, by default the fastest here. Raises BadInput for an unknown encoder.
+        `config.precision: bfloat16` computes the CNNs in bfloat16; the heads cost little, and its rounding would be as
+        large as what actions differ by in value. `kernels`: a name in `kernels.KERNELS`, by default the fastest here.
+        Raises BadInput for an unknown encoder.
         """
         self.config = config
         self.device = torch.device(device)
@@ -256,13 +260,15 @@ class TD3Agent:
 
 
 def saturation_penalty(unbounded: Tensor, slope: Tensor) -> Tensor:
-    """Sum over action components of half their mean square times the mean absolute slope of Q1 along them.
+    """Sum over action components of half their mean squared distance from RESTING times the mean absolute slope of Q1
+    along them.
 
     `unbounded`: the policy's actions before their tanh (B, 2); `slope`: the gradient (B, 2) of the batch's mean Q1 by
     its actions, taken as a constant. It grows with Q as the policy's gradient does, so that one weight serves a whole
-    run: with weight 0.3, a component along which Q always rises settles at 0.81, where 1 - tanh(u)^2 = 0.3 u.
+    run: with weight 0.3, steering along which Q always rises settles at 0.81, where 1 - tanh(u)^2 = 0.3 u.
     """
-    return 0.5 * (unbounded.square().mean(0) * slope.abs().sum(0)).sum()
+    away = unbounded - unbounded.new_tensor(RESTING)
+    return 0.5 * (away.square().mean(0) * slope.abs().sum(0)).sum()
 
 
 def _torch_seed(sequence: np.random.SeedSequence) -> int:

@@ -20,20 +20,17 @@ JOINED = [entry for entry in OBSERVATION if not entry.stacked]
 class MLP(nn.Module):
     """Linear layers with ReLU between them, none after the last."""
 
-    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, bfloat16: bool = False) -> None:
-        """`bfloat16`: as for `Encoder`, but not in the last layer, which would round Q-values to three digits."""
+    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int) -> None:
         super().__init__()
         sizes = [inputs, *hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.last = nn.Linear(sizes[-1], outputs)
-        self._autocast = bfloat16
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) to (B, outputs)."""
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
-            for layer in self.hidden:
-                x = layer(x).relu_()
-        return self.last(x.to(self.last.weight.dtype))  # type: ignore[no-any-return]
+        for layer in self.hidden:
+            x = layer(x).relu_()
+        return self.last(x)  # type: ignore[no-any-return]
 
 
 class _Network(nn.Module):
@@ -55,7 +52,7 @@ class ActorNetwork(_Network):
 
     def __init__(self, config: AgentConfig, kernels: Kernels) -> None:
         super().__init__(config, kernels)
-        self.head = MLP(self.state_size, config.hidden, ACTION.size, config.precision == "bfloat16")
+        self.head = MLP(self.state_size, config.hidden, ACTION.size)
 
     def forward(self, observation: Tensors) -> Tensor:
         """Actions (B, 2) in [-1, 1]."""
@@ -72,8 +69,8 @@ class TwinCriticNetwork(_Network):
     def __init__(self, config: AgentConfig, kernels: Kernels) -> None:
         super().__init__(config, kernels)
         inputs = self.state_size + ACTION.size
-        self.q1 = MLP(inputs, config.hidden, 1, config.precision == "bfloat16")
-        self.q2 = MLP(inputs, config.hidden, 1, config.precision == "bfloat16")
+        self.q1 = MLP(inputs, config.hidden, 1)
+        self.q2 = MLP(inputs, config.hidden, 1)
 
     def forward(self, observation: Tensors, action: Tensor) -> tuple[Tensor, Tensor]:
         """Q1 and Q2, each (B, 1)."""

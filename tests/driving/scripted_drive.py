@@ -44,17 +44,17 @@ def drive_routes(
     try:
         worker.start()
         routes = RoutePlanner(config.town, town, config.route).evaluation_routes
-        return [_drive(worker, routes[number], town, number) for number in numbers]
+        return [_drive(worker, config, routes[number], town, number) for number in numbers]
     finally:
         worker.close()
 
 
-def _drive(worker: EnvironmentWorker, route: Route, town: carla.Map, number: int) -> Drive:
+def _drive(worker: EnvironmentWorker, config: EnvironmentConfig, route: Route, town: carla.Map, number: int) -> Drive:
     """Routes change no lanes, so that a route's line is its lane's middle."""
     tracker, half_widths = RouteTracker(route), _half_widths(route, town)
     observation, beyond = worker.reset(number, number), -np.inf
     while True:
-        worker.send(pure_pursuit(observation))
+        worker.send(pure_pursuit(observation, config, target_speed_kmh=30.0))
         result = worker.receive()
         observation = result.observation
         position = tracker.update(*result.info["position"], 0.0)

@@ -177,7 +177,7 @@ def test_hitting_a_car_terminates(make_env):
         blueprint, carla.Transform(carla.Location(x, y, z + 0.5), carla.Rotation(pitch, yaw, roll))
     )
     try:
-        steps = drive(env, pure_pursuit, observation)
+        steps = drive(env, lambda seen: pure_pursuit(seen, env._config, 30.0), observation)
         _, reward, terminated, truncated, info = steps[-1]
         assert (terminated, truncated, info["termination"]) == (True, False, "collision")
         assert info["reward_components"]["safety"] == -RewardConfig().safety
@@ -236,7 +236,7 @@ def test_waiting_at_a_light_is_not_being_stuck(make_env, colour, reason):
     def stop_there(observation):
         nonlocal there
         there = there or env._ego.is_at_traffic_light()
-        return STAND if there else pure_pursuit(observation, target_speed_kmh=15.0)
+        return STAND if there else pure_pursuit(observation, env._config, 15.0)
 
     last = drive(env, stop_there, observation)[-1][4]
     assert there
@@ -251,7 +251,7 @@ def test_a_red_light_run_is_told_and_costs_something_where_hazards_are_heeded(ma
     env = make_env(config)
     observation, _ = env.reset(seed=1, options={"route": LIT_ROUTE})
     show(env, "Red")
-    steps = drive(env, lambda seen: pure_pursuit(seen, target_speed_kmh=15.0), observation)
+    steps = drive(env, lambda seen: pure_pursuit(seen, config, 15.0), observation)
     summary = steps[-1][4]["episode"]
     assert summary["red_lights_met"] == summary["red_lights_run"] >= 1
     fines = [step[4]["reward_components"]["safety"] for step in steps]
@@ -278,7 +278,7 @@ def test_the_driver_that_is_told_the_distances_stops_at_red_and_goes_on_at_green
 def test_the_end_of_the_route_terminates(make_env):
     env = make_env(small_config(vehicles=0))
     observation, _ = env.reset(seed=2, options={"route": 0})
-    _, _, terminated, truncated, info = drive(env, pure_pursuit, observation)[-1]
+    _, _, terminated, truncated, info = drive(env, lambda seen: pure_pursuit(seen, env._config, 30.0), observation)[-1]
     assert (terminated, truncated, info["termination"]) == (True, False, "route_completed")
     assert info["episode"]["route_completion"] == 1.0
     assert info["episode"]["collisions"] == 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from td3_hpc.driving.observation.registry import PARTS
-from td3_hpc.driving.observation.vector import SPEED_RANGE, WAYPOINT_MARGIN, observation_vector
+from td3_hpc.driving.observation.vector import WAYPOINT_MARGIN, observation_vector
 from td3_hpc.driving.route import Anchor, Route, RoutePosition
 from td3_hpc.spaces import OBSERVATION, WAYPOINTS, first_stack, gymnasium_spaces, next_stack
 
@@ -33,11 +33,11 @@ def waypoints(values):
 
 
 def test_kinematic_entries_and_their_ranges():
-    values = vector(x=4.0, y=1.0, yaw=9.0, speed=5.0)
-    assert values[:3] == pytest.approx([5.0 / SPEED_RANGE, 0.5, 0.2])
+    values = vector(x=4.0, y=1.0, yaw=9.0, speed=0.4)
+    assert values[:3] == pytest.approx([0.4, 0.5, 0.2])
     assert vector(y=-2.5)[1] == -1.0
     assert vector(yaw=90.0)[2] == 1.0
-    assert vector(speed=99.0)[0] == 1.0
+    assert vector(speed=1.5)[0] == 1.0
 
 
 def test_waypoints_ahead_on_a_straight_route():
@@ -61,7 +61,7 @@ def test_past_the_goal_the_waypoints_follow_the_lane():
     past = SPACING * np.arange(1, WAYPOINTS + 1)
     beyond = np.column_stack([100.0 + past, np.full(WAYPOINTS, 100.0), past, np.full(WAYPOINTS, 90.0)])
     route = replace(straight_route(), beyond=beyond)
-    ahead = waypoints(observation_vector(route, RoutePosition(90.0, 0.0, 0.0), SPACING, 90.0, 0.0, 0.0, 5.0))
+    ahead = waypoints(observation_vector(route, RoutePosition(90.0, 0.0, 0.0), SPACING, 90.0, 0.0, 0.0, 0.4))
     assert ahead[:5, 0] == pytest.approx([2.0, 4.0, 6.0, 8.0, 10.0], rel=1e-5)
     assert ahead[5:, 0] == pytest.approx(np.full(20, 10.0), rel=1e-5)
     assert ahead[5:, 1] == pytest.approx(past[:20], rel=1e-5)

@@ -1,5 +1,6 @@
 """The reward's formulas at points worked out by hand, and its bound everywhere."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from td3_hpc.driving import reward
 from td3_hpc.driving.reward import COMPONENTS, Motion, reward_components
 
 numbers = st.floats(-1e6, 1e6)
-weights = st.floats(0, 100)
+weights = st.just(0.0) | st.floats(1e-6, 100)
 motions = st.builds(
     Motion,
     seconds=st.floats(0.01, 2.0),
@@ -31,6 +32,7 @@ motions = st.builds(
 configs = st.builds(
     RewardConfig,
     efficiency=weights,
+    speed_gain=weights,
     lane_keeping=weights,
     comfort=weights,
     safety=weights,
@@ -48,7 +50,8 @@ def test_never_exceeds_its_bounds(motion, config):
     margin = 1e-9 * config.bound
     assert config.lowest - margin <= sum(components.values()) <= config.highest + margin
     for name in COMPONENTS:
-        assert abs(components[name]) <= config.scale * getattr(config, name) * (1 + 1e-9)
+        gain = config.largest_gain if name == "efficiency" else 0.0
+        assert abs(components[name]) <= (config.scale * getattr(config, name) + gain) * (1 + 1e-9)
 
 
 @given(motions, configs)
@@ -61,7 +64,7 @@ def test_comfort_and_safety_only_take_away(motion, config):
 def test_a_perfect_decision_earns_all_that_there_is_to_earn():
     config = RewardConfig()
     components = reward_components(PERFECT, config)
-    assert sum(components.values()) == pytest.approx(config.highest)
+    assert sum(components.values()) == pytest.approx(config.highest - config.largest_gain)
     assert components == pytest.approx(
         {
             "efficiency": config.efficiency,
@@ -74,9 +77,9 @@ def test_a_perfect_decision_earns_all_that_there_is_to_earn():
 
 
 def test_the_worst_decision_earns_the_lowest_reward():
-    """Fast backwards, off its lane and into another car, with a jolt."""
+    """From its best speed to fast backwards, off its lane and past a red light."""
     config = RewardConfig()
-    worst = Motion(0.1, -3 * TARGET, 90.0, 90.0, 9.0, 90.0, -90.0, math.inf, True, False, False, False)
+    worst = Motion(0.1, -3 * TARGET, -40 * TARGET, 90.0, 9.0, 90.0, -90.0, math.inf, False, False, False, True)
     assert sum(reward_components(worst, config).values()) == pytest.approx(config.lowest)
     assert config.bound == -config.lowest
 
@@ -94,7 +97,9 @@ def test_a_route_is_worth_the_same_at_any_speed_below_the_target(share):
         Motion(0.1, speed, 0.0, 0.0, 0.0, 0.0, speed * 0.1, math.inf, False, False, False, False), RewardConfig()
     )
     decisions = 1 / share
-    assert sum(per_decision.values()) * decisions == pytest.approx(RewardConfig().highest)
+    assert sum(per_decision.values()) * decisions == pytest.approx(
+        sum(reward_components(PERFECT, RewardConfig()).values())
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,6 +107,37 @@ def test_a_route_is_worth_the_same_at_any_speed_below_the_target(share):
 )
 def test_efficiency(speed, value):
     assert reward.efficiency(speed, 10, 10) == pytest.approx(value)
+
+
+@given(st.lists(st.floats(-2 * TARGET, 3 * TARGET), min_size=2, max_size=30))
+def test_what_speed_gains_adds_up_to_the_end_less_the_start_however_it_was_driven(speeds):
+    """Potential-based: nothing is gained by speeding up and braking again."""
+    gaining, plain = RewardConfig(speed_gain=10.0), RewardConfig(speed_gain=0.0)
+    total = 0.0
+    for before, after in itertools.pairwise(speeds):
+        motion = replace(PERFECT, speed=after, acceleration=(after - before) / PERFECT.seconds)
+        gained, without = (reward_components(motion, config)["efficiency"] for config in (gaining, plain))
+        total += gained - without
+    start, end = (reward.efficiency(speed, TARGET, TARGET) for speed in (speeds[0], speeds[-1]))
+    assert total == pytest.approx(10 * gaining.efficiency * (end - start), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("speed", "acceleration", "pays"), [(0.2, 2, True), (0.2, -2, False), (7, -2, True), (7, 2, False)]
+)
+def test_coming_nearer_to_the_target_speed_pays_at_once(speed, acceleration, pays):
+    changing, steady = (replace(PERFECT, speed=speed, acceleration=a) for a in (acceleration, 0.0))
+    config = RewardConfig()
+    gain = reward_components(changing, config)["efficiency"] - reward_components(steady, config)["efficiency"]
+    assert gain == pytest.approx((1 if pays else -1) * config.efficiency * config.speed_gain * 0.2 / TARGET)
+
+
+@pytest.mark.parametrize(("share", "loses"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (1.5, 0.5), (2.0, 0.0), (9.0, 0.0)])
+def test_a_crash_loses_what_the_speed_was_worth_and_gains_nothing_by_slowing_down(share, loses):
+    config = RewardConfig()
+    stopped = replace(PERFECT, speed=TARGET, acceleration=(1 - share) * TARGET / PERFECT.seconds, crash=True)
+    gained = reward_components(stopped, config)["efficiency"] - config.efficiency
+    assert gained == pytest.approx(-loses * config.efficiency * config.speed_gain)
 
 
 def test_where_it_must_stop_standing_is_best_and_nothing_is_gained_by_going_on():
@@ -119,11 +155,10 @@ def test_below_the_speed_that_is_safe_progress_counts_in_full():
     assert reward_components(slow, RewardConfig())["progress"] == pytest.approx(RewardConfig().progress / 4)
 
 
-def test_a_red_light_run_costs_as_much_as_a_crash():
+def test_a_red_light_run_costs_as_much_safety_as_a_crash():
     config = RewardConfig()
     ran, crashed = replace(PERFECT, ran_light=True), replace(PERFECT, crash=True)
-    assert reward_components(ran, config) == reward_components(crashed, config)
-    assert reward_components(ran, config)["safety"] == -config.safety
+    assert {reward_components(motion, config)["safety"] for motion in (ran, crashed)} == {-config.safety}
 
 
 @pytest.mark.parametrize(

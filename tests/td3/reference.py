@@ -52,10 +52,10 @@ def q(p: Parameters, name: str, image: Tensor, vector: Tensor, action: Tensor, e
 
 
 def saturation_penalty(action: Tensor, value_of: Callable[[Tensor], Tensor]) -> Tensor:
-    """Per component half the mean square before tanh, times the mean absolute slope of the value there."""
+    """Per component half the mean squared distance from rest before tanh, times the value's mean absolute slope."""
     given = action.detach().requires_grad_()
     slopes = torch.autograd.grad(value_of(given).sum(), given)[0].abs().mean(0)
-    return sum(0.5 * (torch.atanh(action[:, i]) ** 2).mean() * slopes[i] for i in range(2))
+    return sum(0.5 * ((torch.atanh(action[:, i]) - rest) ** 2).mean() * slopes[i] for i, rest in enumerate((0.0, 0.15)))
 
 
 @dataclass

@@ -204,7 +204,8 @@ def test_the_penalty_s_gradient_is_its_slope_found_by_differences():
         step[row, column] = 1e-5
         difference = (saturation_penalty(u + step, slope) - saturation_penalty(u - step, slope)) / 2e-5
         assert difference.item() == pytest.approx(gradient[row, column].item(), rel=1e-8)
-    expected = sum(0.5 * (u[:, i] ** 2).mean() * (6 * slope[:, i]).abs().mean() for i in range(2))
+    distances = (u[:, 0], u[:, 1] - 0.15)
+    expected = sum(0.5 * (away**2).mean() * (6 * slope[:, i]).abs().mean() for i, away in enumerate(distances))
     assert saturation_penalty(u, slope).item() == pytest.approx(expected.item(), rel=1e-12)
 
 

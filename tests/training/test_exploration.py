@@ -1,40 +1,51 @@
-"""Random actions of a policy that stands; its own noise is none here."""
+"""Random actions where the ego stands; the policy's own noise is none here."""
 
 import numpy as np
+import pytest
 
-from td3_hpc.checkpoint import open_checkpoint
+from td3_hpc.config import AgentConfig, StageConfig
+from td3_hpc.record import RunRecord
+from td3_hpc.spaces import OBSERVATION
+from td3_hpc.td3 import TD3Agent
+from td3_hpc.td3.agent import RANDOM_DECISIONS
+from td3_hpc.training.env_slot import EnvSlot
+from td3_hpc.training.exploration import choose_actions
+from td3_hpc.training.signals import StopFlag
+from td3_hpc.training.simulation import Simulation
+from tests.small_stage import SMALL
 
-LEARNING_STARTS, STEPS, AFTER = 2, 50, 5
-STANDS = {
-    "training.total_steps": STEPS,
-    "training.learning_starts": LEARNING_STARTS,
-    "environment.max_decisions": 200,
-    "evaluation.every_steps": STEPS,
-    "agent.exploration_noise": 0.0,
-}
-
-
-def actions_of(run, name="run", **changes):
-    """The actions of a run that is one episode."""
-    made = run(name, **{**STANDS, **changes})
-    code, output = made.train()
-    assert code in (0, 3), output
-    assert not made.events("episode"), "the test is made for one episode in progress"
-    (rollout,) = open_checkpoint(made.directory).state()["rollouts"].values()
-    return rollout["episode"]["actions"]
+AFTER = 10
 
 
-def repeated(actions):
-    """The decisions, from 0, that are the very action of the one before."""
-    return [index for index in range(1, len(actions)) if np.array_equal(actions[index], actions[index - 1])]
+@pytest.fixture
+def actions_of(tmp_path):
+    """The actions of a slot whose ego has stood for so many decisions at each step, and the policy's own."""
+    agent = TD3Agent(AgentConfig(exploration_noise=0.0), "cpu", seed=1)
+    stage = StageConfig.model_validate(SMALL)
+    slot = EnvSlot(0, Simulation(stage, "training", tmp_path, RunRecord(tmp_path), StopFlag()))
+    slot.observation = {entry.name: np.zeros(entry.shape, entry.dtype) for entry in OBSERVATION}
+
+    def actions(standing, after):
+        training = stage.training.model_copy(update={"explore_after_standing": after})
+        chosen = []
+        for step, slot.standing in enumerate(standing, training.learning_starts):
+            choose_actions(agent, [slot], step, training)
+            chosen.append(slot.action)
+        return chosen, agent.act(slot.observation)
+
+    return actions
 
 
-def test_an_ego_that_stands_tries_random_actions_and_holds_them(make_run):
-    actions = actions_of(make_run, **{"training.explore_after_standing": AFTER})
-    held = [index for index in repeated(actions) if index > LEARNING_STARTS + 12]
-    assert held, "no action was held after learning began"
+def test_an_ego_that_has_stood_tries_a_random_action_and_holds_it_though_it_moves(actions_of):
+    chosen, policy = actions_of([AFTER - 1, AFTER] + [0] * RANDOM_DECISIONS[1], AFTER)
+    own = [np.array_equal(action, policy) for action in chosen]
+    held = own.index(True, 1) - 1
+    assert own[0]
+    assert RANDOM_DECISIONS[0] <= held <= RANDOM_DECISIONS[1]
+    assert all(np.array_equal(action, chosen[1]) for action in chosen[1 : held + 1])
+    assert all(own[held + 1 :]), "the policy decides again"
 
 
-def test_without_it_the_policy_decides_every_step(make_run):
-    actions = actions_of(make_run, **{"training.explore_after_standing": None})
-    assert max(repeated(actions)) < LEARNING_STARTS + 12
+def test_without_it_the_policy_decides_every_step(actions_of):
+    chosen, policy = actions_of([0, 5, 500, 1000], None)
+    assert all(np.array_equal(action, policy) for action in chosen)

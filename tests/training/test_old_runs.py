@@ -100,6 +100,7 @@ def test_an_older_run_goes_on_with_the_values_of_then(make_run):
         **EVERY_STEP,
         "training.kernels": "convolution",
         "agent.saturation_penalty": 0.0,
+        "training.explore_after_standing": None,
     }
     whole, old = make_run("whole", **as_then), make_run("old", **as_then)
     whole.start()

@@ -9,8 +9,6 @@ from td3_hpc.driving.observation.base import ObservationPart, Scene
 from td3_hpc.driving.route import Route, RoutePosition
 from td3_hpc.spaces import VECTOR, WAYPOINTS
 
-SPEED_RANGE = 20.0
-"""m/s; speed is divided by this."""
 LATERAL_RANGE = 2.0
 """Metres; lateral deviation is divided by this. Past it the car has left its lane."""
 HEADING_RANGE = 45.0
@@ -25,7 +23,8 @@ class RouteVector(ObservationPart):
     def value(self, scene: Scene) -> npt.NDArray[np.float32]:
         """(53,) float32."""
         ego, spacing = scene.ego, self.config.route.waypoint_spacing_m
-        return observation_vector(scene.route, scene.position, spacing, ego.x, ego.y, ego.yaw, ego.speed)
+        speed = ego.speed / self.config.speed_range
+        return observation_vector(scene.route, scene.position, spacing, ego.x, ego.y, ego.yaw, speed)
 
 
 def observation_vector(
@@ -33,7 +32,8 @@ def observation_vector(
 ) -> npt.NDArray[np.float32]:
     """Speed, lateral deviation, heading error, then x and y of the 25 waypoints ahead in the ego frame; (53,) float32.
 
-    The ego is at x, y (metres), faces yaw_deg and moves forward at `speed` (m/s). Waypoint k (1 to 25) lies k times
+    The ego is at x, y (metres), faces yaw_deg and moves forward at `speed`, in parts of the configuration's
+    `speed_range_kmh`. Waypoint k (1 to 25) lies k times
     spacing_m further along the route than the ego's projection; past the goal the lane goes on, up to where it ends.
     Its coordinates (x forward, y right) are divided by k * spacing_m + WAYPOINT_MARGIN, which they cannot exceed while
     the ego is within WAYPOINT_MARGIN of its route. Everything is clipped to [-1, 1].
@@ -44,7 +44,7 @@ def observation_vector(
     east, south = route_x - x, route_y - y
     ranges = ahead + WAYPOINT_MARGIN
     vector = np.empty(VECTOR.size)
-    vector[0] = speed / SPEED_RANGE
+    vector[0] = speed
     vector[1] = position.lateral / LATERAL_RANGE
     vector[2] = position.heading_error / HEADING_RANGE
     vector[3::2] = (math.cos(yaw) * east + math.sin(yaw) * south) / ranges

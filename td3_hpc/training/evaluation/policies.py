@@ -88,9 +88,7 @@ def _random(config: StageConfig, path: Path) -> Driver:
 
 
 def _scripted(config: StageConfig, path: Path) -> Driver:
-    environment = config.environment
-    spacing, speed = environment.route.waypoint_spacing_m, environment.reward.target_speed_kmh
-    return Driver(lambda number: lambda observation: pure_pursuit(dict(observation), spacing, speed))
+    return Driver(lambda number: lambda observation: pure_pursuit(dict(observation), config.environment))
 
 
 def _nobody(autopilot: str) -> Callable[[StageConfig, Path], Driver]:

@@ -16,9 +16,11 @@ GROUP_NAMES = {
 
 
 def value_bounds(config: StageConfig) -> tuple[float, float]:
-    """The least and the most that a state can be worth: the lowest or highest reward for ever, r / (1 - discount)."""
+    """The least and the most that a state can be worth: the lowest or highest reward for ever, r / (1 - discount), and
+    once what speed can gain."""
     reward, steps = config.environment.reward, 1 / (1 - config.agent.discount)
-    return reward.lowest * steps, reward.highest * steps
+    gain = reward.largest_gain
+    return (reward.lowest + gain) * steps - gain, (reward.highest - gain) * steps + gain
 
 
 def value_reach(config: StageConfig, q_min: float, q_max: float) -> float:

@@ -36,11 +36,15 @@ def make_worker(tmp_path):
         worker.close()
 
 
+SCALES = EnvironmentConfig()
+"""How the vector is scaled."""
+
+
 def drive(worker: EnvironmentWorker, number: int, blind_kmh: float | None = None):
     """Drive a held-out route blindly at some speed, or told the distances; the summary."""
     observation = worker.reset(number, number, autopilot=None if blind_kmh else "true-distances")
     while True:
-        worker.send(pure_pursuit(observation, target_speed_kmh=blind_kmh) if blind_kmh else np.zeros(2, np.float32))
+        worker.send(pure_pursuit(observation, SCALES, blind_kmh) if blind_kmh else np.zeros(2, np.float32))
         result = worker.receive()
         observation = result.observation
         if result.terminated or result.truncated:
