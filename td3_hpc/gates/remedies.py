@@ -10,6 +10,7 @@ from td3_hpc.config import (
     LearningRates,
     RewardConfig,
     StageConfig,
+    TrainingConfig,
 )
 
 
@@ -52,6 +53,8 @@ def learns(config: StageConfig) -> dict[str, Any]:
         change["environment.speed_range_kmh"] = EnvironmentConfig().speed_range_kmh
     if reward.target_speed_kmh > shipped_reward.target_speed_kmh:
         change["environment.reward.target_speed_kmh"] = shipped_reward.target_speed_kmh
+    if config.training.explore_after_standing is None:
+        change["training.explore_after_standing"] = TrainingConfig.model_fields["explore_after_standing"].default
     return change
 
 

@@ -189,6 +189,7 @@ def test_the_change_is_what_was_tried_and_nothing_where_it_is_in_force(record, h
         "environment.reward.speed_gain": 10.0,
         "environment.reward.target_speed_kmh": 16.0,
         "environment.speed_range_kmh": 40.0,
+        "training.explore_after_standing": 10,
     }
     config = load_stage(healthy_run / "config.yaml", [f"{key}={value}" for key, value in change.items()])
     assert config.agent.saturation_penalty == 0.3

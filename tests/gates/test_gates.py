@@ -211,6 +211,7 @@ def test_one_saturated_component_is_enough_and_the_last_quarter_counts(healthy_r
         "environment.reward.speed_gain": 10.0,
         "environment.reward.target_speed_kmh": 16.0,
         "environment.speed_range_kmh": 40.0,
+        "training.explore_after_standing": 10,
     }
     with_intervals(healthy_run, lambda number: saturation(0.5, 0.4) if number == 4 else saturation(1.0, 1.0))
     assert results(healthy_run)["action_saturation"].status == "pass"
