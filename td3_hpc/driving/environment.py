@@ -280,7 +280,8 @@ class DrivingEnv(gymnasium.Env[Observation, Action]):
 
     def _careful_action(self) -> tuple[float, float]:
         """Steering and pedal of the driver that is told the distances."""
-        return tuple(careful_pursuit(self._seen, self._config, self._ahead().safe_speed).tolist())
+        target, safe_speed = self._config.reward.target_speed_kmh, self._ahead().safe_speed
+        return tuple(careful_pursuit(self._seen, self._config, target, safe_speed).tolist())
 
     def _ahead(self) -> Ahead:
         front, half_width = self._front(), self._ego_sizes[1] + _CLEARANCE_M

@@ -25,13 +25,12 @@ _PEDAL_GAIN = 0.4
 
 
 def pure_pursuit(
-    observation: Observation, config: EnvironmentConfig, target_speed_kmh: float | None = None
+    observation: Observation, config: EnvironmentConfig, target_speed_kmh: float
 ) -> npt.NDArray[np.float32]:
     """The action (2,) float32 that steers at a waypoint ahead, slower in curves.
 
-    `config` says how the vector is scaled, and the target speed unless there is another one.
+    `config` says how the vector is scaled.
     """
-    target = config.reward.target_speed_kmh if target_speed_kmh is None else target_speed_kmh
     vector, spacing_m = observation[VECTOR.name].astype(np.float64), config.route.waypoint_spacing_m
     speed = vector[0] * config.speed_range
     ranges = np.arange(1, WAYPOINTS + 1) * spacing_m + WAYPOINT_MARGIN
@@ -42,17 +41,16 @@ def pure_pursuit(
     steering -= _BACK_TO_THE_LINE * LATERAL_RANGE * vector[1]
     look = _index(6.0 + 1.2 * speed, spacing_m)
     bend = 2.0 * np.abs(right[: look + 1]) / np.maximum(ahead[: look + 1] ** 2 + right[: look + 1] ** 2, 16.0)
-    allowed = min(target / 3.6, math.sqrt(_LATERAL_ACCELERATION / max(float(bend.max()), 1e-3)))
+    allowed = min(target_speed_kmh / 3.6, math.sqrt(_LATERAL_ACCELERATION / max(float(bend.max()), 1e-3)))
     pedal = _PEDAL_GAIN * (allowed - speed)
     return np.array((steering, pedal), np.float32).clip(-1.0, 1.0)
 
 
 def careful_pursuit(
-    observation: Observation, config: EnvironmentConfig, safe_speed: float, target_speed_kmh: float | None = None
+    observation: Observation, config: EnvironmentConfig, target_speed_kmh: float, safe_speed: float
 ) -> npt.NDArray[np.float32]:
     """The same, for a driver that knows what is ahead: no faster than it allows, in m/s (`hazard.Ahead`)."""
-    target = config.reward.target_speed_kmh if target_speed_kmh is None else target_speed_kmh
-    return pure_pursuit(observation, config, min(target, 3.6 * safe_speed))
+    return pure_pursuit(observation, config, min(target_speed_kmh, 3.6 * safe_speed))
 
 
 def _index(distance_m: float, spacing_m: float) -> int:

@@ -71,7 +71,7 @@ class _Driver:
     def decide(self) -> None:
         """Send the next action."""
         safe_speed = self._ahead.safe_speed if self._told else np.inf
-        action = careful_pursuit(self.observation, self._config.environment, safe_speed, self._target_kmh)
+        action = careful_pursuit(self.observation, self._config.environment, self._target_kmh, safe_speed)
         noise = self._noise.normal(0, self._deviation, 2) * (_STEERING_NOISE, 1.0)
         self.simulation.send(np.clip(action + noise, ACTION.low, ACTION.high).astype(ACTION.dtype))
 

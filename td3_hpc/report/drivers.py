@@ -45,7 +45,7 @@ def headline(history: RunHistory, gates: Sequence[GateResult]) -> Chip:
     ends = sum(episode.completed for episode in episodes)
     own += f", {ends or 'none'} of {len(episodes)} to the end"
     other = f"a car that never steers completes {_completion(constant):.0f} %"
-    status = next((gate.status for gate in gates if gate.name == "above_constant"), None)
+    status = _status(gates, "above_constant")
     if status is None:
         return Chip("info", f"Not judged: it {own}; {other}.")
     if status == "not_judged":
@@ -59,7 +59,7 @@ def headline(history: RunHistory, gates: Sequence[GateResult]) -> Chip:
 def sight(history: RunHistory, gates: Sequence[GateResult]) -> Chip | None:
     """Whether it uses its picture, by the gate `picture_matters`; None before the run came to its test."""
     drives = history.of(PictureDrive)[-1:]
-    status = next((gate.status for gate in gates if gate.name == "picture_matters"), None)
+    status = _status(gates, "picture_matters")
     if not drives or status not in ("pass", "fail"):
         return None
     seeing, blind = drives[0].successes
@@ -107,6 +107,11 @@ def decision_s(history: RunHistory) -> float:
     if history.stage is None:
         return 0.1
     return history.config.environment.decision_seconds
+
+
+def _status(gates: Sequence[GateResult], name: str) -> str | None:
+    """None where the gate is off."""
+    return next((gate.status for gate in gates if gate.name == name), None)
 
 
 def _completion(episodes: Sequence[EpisodeSummary]) -> float:

@@ -33,10 +33,10 @@ def observation_vector(
     """Speed, lateral deviation, heading error, then x and y of the 25 waypoints ahead in the ego frame; (53,) float32.
 
     The ego is at x, y (metres), faces yaw_deg and moves forward at `speed`, in parts of the configuration's
-    `speed_range_kmh`. Waypoint k (1 to 25) lies k times
-    spacing_m further along the route than the ego's projection; past the goal the lane goes on, up to where it ends.
-    Its coordinates (x forward, y right) are divided by k * spacing_m + WAYPOINT_MARGIN, which they cannot exceed while
-    the ego is within WAYPOINT_MARGIN of its route. Everything is clipped to [-1, 1].
+    `speed_range_kmh`. Waypoint k (1 to 25) lies k times spacing_m further along the route than the ego's projection;
+    past the goal the lane goes on, up to where it ends. Its coordinates (x forward, y right) are divided by
+    k * spacing_m + WAYPOINT_MARGIN, which they cannot exceed while the ego is within WAYPOINT_MARGIN of its route.
+    Everything is clipped to [-1, 1].
     """
     ahead = np.arange(1, WAYPOINTS + 1, dtype=np.float64) * spacing_m
     route_x, route_y, _ = route.place(position.distance + ahead)

@@ -88,7 +88,8 @@ def _random(config: StageConfig, path: Path) -> Driver:
 
 
 def _scripted(config: StageConfig, path: Path) -> Driver:
-    return Driver(lambda number: lambda observation: pure_pursuit(dict(observation), config.environment))
+    environment, speed = config.environment, config.environment.reward.target_speed_kmh
+    return Driver(lambda number: lambda observation: pure_pursuit(dict(observation), environment, speed))
 
 
 def _nobody(autopilot: str) -> Callable[[StageConfig, Path], Driver]:
