@@ -1,8 +1,9 @@
-"""Random actions where the ego stands; the policy's own noise is none here."""
+"""Random actions where the ego stands."""
 
 import numpy as np
 import pytest
 
+from td3_hpc.checkpoint import open_checkpoint
 from td3_hpc.config import AgentConfig, StageConfig
 from td3_hpc.record import RunRecord
 from td3_hpc.spaces import OBSERVATION
@@ -49,3 +50,24 @@ def test_an_ego_that_has_stood_tries_a_random_action_and_holds_it_though_it_move
 def test_without_it_the_policy_decides_every_step(actions_of):
     chosen, policy = actions_of([0, 5, 500, 1000], None)
     assert all(np.array_equal(action, policy) for action in chosen)
+
+
+def test_a_run_counts_for_how_long_its_ego_stands(make_run):
+    """The first random action of this seed hardly moves the car, nor does a policy that has learnt nothing."""
+    run = make_run(
+        **{
+            "training.total_steps": 30,
+            "training.learning_starts": 1,
+            "training.explore_after_standing": 2,
+            "environment.max_decisions": 200,
+            "evaluation.every_steps": 30,
+            "agent.learning_rates.actor": 1e-12,
+        }
+    )
+    code, output = run.train()
+    assert code in (0, 3), output
+    assert not run.events("episode"), "the test is made for one episode in progress"
+    (rollout,) = open_checkpoint(run.directory).state()["rollouts"].values()
+    actions = rollout["episode"]["actions"]
+    held = [index for index in range(2, len(actions)) if np.array_equal(actions[index], actions[index - 1])]
+    assert len(held) >= RANDOM_DECISIONS[0] - 1, "the policy's noise makes no action twice"
