@@ -19,11 +19,13 @@ help:            ## what each target does
 setup: $(VENV)/.ready   ## create the virtual environment with the pinned packages
 
 $(VENV)/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
 	@echo "set-up, once: about 90 packages into $(VENV), a few minutes"
+	$(PYTHON) -m venv $(VENV)
 	@$(PIP) --quiet --upgrade pip 2>$(VENV)/setup.log && \
 	$(PIP) -c constraints.txt -e '.[dev]' 2>>$(VENV)/setup.log | \
-	awk '/^Collecting/ {printf "\r%d packages found", ++n; fflush()} /^Installing/ {print "\ninstalling"; fflush()}' || \
+	{ while IFS= read -r -t 5 line; s=$$?; [ $$s = 0 -o $$s -gt 128 ]; do case $$line in \
+	  Collecting* | Processing*) printf '\r%d packages found ' $$((++n)) ;; Installing*) printf '\ninstalling ' ;; \
+	  *) if [ $$s != 0 ]; then printf .; fi ;; esac; done; echo; } || \
 	{ cat $(VENV)/setup.log >&2; exit 1; }
 	touch $@
 

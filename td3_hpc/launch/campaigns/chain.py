@@ -239,6 +239,7 @@ def _queue_stage(here: Place, wanted: StageJobs, behind: list[str], jobs: list[s
         SubmissionFolder(here.directory.run(stage, seed)).forget_jobs()
     after = [f"--dependency=afterany:{':'.join(behind)}"] if behind else []
     jobs.append(_sbatch(here, script, f"--array={','.join(map(str, seeds))}", *after))
+    alone: dict[int, str] = {}
     for seed in seeds:
         row = [f"{jobs[0]}_{seed}"]
         for _ in range(links - 1):
@@ -247,10 +248,16 @@ def _queue_stage(here: Place, wanted: StageJobs, behind: list[str], jobs: list[s
             except BadInput as error:  # its user may have no more jobs in the queue
                 if here.profile.requeue == "chain":
                     log(f"stage {stage}, seed {seed}: a chain of {len(row)} jobs, not {links}: {error.cause}")
+                else:
+                    alone[seed] = error.cause
                 break  # the jobs themselves try again when they start
             row.append(f"{jobs[-1]}_{seed}")
         run = here.directory.run(stage, seed)
         SubmissionFolder(run).note_queued(furthest_step(run), row)
+    if alone:
+        named = f"seed{'s' * (len(alone) > 1)} {', '.join(map(str, alone))}"
+        why = next(iter(alone.values()))
+        log(f"stage {stage}, {named}: no job waits behind; should one be lost before it starts, submit again ({why})")
 
 
 def _sbatch(here: Place, script: Path, *options: str) -> str:

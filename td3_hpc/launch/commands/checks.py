@@ -67,6 +67,9 @@ def doctor(
 
     Example: td3-hpc doctor --cluster testcluster --stage 1m
     """
+    from rich.console import Console
+    from rich.markup import escape
+
     from td3_hpc.config import StageConfig, apply_overrides, load_stage, validate
     from td3_hpc.launch.doctor.examination import examine_nodes
     from td3_hpc.launch.doctor.result import result_path
@@ -79,7 +82,14 @@ def doctor(
         defaults = {"name": "doctor", "training": {"total_steps": 1000, "learning_starts": 500}}
         config = validate(StageConfig, apply_overrides(defaults, override or []), "the doctor's stage")
     profile = load_cluster(cluster, cluster_override or [])
-    result = examine_nodes(config, profile, cluster, lambda line: typer.echo(line, err=True))
+    console = Console(stderr=True, highlight=False)
+    with console.status("") as spinner:  # nothing where that is no terminal
+
+        def log(line: str) -> None:
+            console.print(line, markup=False, soft_wrap=True)
+            spinner.update(escape(line))
+
+        result = examine_nodes(config, profile, cluster, log)
     findings = judge(config, profile, cluster, result)
     _show(findings, f"doctor: {cluster}, {result.node}", as_json)
     typer.echo(f"kept as {result_path(profile, cluster)}", err=as_json)

@@ -55,7 +55,7 @@ def examine_nodes(
 ) -> DoctorResult:
     """Run the doctor's job on a profile's nodes and keep its result beside the profile's runs.
 
-    `tell` is told what happens meanwhile. Raises BadInput with nothing queued, UserError where the job came to nothing.
+    `log` is told what happens meanwhile. Raises BadInput with nothing queued, UserError where the job came to nothing.
     """
     run_dir = result_path(profile, cluster).with_suffix("").absolute()
     profile, stage = _short(profile), stage.model_copy(update={"simulators": 1})

@@ -37,9 +37,14 @@ def show(paths: Sequence[Path], watch: bool, as_json: bool, every_s: float = INT
     try:
         with Live(table(status), console=console, auto_refresh=False) as live:
             while not status.over:
-                time.sleep(every_s)
+                seconds_left = every_s
+                while seconds_left > 0:
+                    live.update(Group(table(status), f"next look in {seconds_left:.0f} s"), refresh=True)
+                    step = min(1.0, seconds_left)
+                    time.sleep(step)
+                    seconds_left -= step
                 status = read_status(paths)
-                live.update(table(status), refresh=True)
+            live.update(table(status), refresh=True)
     except KeyboardInterrupt:
         pass
 

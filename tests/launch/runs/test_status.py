@@ -1,6 +1,7 @@
 """What `status` says where there is no Slurm; tests/slurm has what it says with one."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs.campaign_files import freeze_campaign
 from td3_hpc.launch.jobs.freeze import identify
-from td3_hpc.launch.runs.status import read_status
+from td3_hpc.launch.runs.status import Status, read_status
 from td3_hpc.launch.runs.status_table import show, table
 from td3_hpc.submission_folder import SubmissionFolder
 from tests.campaign.test_progress import event, interval, make_run
@@ -105,18 +106,28 @@ def test_json_is_for_programs(campaign: Path) -> None:
 def test_watching_looks_every_half_minute_and_no_oftener_than_asked(
     campaign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
+    seconds, looks = [0.0], list[float]()
 
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        raise KeyboardInterrupt
+    def sleep(step: float) -> None:
+        seconds[0] += step
+        if seconds[0] > 65:
+            raise KeyboardInterrupt
+
+    def look(paths: Sequence[Path]) -> Status:
+        looks.append(seconds[0])
+        return read_status(paths)
 
     monkeypatch.setattr("td3_hpc.launch.runs.status_table.time", SimpleNamespace(sleep=sleep))  # nobody else's
+    monkeypatch.setattr("td3_hpc.launch.runs.status_table.read_status", look)
     (campaign / "a" / "seed-1" / "record.jsonl").write_text(event("attempt", 0, 0.0, epoch=1))
-    show([campaign], watch=True, as_json=False)
-    show([campaign], watch=True, as_json=False, every_s=5)
 
-    assert slept == [30, 5]
+    show([campaign], watch=True, as_json=False)
+
+    assert looks == [0, 30, 60]
+    seconds[0] = 0.0
+    looks.clear()
+    show([campaign], watch=True, as_json=False, every_s=5)
+    assert looks == [5 * look for look in range(14)]
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
