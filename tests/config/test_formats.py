@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from td3_hpc.config import StageConfig, dump_yaml, formats, load_resolved, load_stage, read_yaml
 from td3_hpc.config.formats import FORMAT, IMPLIED
 from td3_hpc.errors import BadInput, ExitCode
-from tests.config.test_loading import KEYS, MINIMAL, put
+from tests.config.stage_files import KEYS, MINIMAL, put
 
 KEPT = Path(__file__).parent / "formats"
 
