@@ -321,7 +321,9 @@ def test_a_page_of_a_long_run_stays_small(healthy_run, tmp_path):
     lines = [first, *others]
     for number in range(1, 100):
         for event in repeated:
-            moved = {key: event[key] + 1000 * number for key in ("step", "first_step", "last_step") if key in event}
+            moved = {
+                key: event[key] + 1000 * number for key in ("step", "first_step", "last_step", "update") if key in event
+            }
             lines.append(event | moved)
     (run_dir / "record.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     text, page = report(run_dir)
