@@ -111,13 +111,15 @@ def exploding_run(train_run: TrainRun) -> Trained:
 
 @pytest.fixture(scope="session")
 def altered_run(train_run: TrainRun, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The code is not what it should be: maximum for minimum, no delay, noise unbounded, vectors of another type."""
+    """The code is not what it should be: maximum for minimum, no delay, noise unbounded, actions stored the wrong way
+    round, vectors of another type."""
     folder = tmp_path_factory.mktemp("altered")
     shutil.copytree(ROOT / "td3_hpc", folder / "td3_hpc", ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in (
         ("td3/agent.py", "torch.minimum(q1_next, q2_next)", "torch.maximum(q1_next, q2_next)"),
         ("td3/agent.py", "if self.updates % config.policy_freq == 0:", "if True:"),
         ("td3/agent.py", "noise.clamp(-config.noise_clip, config.noise_clip)", "noise * 4"),
+        ("training/loop.py", "            action, result.reward,", "            action[::-1].copy(), result.reward,"),
         (
             "driving/shared_observation.py",
             ".reshape(entry.shape)",
@@ -128,7 +130,9 @@ def altered_run(train_run: TrainRun, tmp_path_factory: pytest.TempPathFactory) -
         text = path.read_text()
         assert old in text, f"{name} does not hold {old!r} any more: alter what stands there now"
         path.write_text(text.replace(old, new))
-    return train_run({**PAPER, "agent.learning_rates.actor": 0.5, "agent.clip_norms.actor": None}, package=folder)
+    fast = {"agent.learning_rates.actor": 0.5, "agent.clip_norms.actor": None}
+    read = {"agent.batch_size": 64, "logging.gradient_interval_updates": 5}
+    return train_run({**PAPER, **fast, **read}, package=folder)
 
 
 @pytest.fixture

@@ -102,6 +102,10 @@ class GatesConfig(ConfigSection):
     """Share of the policy's actions with a component, steering or pedal, beyond 0.95 of its range: the worse one, mean
     of the run's last quarter. Lower than `monitors.action_saturation`, which a single interval may come near to and
     recover."""
+    actions_take_effect: LimitGate | Off = _gate("blocking", 0.5)
+    """Least rank correlation, over the replay buffer's first transitions, of the pedal and the change of speed, and of
+    steering and the changes of heading error and waypoints. Seen: 0.8 to 1 in the embedded simulator; -0.2 to 0.4 with
+    actions exchanged or observations ten decisions old."""
     pixels_reach_heads: LimitGate | Off = _gate("recommended", 0.04)
     """Least spread of the CNNs' features over the pictures, as a share of that of the vector's numbers; and they drift
     by at most their spread in 100 updates. Seen: `steady` 0.05 to 0.09 and 0.01 to 0.13, `nature` 0.02 to 0.03."""

@@ -1,4 +1,5 @@
-"""Whether the policy can learn at all: its actions have a gradient, and the picture reaches its heads."""
+"""Whether the policy can learn at all: its actions do something and have a gradient, and the picture reaches its
+heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,8 @@ from td3_hpc.gates import remedies
 from td3_hpc.gates.findings import Finding, agreement, not_judged
 from td3_hpc.gates.history import EventType, RunHistory, evidence
 from td3_hpc.gates.registry import gate
-from td3_hpc.record import FeatureReading, Interval
+from td3_hpc.record import EffectReading, FeatureReading, Interval
+from td3_hpc.training.monitors.action_effects import FEWEST
 
 MOST_DRIFT = 1.0
 """Multiples of their own spread by which features may change in 100 updates."""
@@ -41,6 +43,43 @@ def action_saturation(history: RunHistory, settings: LimitGate) -> Finding:
         return finding
     cause = f"the {component} is at the end of its range in {share:.0%} of the policy's actions: its gradient vanishes"
     return replace(finding, cause=cause, change=remedies.unsaturated(history.config))
+
+
+EFFECTS = {
+    "speed": "the pedal and the change of speed",
+    "heading": "steering and the change of heading error",
+    "waypoints": "steering and the way of the waypoints",
+}
+
+
+@gate("Actions take effect", "metric")
+def actions_take_effect(history: RunHistory, settings: LimitGate) -> Finding:
+    """Transitions whose action is not the one that led from their observation to the next one teach nothing. Judged
+    while random actions are most of the buffer: later, a policy's own habits go with anything."""
+    training = history.config.training
+    readings = history.of(EffectReading)
+    mostly_random = training.learning_starts * training.updates_per_step / 2
+    first = [reading for reading in readings if reading.update <= mostly_random] or readings[:1]
+    found = evidence(EffectReading, ", ".join(EFFECTS), first)
+    target = f"rank correlations ≥ {settings.limit:g} with the changes that an action makes"
+    if not first:
+        return not_judged(target, f"no batch had {FEWEST} transitions of a moving car", found)
+    means = {name: mean(getattr(reading, name) for reading in first) for name in EFFECTS}
+    worst = min(means.values())
+    met = worst >= settings.limit
+    same = sum((min(getattr(reading, name) for name in EFFECTS) >= settings.limit) == met for reading in first)
+    achieved = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
+    confidence = agreement(same, len(first), "of the first readings")
+    finding = Finding(met, target, achieved, confidence, (found,), value=worst, unit="correlation")
+    if met:
+        return finding
+    faults = [f"{what} {means[name]:.2f}" for name, what in EFFECTS.items() if means[name] < settings.limit]
+    cause = f"what a stored action should change does not go with it (rank correlation of {'; '.join(faults)})"
+    remedy = (
+        "actions are exchanged, of the wrong sign or late, or the vector is old or another route's: see that an "
+        "observation is taken in the tick after its action, and in which order the action's components are stored"
+    )
+    return replace(finding, cause=cause, remedy=remedy)
 
 
 @gate("Pixels reach the heads", "metric")

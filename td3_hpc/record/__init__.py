@@ -12,6 +12,7 @@ reference.py  makes docs/record.md from the schema
 from td3_hpc.record.base import FORMAT, Event
 from td3_hpc.record.measured_events import (
     AlertChanged,
+    EffectReading,
     EpisodeEnded,
     EpisodeSummary,
     EvaluationCycle,
@@ -45,6 +46,7 @@ __all__ = [
     "AttemptStarted",
     "CheckpointFailed",
     "CheckpointSaved",
+    "EffectReading",
     "Environment",
     "EpisodeEnded",
     "EpisodeNotReproduced",

@@ -291,6 +291,20 @@ class FeatureReading(Event, kind="features"):
     """Mean absolute change of a feature by this update, times 100 updates (multiples of `feature_spread`)."""
 
 
+class EffectReading(Event, kind="effects"):
+    """Whether the replay buffer's actions go with what they changed, on one update's batch, every
+    `logging.gradient_interval_updates` (training/monitors/action_effects.py)."""
+
+    update: int
+    """Number of the update (updates)."""
+    speed: float
+    """Rank correlation of the pedal and the change of speed ([-1, 1])."""
+    heading: float
+    """The same of steering times speed and the change of heading error ([-1, 1])."""
+    waypoints: float
+    """The same and how far the farthest waypoint goes to the left ([-1, 1])."""
+
+
 class MechanismSample(Event, kind="mechanisms"):
     """One update computed a second time, to see that TD3's mechanisms work in it (td3/mechanism_check.py)."""
 

@@ -11,6 +11,7 @@ def test_the_kinds_are_those_that_records_have():
         "attempt",
         "checkpoint",
         "checkpoint_failed",
+        "effects",
         "episode",
         "episode_not_reproduced",
         "evaluation",

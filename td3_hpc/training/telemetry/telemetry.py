@@ -13,6 +13,7 @@ from td3_hpc.errors import UserError
 from td3_hpc.record import (
     AlertChanged,
     CheckpointFailed,
+    EffectReading,
     EpisodeEnded,
     FeatureReading,
     GradientReading,
@@ -28,6 +29,7 @@ from td3_hpc.spaces import ACTION_COMPONENTS, IMAGE, OBSERVATION, VECTOR, Entry,
 from td3_hpc.td3 import FeatureCheck, FeatureProbe, MechanismCheck, TD3Agent, UpdateStats
 from td3_hpc.training.evaluation.cycle import EvaluationResult
 from td3_hpc.training.evaluation.measures import mean_completion
+from td3_hpc.training.monitors.action_effects import action_effects
 from td3_hpc.training.monitors.alerts import AlertChange, Alerts
 from td3_hpc.training.monitors.finite import NonFinite, non_finite, non_finite_entries
 from td3_hpc.training.monitors.growth import GrowthMonitor
@@ -116,8 +118,13 @@ class Telemetry:
     def before_update(self, agent: TD3Agent, batch: Batch) -> None:
         """Look at what the update that comes next will use, where it is one that is checked."""
         self._mechanisms.before(agent, batch)
-        due = (agent.updates + 1) % self._config.logging.gradient_interval_updates == 0
+        update = agent.updates + 1
+        due = update % self._config.logging.gradient_interval_updates == 0
         self._features = FeatureProbe(agent, batch) if due else None
+        if due and (effects := action_effects(batch)):
+            self._record.append(EffectReading(update=update, **effects))
+            for name, correlation in effects.items():
+                self._tensorboard.scalar(f"effects/{name}", correlation, self._record.step)
 
     def update(self, stats: UpdateStats, updates: int, step: int) -> None:
         """Take in one update; every `gradient_interval_updates` the gradient norms are written. Raises NonFinite."""
