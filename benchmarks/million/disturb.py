@@ -94,12 +94,18 @@ def lose_its_node(run: Run) -> None:
 
 
 def kill_its_simulator(run: Run) -> None:
-    """SIGKILL to a training simulator."""
-    for path in sorted((run.directory / "simulators").glob("simulator-training*.json")):
-        pid = json.loads(path.read_text(encoding="utf-8"))["pid"]
-        if pid and "td3_hpc.simulator" in psutil.Process(pid).cmdline():
-            psutil.Process(pid).kill()
+    """SIGKILL to a training simulator, which in a container has a number of its own: known by its port and the run."""
+    address = json.loads((run.directory / "simulators" / "simulator-training.json").read_text(encoding="utf-8"))
+    for process in psutil.process_iter():
+        try:
+            command, environment = process.cmdline(), process.environ()
+        except psutil.Error:
+            continue
+        of_the_run = any(str(run.directory) in value for value in environment.values())
+        if of_the_run and "td3_hpc.simulator" in command and str(address["port"]) in command:
+            process.kill()
             return
+    raise LookupError(f"{run.directory}: no training simulator listens on port {address['port']}")
 
 
 def restart_the_controller(run: Run) -> None:
