@@ -21,6 +21,8 @@ FEWEST_EPISODES = 3
 FEWEST_PAIRS = 20
 #: With fewer, a fair driver may complete none by chance.
 FEWEST_ROUTES = 10
+#: Between two cycles, for a policy to have moved by an amount that is seen.
+FEWEST_UPDATES = 100
 #: A mean return nearer to zero is no unit to measure values in.
 SMALLEST_RETURN = 1.0
 #: The shipped configuration learns to drive in so many steps (docs/learning.md): before, a policy that does not drive
@@ -132,10 +134,13 @@ def policy_moves(history: RunHistory, settings: LimitGate) -> Finding:
     target = f"≥ {settings.limit:g}"
     cycles = history.of(EvaluationCycle)[-2:]
     found = evidence(EvaluationCycle, "policy_motion", cycles)
-    learnt = [cycle for cycle in cycles if cycle.step > history.config.training.learning_starts]
-    if len(learnt) < 2:
+    due = [history.config.training.updates_due(cycle.step) for cycle in cycles]
+    if len(due) < 2 or due[1] - due[0] < FEWEST_UPDATES:
+        made = due[-1] - due[0] if due else 0
         return not_judged(
-            target, f"the stage has {plural(len(learnt), 'cycle')} after learning began, 2 are needed", found
+            target,
+            f"{plural(made, 'update')} lie between the stage's last two cycles, {FEWEST_UPDATES} are needed",
+            found,
         )
     motion = cycles[-1].policy_motion
     if motion is None:

@@ -141,10 +141,15 @@ def test_one_that_moves_passes(record):
     assert record(spread(0.3), policy_motion=0.01)["policy_moves"].status == "pass"
 
 
-def test_what_moved_before_learning_began_is_not_judged(record):
+def test_a_policy_that_is_still_the_untrained_one_is_called(record):
     """In the 1K stage the first cycle is the untrained policy's."""
-    result = record(spread(0.3), before=500, policy_motion=0.0)["policy_moves"]
-    assert (result.status, result.why) == ("not_judged", "the stage has 1 cycle after learning began, 2 are needed")
+    assert record(spread(0.3), before=500, policy_motion=0.0)["policy_moves"].status == "fail"
+
+
+def test_few_updates_are_not_judged(record):
+    result = record(spread(0.3), before=960, policy_motion=0.0)["policy_moves"]
+    why = "40 updates lie between the stage's last two cycles, 100 are needed"
+    assert (result.status, result.why) == ("not_judged", why)
     assert "overwritten" in record(spread(0.3), policy_motion=None)["policy_moves"].why
 
 
