@@ -47,7 +47,8 @@ def no_dimension_errors(history: RunHistory, settings: Gate) -> Finding:
 
 @gate("Exploration and learning both active", "checkpoint")
 def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
-    """Random actions, then the policy's with an update per step, at the steps that the configuration says."""
+    """Random actions, then the policy's with its updates, at the steps that the configuration says. Where a car that
+    stands has random actions, the policy's are to be half of those that are left, at least."""
     training = history.config.training
     random = history.total(lambda interval: interval.random_actions)
     policy = history.total(lambda interval: interval.policy_actions)
@@ -56,12 +57,15 @@ def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
     explore, learn = training.learning_starts, training.total_steps - training.learning_starts
     target = f"steps 1–{explore:,} random, {explore + 1:,}–{training.total_steps:,} learning"
     achieved = f"{random:,} random actions, {policy:,} of the policy, {updates:,} updates"
-    if (random, policy) == (explore, learn) and updates:
+    least = learn / 2 if training.explore_after_standing else learn
+    if random + policy == explore + learn and random >= explore and policy >= least and updates:
         return Finding(True, target, achieved, coverage(history), found)
     if not updates:
         cause = f"no update is in the record: step {history.step:,} is reached, and learning starts after {explore:,}"
     else:
         cause = f"{random:,} random actions where {explore:,} were due, {policy:,} of the policy where {learn:,} were"
+        if random > explore and training.explore_after_standing:
+            cause += ": a car that stands has random actions, or learning's actions never were the policy's"
     return Finding(False, target, achieved, coverage(history), found, cause, pending=True)
 
 

@@ -175,7 +175,7 @@ class Interval(Event, kind="interval"):
     non_finite: int | None = None
     """Observations, rewards and updates that held NaN or infinity (1)."""
     random_actions: int = 0
-    """Decisions drawn at random (decisions)."""
+    """Decisions drawn at random, before learning starts and where the ego stands (decisions)."""
     policy_actions: int = 0
     """Decisions of the policy, with its noise (decisions)."""
     reward: float | None = None

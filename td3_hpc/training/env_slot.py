@@ -37,6 +37,11 @@ class EnvSlot:
     standing: int = 0
     """Decisions for which the ego has stood, but those in which it waits at a light or behind a car."""
 
+    @property
+    def is_random(self) -> bool:
+        """Whether the decision in flight was drawn at random."""
+        return self.action is not None and self.held is not None and np.array_equal(self.action, self.held)
+
 
 def side_by_side(calls: Sequence[Callable[[], Result]]) -> list[Future[Result]]:
     """Make calls that wait for simulators, all at once; returns when every one has ended, however it did."""

@@ -130,7 +130,7 @@ class TrainingLoop:
 
     def _collect(self, slot: EnvSlot) -> None:
         """Take in what came of a decision; it is the run's next step."""
-        components, number, action = self._components, self.counters.step + 1, slot.action
+        components, number, action, random = self._components, self.counters.step + 1, slot.action, slot.is_random
         assert action is not None, "an action was sent"
         try:
             result = slot.simulation.receive()
@@ -144,16 +144,10 @@ class TrainingLoop:
         slot.action = None
         slot.observation, slot.standing = result.observation, result.info["standing"]
         self.counters.step = number
-        components.telemetry.step(
-            number, action, result.reward, result.info["reward_components"], number <= self._learning_starts
-        )
+        components.telemetry.step(number, action, result.reward, result.info["reward_components"], random)
         components.on_step(number)
         if result.terminated or result.truncated:
             self._end_episode(slot, result.info["episode"])
-
-    @property
-    def _learning_starts(self) -> int:
-        return self._config.training.learning_starts
 
     def _update_up_to(self, step: int) -> None:
         """The updates due by a step; none where a repeated step has had its own already."""

@@ -222,6 +222,22 @@ def test_one_saturated_component_is_enough_and_the_last_quarter_counts(healthy_r
     assert results(healthy_run)["action_saturation"].achieved == "steering 50%, pedal 40%"
 
 
+@pytest.mark.parametrize(
+    ("after_standing", "share", "status"),
+    [(10, 0.4, "pass"), (10, 0.6, "fail"), (10, 1.0, "fail"), (None, 0.4, "fail"), (None, 0.0, "pass")],
+)
+def test_random_actions_may_be_half_of_what_learning_does_where_a_standing_car_has_them(
+    healthy_run, after_standing, share, status
+):
+    config = healthy_run / "config.yaml"
+    values = yaml.safe_load(config.read_text())
+    values["training"]["explore_after_standing"] = after_standing
+    config.write_text(yaml.safe_dump(values))
+    random = round(100 * share)
+    with_intervals(healthy_run, lambda number: {"random_actions": random, "policy_actions": 100 - random})
+    assert results(healthy_run)["exploration_and_learning"].status == status
+
+
 def test_q_is_held_against_the_bound_on_its_own_side(healthy_run):
     assert results(healthy_run)["q_magnitude"].achieved.startswith("±"), "an old record tells no sign"
     with_intervals(healthy_run, lambda number: {"q_min": -300.0, "q_max": 150.0, "q_abs_max": 300.0})

@@ -5,7 +5,7 @@ import pytest
 
 from td3_hpc.checkpoint import open_checkpoint
 from td3_hpc.config import AgentConfig, StageConfig
-from td3_hpc.record import RunRecord
+from td3_hpc.record import RECORD_FILE, Interval, RunRecord, read_events
 from td3_hpc.spaces import OBSERVATION
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.td3.agent import RANDOM_DECISIONS
@@ -67,7 +67,9 @@ def test_a_run_counts_for_how_long_its_ego_stands(make_run):
     code, output = run.train()
     assert code in (0, 3), output
     assert not run.events("episode"), "the test is made for one episode in progress"
+    random = sum(interval.random_actions for interval in read_events(run.directory / RECORD_FILE, Interval))
     (rollout,) = open_checkpoint(run.directory).state()["rollouts"].values()
     actions = rollout["episode"]["actions"]
     held = [index for index in range(2, len(actions)) if np.array_equal(actions[index], actions[index - 1])]
     assert len(held) >= RANDOM_DECISIONS[0] - 1, "the policy's noise makes no action twice"
+    assert len(held) < random < len(actions), "the record counts them as random, and the policy's as its own"
