@@ -125,7 +125,8 @@ def test_preempted_in_exploration_learning_and_evaluation_it_ends_with_the_same_
 def test_ended_by_its_time_limit_twice_it_ends_with_the_same_bytes(
     make: Callable[..., Training], uninterrupted: Callable[[int], Path]
 ) -> None:
-    training = make("run", interruptible(600))
+    total_steps = 2400  # more than are made while Slurm takes its time to warn, on a fast machine, too
+    training = make("run", interruptible(total_steps))
     training.submit(walltime_minutes=60, signal_lead_s=100)
     for number, first_step in ((1, LEARNING_STARTS), (2, LEARNING_STARTS + 1)):
         training.wait_for(lambda step=first_step: training.step() >= step)  # type: ignore[misc]
@@ -135,11 +136,12 @@ def test_ended_by_its_time_limit_twice_it_ends_with_the_same_bytes(
         training.wait_for(lambda: training.slurm.job(training.job)["JobState"] == "PENDING")
         set_time_limit(training, 60)
         training.hurry()
-    training.finish(300)
+    training.finish(600)
 
     assert [event["signal"] for event in training.events("stopped")] == ["SIGUSR1", "SIGUSR1"]
-    assert all(LEARNING_STARTS <= event["step"] < 600 for event in training.events("stopped"))
-    assert_same_bytes(training.run, uninterrupted(600))
+    stopped = [event["step"] for event in training.events("stopped")]
+    assert all(LEARNING_STARTS <= step < total_steps for step in stopped), stopped
+    assert_same_bytes(training.run, uninterrupted(total_steps))
 
 
 def minutes_run(training: Training) -> int:

@@ -136,6 +136,20 @@ def test_the_jobs_of_a_chain_queue_what_the_site_did_not_take(tmp_path: Path, mo
     assert site.calls("sbatch")[-1] == ["sbatch", "--parsable", str(folder.script())]
 
 
+def test_a_job_that_another_one_queues_inherits_neither_its_scratch_nor_its_restart_count(tmp_path: Path) -> None:
+    """Slurm makes the folder of TMPDIR wherever a job begins, and nobody removes it."""
+    sbatch, seen = tmp_path / "sbatch", tmp_path / "seen"
+    sbatch.write_text(f"#!/bin/bash\nenv >{seen}\necho 7\n")
+    sbatch.chmod(0o755)
+    program = part(script(requeue="chain"), "# A command of Slurm's", "job_state()") + "queue_job x; echo $TMPDIR"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TMPDIR": str(tmp_path), "SLURM_RESTART_COUNT": "2"}
+
+    result = subprocess.run(["/bin/bash", "-c", program], env=environment, capture_output=True, text=True)
+
+    assert result.stdout == f"7\n{tmp_path}\n", result.stderr
+    assert not {line.partition("=")[0] for line in seen.read_text().splitlines()} & {"TMPDIR", "SLURM_RESTART_COUNT"}
+
+
 @pytest.mark.parametrize(("step", "goes_on"), [(1000, False), (600, True)])
 def test_a_chain_goes_on_where_the_checkpoints_do_not_reach_as_far_as_the_noted_end(
     tmp_path: Path, step: int, goes_on: bool

@@ -67,9 +67,11 @@ def main() -> int:
                     signal.signal(number, signal.SIG_IGN)
                 log("saved", step=step)
                 return EXIT_PREEMPTED
-    (run / "verdict.json").touch()
     log("finished", step=step)
-    return int(plan.get("status", 0))
+    status = int(plan.get("status", 0))
+    if status in (0, 3):
+        (run / "verdict.json").touch()
+    return status
 
 
 sys.exit(main())
