@@ -57,13 +57,14 @@ def actions_take_effect(history: RunHistory, settings: LimitGate) -> Finding:
     """Transitions whose action is not the one that led from their observation to the next one teach nothing. Judged
     while random actions are most of the buffer: later, a policy's own habits go with anything."""
     training = history.config.training
-    readings = history.of(EffectReading)
-    mostly_random = training.learning_starts * training.updates_per_step / 2
-    first = [reading for reading in readings if reading.update <= mostly_random] or readings[:1]
+    half_random = training.learning_starts * training.updates_per_step  # updates until the policy has as many decisions
+    early = [reading for reading in history.of(EffectReading) if reading.update <= half_random]
+    first = [reading for reading in early if reading.update <= half_random / 2] or early[:1]
     found = evidence(EffectReading, ", ".join(EFFECTS), first)
     target = f"rank correlations ≥ {settings.limit:g} with the changes that an action makes"
     if not first:
-        return not_judged(target, f"no batch had {FEWEST} transitions of a moving car", found)
+        why = f"no batch that was read while random actions were most had {FEWEST} transitions of a moving car"
+        return not_judged(target, why, found)
     means = {name: mean(getattr(reading, name) for reading in first) for name in EFFECTS}
     worst = min(means.values())
     met = worst >= settings.limit

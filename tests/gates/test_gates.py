@@ -238,6 +238,25 @@ def test_random_actions_may_be_half_of_what_learning_does_where_a_standing_car_h
     assert results(healthy_run)["exploration_and_learning"].status == status
 
 
+@pytest.mark.parametrize(
+    ("readings", "status"),
+    [
+        ({100: 0.9, 200: 0.9, 400: 0.1}, "pass"),
+        ({100: 0.4, 200: 0.5, 400: 0.9}, "fail"),
+        ({400: 0.4}, "fail"),
+        ({600: 0.1, 700: 0.1}, "not_judged"),  # its first updates were another version's, which read nothing
+    ],
+)
+def test_actions_are_judged_by_the_updates_on_mostly_random_ones(healthy_run, readings, status):
+    with (healthy_run / "record.jsonl").open("a") as record:
+        for update, value in readings.items():
+            effects = {"speed": value, "heading": 0.9, "waypoints": 0.9}
+            record.write(json.dumps({"event": "effects", "step": 500 + update, "update": update, **effects}) + "\n")
+    result = results(healthy_run)["actions_take_effect"]
+    assert (result.status, result.severity) == (status, "blocking")
+    assert status != "fail" or "the pedal and the change of speed" in result.cause
+
+
 def test_q_is_held_against_the_bound_on_its_own_side(healthy_run):
     assert results(healthy_run)["q_magnitude"].achieved.startswith("±"), "an old record tells no sign"
     with_intervals(healthy_run, lambda number: {"q_min": -300.0, "q_max": 150.0, "q_abs_max": 300.0})
