@@ -25,7 +25,7 @@ IMAGE_PYTHON = (3, 11)
 SQUASHFS = "-comp gzip -Xcompression-level 1"
 #: Where PyTorch's small build for CPUs is; pip takes it before the index's own, since its version has `+cpu` behind.
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-SAY_EVERY_S = 8.0
+SAY_EVERY_S = 4.0
 
 
 def build(
