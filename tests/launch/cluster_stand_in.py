@@ -18,17 +18,21 @@ Kind = Literal["fail", "hang", "nonsense", "unheard"]
 """`nonsense`: it answers something else and does nothing; `unheard`: the same, and it has done its part."""
 COMMANDS = ("sbatch", "squeue", "scontrol", "sacct", "srun", "apptainer")
 
+#: In a command's script: the call of a number goes wrong, as the file `fault` says. Has `site`, `name` and `number`.
+GOES_WRONG = r"""case "$(<"$site/fault")" in
+  "$number fail") echo "$name: error: no such luck" >&2; [ $name = apptainer ] && exit 255; exit 1 ;;
+  "$number hang") exec /bin/sleep 1000 ;;
+  "$number nonsense") echo "Welcome to the machine"; exit 0 ;;
+  "$number unheard") echo "Welcome to the machine"; exec >/dev/null ;;
+esac"""
+
 #: Every command: notes its call, goes wrong if that is the one, and does its part.
 PROGRAM = r"""#!/bin/bash
 site=%(site)s name=${0##*/} queue=%(site)s/queue
 if [[ %(faulty)s == *" $name "* ]]; then
   echo "$name $*" >>"$site/calls"
-  case "$(<"$site/fault")" in
-    "$(wc -l <"$site/calls") fail") echo "$name: error: no such luck" >&2; [ $name = apptainer ] && exit 255; exit 1 ;;
-    "$(wc -l <"$site/calls") hang") exec /bin/sleep 1000 ;;
-    "$(wc -l <"$site/calls") nonsense") echo "Welcome to the machine"; exit 0 ;;
-    "$(wc -l <"$site/calls") unheard") echo "Welcome to the machine"; exec >/dev/null ;;
-  esac
+  number=$(wc -l <"$site/calls")
+  %(goes_wrong)s
 fi
 case $name in
   sbatch) # a line of the queue: id, task, state, restarts, script, ids that come first
@@ -92,25 +96,14 @@ class Queued:
     after: str
 
 
-class Cluster:
-    """Its commands, first in PATH, and its queue."""
+class FaultyCommands:
+    """Commands in a folder that note their calls, one of which goes wrong."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, limit_s: float = 10, most: int = 99) -> None:
-        self.folder, self.limit_s = folder, limit_s
-        self.image = folder / "image.sif"
-        self.said = ""
-        """What the jobs wrote."""
-        self.most_of_a_run = 2
-        """Jobs at once: one, and one that waits behind it."""
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         (folder / "bin").mkdir(parents=True)
-        self.image.touch()
-        words = {"site": folder, "image": self.image, "faulty": f'" {" ".join(COMMANDS)} "'}
-        for name in (*COMMANDS, "scancel", "sinfo"):
-            self.add(name, PROGRAM % words)
-        self.add("sleep", "#!/bin/bash\n")  # between two questions
-        for name, text in (("queue", ""), ("calls", ""), ("ids", ""), ("fault", "none"), ("most", str(most))):
+        for name, text in (("calls", ""), ("fault", "none")):
             (folder / name).write_text(text)
-        monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
 
     def add(self, name: str, text: str) -> Path:
         """A program in PATH."""
@@ -125,6 +118,28 @@ class Cluster:
 
     def calls(self) -> list[str]:
         return (self.folder / "calls").read_text().splitlines()
+
+
+class Cluster(FaultyCommands):
+    """Its commands, first in PATH, and its queue."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, limit_s: float = 10, most: int = 99) -> None:
+        super().__init__(folder)
+        self.limit_s = limit_s
+        self.image = folder / "image.sif"
+        self.said = ""
+        """What the jobs wrote."""
+        self.most_of_a_run = 2
+        """Jobs at once: one, and one that waits behind it."""
+        self.image.touch()
+        words = {"site": folder, "image": self.image, "faulty": f'" {" ".join(COMMANDS)} "'}
+        words |= {"goes_wrong": GOES_WRONG}
+        for name in (*COMMANDS, "scancel", "sinfo"):
+            self.add(name, PROGRAM % words)
+        self.add("sleep", "#!/bin/bash\n")  # between two questions
+        for name, text in (("queue", ""), ("ids", ""), ("most", str(most))):
+            (folder / name).write_text(text)
+        monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
 
     def queue(self) -> list[Queued]:
         lines = (self.folder / "queue").read_text().splitlines()

@@ -16,7 +16,7 @@ import pytest
 
 from td3_hpc.submission_folder import SubmissionFolder
 from tests.campaign_stand_in import events
-from tests.launch.cluster_stand_in import COMMANDS, Kind
+from tests.launch.cluster_stand_in import COMMANDS, GOES_WRONG, FaultyCommands, Kind
 from tests.launch.test_faults import Life
 from tests.slurm.cluster import SlurmCluster
 from tests.slurm.counting_stage import TOTAL, Stage
@@ -33,36 +33,9 @@ flock 9
 echo "$name $*" >>"$site/calls"
 number=$(wc -l <"$site/calls")
 exec 9>&-
-case "$(<"$site/fault")" in
-  "$number fail") echo "$name: error: no such luck" >&2; [ $name = apptainer ] && exit 255; exit 1 ;;
-  "$number hang") exec sleep 1000 ;;
-  "$number nonsense") echo "Welcome to the machine"; exit 0 ;;
-  "$number unheard") echo "Welcome to the machine"; exec >/dev/null ;;
-esac
+%(goes_wrong)s
 exec %(real)s "$@"
 """
-
-
-class FaultyCommands:
-    """The commands of Slurm and Apptainer, first in PATH, one call of which goes wrong."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        (folder / "bin").mkdir(parents=True)
-        for name in COMMANDS:
-            path = folder / "bin" / name
-            path.write_text(PROGRAM % {"site": folder, "real": shutil.which(name)})
-            path.chmod(0o755)
-        for name, text in (("calls", ""), ("fault", "none")):
-            (folder / name).write_text(text)
-        monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
-
-    def go_wrong(self, number: int, kind: Kind) -> None:
-        """Let the call of a number, from 1, go wrong."""
-        (self.folder / "fault").write_text(f"{number} {kind}")
-
-    def calls(self) -> list[str]:
-        return (self.folder / "calls").read_text().splitlines()
 
 
 class RealCluster:
@@ -146,7 +119,13 @@ class RealCampaignLife(Life):
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultyCommands:
-    return FaultyCommands(tmp_path / "commands", monkeypatch)
+    """The commands of Slurm and Apptainer, first in PATH, one call of which goes wrong."""
+    faulty = FaultyCommands(tmp_path / "commands")
+    for name in COMMANDS:
+        words = {"site": faulty.folder, "goes_wrong": GOES_WRONG, "real": shutil.which(name)}
+        faulty.add(name, PROGRAM % words)
+    monkeypatch.setenv("PATH", f"{faulty.folder / 'bin'}:{os.environ['PATH']}")
+    return faulty
 
 
 def nothing_goes_wrong(life: Life, commands: FaultyCommands, calls: int) -> None:

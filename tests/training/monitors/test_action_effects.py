@@ -1,4 +1,4 @@
-"""Stored actions against what they changed: real transitions, as they are and as defects make them."""
+"""Stored actions against what they changed: transitions of a simple car, as they are and as defects make them."""
 
 from collections.abc import Callable
 from dataclasses import replace
