@@ -53,6 +53,7 @@ def make_loop(
         tensorboard=tensorboard,
         telemetry=Telemetry(config, record, tensorboard, console),
         stop=StopFlag(),
+        picture=None,
         on_step=lambda step: None,
     )
     loop = TrainingLoop(config, components, {})

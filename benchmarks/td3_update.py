@@ -18,6 +18,7 @@ import gymnasium
 import numpy as np
 import torch
 from stable_baselines3 import TD3
+from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.logger import Logger
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -71,6 +72,7 @@ def stable_baselines3(batch: int) -> tuple[Work, Facts]:
         device="cpu",
     )
     model.set_logger(Logger(None, []))
+    assert isinstance(model.replay_buffer, DictReplayBuffer)
     fill_theirs(model.replay_buffer, TRANSITIONS)
 
     def work() -> None:

@@ -17,7 +17,7 @@ from stable_baselines3 import TD3
 
 from benchmarks.learning.stable_baselines3 import make_model, wait_until_ready
 from benchmarks.loops import endless_stage, make_loop, open_record
-from benchmarks.pairs import Facts, Measurement, Work, measure
+from benchmarks.pairs import Facts, Measurement, Setup, Work, measure
 from td3_hpc.driving.environment import DrivingEnv
 from td3_hpc.supervision.supervisor_handle import SupervisorHandle
 from td3_hpc.training.signals import StopFlag
@@ -68,6 +68,7 @@ def theirs(batch: int, updates: float) -> tuple[Work, Facts]:
         agent={"batch_size": batch},
         environment={"traffic": TRAFFIC},
         replay={"capacity": 20_000},  # each observation twice, in memory
+        checkpoint={"every_steps": 10_000},  # not made here; the schema holds it to half the capacity
     )
     stack = _closed_at_exit()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -95,7 +96,7 @@ def _learn(model: TD3) -> None:
 
 def main() -> None:
     """Print the tables."""
-    setups = {}
+    setups: dict[str, Setup] = {}
     for batch, updates in PEERS:
         setups[f"SB3, {batch}, {updates:g}"] = functools.partial(theirs, batch, updates)
         setups[f"ours, {batch}, {updates:g}, 1"] = functools.partial(ours, batch, updates, 1)
@@ -107,11 +108,10 @@ def main() -> None:
     )
     print("| | batch | updates a step | simulators | steps/s | times as fast |")
     for name, measurement in found.items():
-        who, batch, updates, *simulators = name.split(", ")
-        peer = found.get(f"SB3, {batch}, {updates}")
+        who, size, rate, *count = name.split(", ")
+        peer = found.get(f"SB3, {size}, {rate}")
         against = _ratio(measurement, peer) if peer is not None and who == "ours" else ""
-        count = simulators[0] if simulators else "1"
-        print(f"| {who} | {batch} | {updates} | {count} | {STEPS / measurement.median:.1f} | {against} |")
+        print(f"| {who} | {size} | {rate} | {''.join(count) or 1} | {STEPS / measurement.median:.1f} | {against} |")
 
 
 def _ratio(measurement: Measurement, peer: Measurement) -> str:

@@ -36,6 +36,7 @@ def fill_ours(count: int) -> ReplayBuffer:
 def fill_theirs(buffer: DictReplayBuffer, count: int) -> None:
     """Stable-Baselines3's."""
     for observation, action, reward, following, truncated in transitions(count):
-        batch_of_one = [{name: array[None] for name, array in o.items()} for o in (observation, following)]
+        now, then = ({name: array[None] for name, array in o.items()} for o in (observation, following))
         infos = [{"TimeLimit.truncated": truncated}]
-        buffer.add(*batch_of_one, action[None], np.array([reward]), np.array([truncated]), infos)
+        # its annotations are the parent class's, which stores arrays
+        buffer.add(now, then, action[None], np.array([reward]), np.array([truncated]), infos)  # type: ignore[arg-type]
