@@ -40,7 +40,9 @@ def known_rate(plan: Plan) -> Rate | None:
         return Rate(recorded, recorded, "this run's record")
     doctor = plan.doctor_result
     if doctor and doctor.simulation and doctor.learning and doctor.simulator == plan.stage.simulator.kind:
-        source = f"measured {doctor.age} on {doctor.node}, batch {doctor.learning.batch_size}"
+        batch, measured = plan.stage.agent.batch_size, doctor.learning.batch_size
+        source = f"measured {doctor.age} on {doctor.node}, batch {measured}"
+        source += f" and not {batch}: `td3-hpc doctor --stage` measures this stage" if measured != batch else ""
         exploring, updates = doctor.simulation.steps_per_s, plan.stage.training.updates_per_step
         return Rate(exploring, min(exploring, doctor.learning.steps_per_s / updates), source)  # measured with one
     return None

@@ -71,6 +71,9 @@ def test_the_doctors_rate_is_used_for_its_kind_of_simulator_only(tmp_path: Path)
     found = check_walltime(plan(tmp_path / "run", result=doctor()))
     assert "4.0/s (measured 0 s ago on n1, batch 256)" in found
 
+    found = check_walltime(plan(tmp_path / "run", "agent.batch_size=64", result=doctor()))
+    assert "4.0/s (measured 0 s ago on n1, batch 256 and not 64: `td3-hpc doctor --stage` measures this stage)" in found
+
     with pytest.raises(NotLearnt, match="1000 steps at an unknown rate") as caught:
         check_walltime(plan(tmp_path / "run", result=doctor(simulator="carla")))
     assert "td3-hpc doctor --cluster here" in caught.value.change
