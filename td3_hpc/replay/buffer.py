@@ -185,13 +185,14 @@ class ReplayBuffer:
             terminated=(self._rows["flags"][next_slots] & TERMINATED) != 0,
         )
 
-    def oldest(self, count: int) -> NDArray[np.int64]:
-        """The numbers of the oldest rows whose observation is whole, at most `count`; an episode's last one counts."""
-        span = count + STACK
+    def oldest(self, count: int, from_row: int = 0) -> NDArray[np.int64]:
+        """The numbers of the oldest rows whose observation is whole, at most `count`, from a row on; an episode's last
+        one counts."""
+        span, first = count + STACK, max(self._first_row, from_row)
         while True:  # the more environments, the more of the oldest rows have lost their frames
-            rows = np.arange(self._first_row, min(self._next_row, self._first_row + span))
+            rows = np.arange(first, min(self._next_row, first + span))
             whole = rows[self._whole(rows)]
-            if len(whole) >= count or self._first_row + span >= self._next_row:
+            if len(whole) >= count or first + span >= self._next_row:
                 return whole[:count]
             span *= 2
 

@@ -206,7 +206,7 @@ class TrainingLoop:
         )
         counters.evaluations += 1
         counters.evaluated_at = counters.step
-        motion = self._motion.measure(components.agent, components.replay)
+        motion = self._motion.measure(components.agent, components.replay, config.every_steps)
         components.telemetry.evaluation(result, motion, counters.step)
         if self._config.checkpoint.keep_best:
             self.save_in_background({"evaluation_return": result.means()["return"]})
