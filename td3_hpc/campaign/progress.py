@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from td3_hpc.checkpoint_names import manifest_paths, newest_step
 from td3_hpc.config import CONFIG_FILE, load_resolved
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.history import last_word
-from td3_hpc.gates.verdict import read_verdict
+from td3_hpc.gates.verdict import Verdict, read_verdict
 from td3_hpc.record import RECORD_FILE, AlertChanged, AttemptStarted, Event, Interval, RunFailed, read_record
 from td3_hpc.submission_folder import SubmissionFolder
 
@@ -86,7 +87,7 @@ def _state(run_dir: Path, events: list[Event]) -> tuple[str, str]:
         verdict = read_verdict(run_dir)
     except BadInput as error:
         return "finished", str(error)
-    if verdict is not None:
+    if verdict is not None and not _is_outdated(verdict, events):
         return verdict.verdict, verdict.reason if verdict.verdict == "NO-GO" else ""
     last = last_word(events)
     if last is None:  # or longer ago than what was read
@@ -95,6 +96,12 @@ def _state(run_dir: Path, events: list[Event]) -> tuple[str, str]:
         return "started", ""
     reason = last.reason.splitlines() if isinstance(last, RunFailed) else []
     return last.kind, reason[0] if reason else ""
+
+
+def _is_outdated(verdict: Verdict, events: list[Event]) -> bool:
+    """Whether the run has gone on since: made longer, or past a gate that had ended it."""
+    written = datetime.fromisoformat(verdict.written).timestamp() + 1.0  # it is told in whole seconds
+    return any(event.time > written for event in events if isinstance(event, AttemptStarted | Interval))
 
 
 def _falls_short(state: str, step: int, checkpoint_step: int) -> str:
@@ -116,7 +123,12 @@ def _speed(events: list[Event]) -> float | None:
 
 
 def _alerts(events: list[Event]) -> tuple[str, ...]:
-    on = {event.name: event.active for event in events if isinstance(event, AlertChanged)}
+    on: dict[str, bool] = {}
+    for event in events:
+        if isinstance(event, Interval):  # what was raised before the part of the record that is read
+            on |= dict.fromkeys(event.alerts, True)
+        elif isinstance(event, AlertChanged):
+            on[event.name] = event.active
     return tuple(name for name, active in on.items() if active)
 
 

@@ -1,6 +1,5 @@
 """A run's record, sorted by what gates and reports ask for."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,19 +116,22 @@ class RunHistory:
     def first_step(self) -> int:
         """The step that this stage began at: 0, or that of the checkpoint of the stage that it continues.
 
-        The record of such a stage begins with the earlier one's; epochs count from 1 in each.
+        The record of such a stage begins with the earlier one's; epochs count from 1 in each. An attempt may have died
+        before it could tell anything.
         """
-        begun = [attempt for attempt in self.of(AttemptStarted) if attempt.epoch == 1]
+        attempts = self.of(AttemptStarted)
+        begun = [a for a in attempts if a.continues_stage or (a.continues_stage is None and a.epoch == 1)]
         return begun[-1].resumed_from or 0 if begun else 0
 
     def attempts(self) -> list[tuple[AttemptStarted, list[Event]]]:
         """Each attempt with all events up to the next one, its own start first."""
-        starts = self.of(AttemptStarted)
-        ends = [start.line for start in starts[1:]] + [math.inf]
-        return [
-            (start, [event for event in self.events if start.line <= event.line < end])
-            for start, end in zip(starts, ends)
-        ]
+        attempts: list[tuple[AttemptStarted, list[Event]]] = []
+        for event in self.events:
+            if isinstance(event, AttemptStarted):
+                attempts.append((event, []))
+            if attempts:
+                attempts[-1][1].append(event)
+        return attempts
 
     @property
     def computes_bfloat16(self) -> bool:

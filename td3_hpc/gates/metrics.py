@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td3_hpc.config.gates import Gate, LimitGate
+from td3_hpc.config.monitors import ACTOR_CNN_GRADIENT_LIMIT
 from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.formatting import number, plural
 from td3_hpc.gates import remedies
@@ -165,7 +166,8 @@ def actor_cnn_growth(history: RunHistory, settings: LimitGate) -> Finding:
         return not_judged(target, f"{plural(len(readings), 'reading')}; a trend takes {FEWEST_READINGS}", found)
     updates = np.array([reading.update for reading in readings], np.float64)
     norms = np.log([reading.before_clipping[ACTOR_CNN] for reading in readings])
-    trend = fit(updates, norms, history.config.monitors.gradient_limits.actor_cnn)
+    limit = history.config.monitors.gradient_limits.actor_cnn or ACTOR_CNN_GRADIENT_LIMIT  # it is judged in any case
+    trend = fit(updates, norms, limit)
     horizon = history.config.training.updates_due(history.config.training.total_steps)
     ahead = trend.updates_to_limit
     grows = trend.factor > settings.limit and trend.significance >= SIGNIFICANT

@@ -209,9 +209,10 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
         causes.append(f"no gradient reached the {' or the '.join(name.replace('_', ' ') for name in still)}")
     achieved = f"{updates:,} batches of {batch:,} drawn"
     if ends:
-        rows, least = ends[-1].replay_rows, ends[-1].step + ends[-1].episodes
+        rows, most = ends[-1].replay_rows, ends[-1].step + ends[-1].episodes + config.simulators
+        # The buffer of the stage before may have been smaller, and have overwritten what this one had room for.
+        least = ends[-1].step - history.first_step if history.first_step else most - config.simulators
         achieved = f"{rows:,} rows held, {achieved}"
-        most = least + getattr(config, "simulators", 1)
         if not min(capacity, least) <= rows <= min(capacity, most):
             causes.append(f"the buffer holds {rows:,} rows where {min(capacity, least):,} to {most:,} were due")
     holds = [interval for interval in history.intervals if interval.replay_transitions is not None][-1:]

@@ -200,6 +200,8 @@ class Interval(Event, kind="interval"):
     """Smallest number of every other entry of the observation ([-1, 1])."""
     observation_maxima: Annotated[dict[str, float], Family("observation/", "_max")] = {}
     """Largest number of every other entry of the observation ([-1, 1])."""
+    alerts: list[str] = []
+    """Names of the alerts that were on; left out where there were none."""
     updates: int = 0
     """TD3 updates (updates)."""
     actor_updates: int = 0

@@ -33,6 +33,9 @@ class AttemptStarted(Event, kind="attempt", history=True):
     """Number of the attempt's claim of the run directory, from 1 in each stage."""
     resumed_from: int | None = None
     """Step of the checkpoint that it continues (steps); null for none."""
+    continues_stage: bool | None = None
+    """Whether that checkpoint is an earlier stage's, from which this one begins; records of earlier versions do not
+    tell."""
     not_exact: list[str] = []
     """Since when the run is not exact and why, one text for each time; empty: exact throughout."""
     messages: list[str] = []

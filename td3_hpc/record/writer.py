@@ -74,8 +74,8 @@ class RunRecord:
         content = self.path.read_bytes()
         kept, tail = content[:keep_bytes], content[keep_bytes:]
         history = [line for line in tail.splitlines(keepends=True) if _is_history(line)]
-        if len(history) != len(tail.splitlines()):
-            replace_file(self.path, kept + b"".join(history))
+        # Always a new file: a process of a lost node that still writes has the old one open.
+        replace_file(self.path, kept + b"".join(history))
 
 
 def _is_history(line: bytes) -> bool:

@@ -9,7 +9,7 @@ from td3_hpc.config import CONFIG_FILE
 from td3_hpc.formatting import duration, number, size
 from td3_hpc.gates import GateResult
 from td3_hpc.gates.history import RunHistory
-from td3_hpc.gates.verdict import Verdict
+from td3_hpc.gates.verdict import GATES_FILE, Verdict
 from td3_hpc.record import AttemptStarted, CheckpointFailed, CheckpointSaved, SimulatorChanged
 from td3_hpc.replay.rows import row_bytes
 from td3_hpc.report.document import Block, Cell, Chip, Code, Items, Section, Table, Text, linked, overrides
@@ -178,6 +178,11 @@ def next_actions(history: RunHistory, verdict: Verdict) -> Section:
     """The commands to run now."""
     run = history.run_dir
     again = Code([f"td3-hpc train {run / CONFIG_FILE} --run-dir {run}"])
+    if verdict.ends_run and not history.finished:
+        blind = "The policy does not use its picture, and the run ended there. It saved a checkpoint. To go on all the same:"
+        line = f"echo 'picture_matters: {{severity: recommended}}' >> {run / GATES_FILE}"
+        where = "In a campaign, put it below `gates` in the campaign's file, and run `td3-hpc campaign resume` instead."
+        return _next([Text(blind), Code([line, *again.lines]), Text(where)])
     if history.can_go_on:
         return _next(
             [Text("The run is not complete. The same command continues it from its newest checkpoint:"), again]

@@ -112,7 +112,7 @@ def _made(title: str, make: Callable[[], Section], warnings: list[str]) -> Secti
 def _banner(history: RunHistory, verdict: Verdict | None) -> Chip:
     if verdict is None or not history.events:
         return Chip("not_judged", "NO VERDICT")
-    if not history.finished:
+    if not history.finished and not verdict.ends_run:
         return Chip("watch", "NOT COMPLETE") if history.can_go_on else Chip("fail", "FAILED")
     return Chip("pass" if verdict.verdict == "GO" else "fail", verdict.verdict)
 
@@ -131,7 +131,7 @@ def _headlines(history: RunHistory, verdict: Verdict | None, warnings: list[str]
 def _reason(history: RunHistory, verdict: Verdict | None, warnings: list[str]) -> str:
     if verdict is None or not history.events:
         return "The run cannot be judged: " + ("; ".join(warnings) or "nothing is recorded yet") + "."
-    if history.finished:
+    if history.finished or verdict.ends_run:
         return verdict.reason
     total = history.config.training.total_steps
     last = history.last_word

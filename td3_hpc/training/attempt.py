@@ -100,7 +100,8 @@ class Attempt:
         for message in store.messages:
             console.line(message)
         if tree is not None:
-            not_exact = list(tree["provenance"]["not_exact_from"].values())
+            noted = tree["provenance"]["not_exact_from"]
+            not_exact = [noted[index] for index in sorted(noted, key=int)]  # the file has them by name: 1, 10, 2
             changes = differences(tree["provenance"], here, self.config.agent.precision)
             if changes:
                 not_exact.append(f"step {record.step}: {'; '.join(changes)}")
@@ -112,6 +113,7 @@ class Attempt:
                 format=FORMAT,
                 epoch=store.epoch,
                 resumed_from=record.step if checkpoint else None,
+                continues_stage=checkpoint is not None and "adopted_from" in checkpoint.manifest.tags,
                 not_exact=not_exact,
                 messages=list(store.messages),
                 pid=os.getpid(),

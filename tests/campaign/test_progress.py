@@ -84,12 +84,37 @@ def test_alerts_that_are_on(tmp_path: Path) -> None:
     assert read_progress(run).alerts == ("td_error",)
 
 
+def test_alerts_that_were_raised_before_the_part_that_is_read(tmp_path: Path) -> None:
+    on = event("interval", 100, 3.0, first_step=91, last_step=100, alerts=["td_error", "q_magnitude"])
+    over = event("alert", 100, 3.0, name="q_magnitude", active=False)
+    run = make_run(tmp_path, event("attempt", 0, 0.0, epoch=1), on, over, interval(101, 110, 4.0))
+
+    assert read_progress(run).alerts == ("td_error",)
+
+
 def test_why_a_run_failed(tmp_path: Path) -> None:
     run = make_run(tmp_path, event("attempt", 0, 0.0, epoch=1), event("failed", 4, 1.0, reason="NaN in update 3\nmore"))
 
     progress = read_progress(run)
 
     assert (progress.state, progress.note, progress.seconds_left) == ("failed", "NaN in update 3", None)
+
+
+def test_a_verdict_of_before_does_not_hide_a_run_that_goes_on(tmp_path: Path) -> None:
+    verdict = {"verdict": "NO-GO", "reason": "Blind.", "stage": "a", "step": 50, "written": "1970-01-01T00:01:00+00:00"}
+    bound = {"simulator": {"kind": "embedded", "version": "0.9.16"}, "town": "Hamlet", "config_sha256": "0"}
+    verdict |= {"gates": [], "bound_to": bound | {"code_sha256": "0", "image_sha256": None}}
+    before = event("attempt", 0, 0.0, epoch=1), interval(1, 50, 59.9)
+    run = make_run(tmp_path, *before)
+    (run / "verdict.json").write_text(json.dumps(verdict))
+    assert (read_progress(run).state, read_progress(run).note) == ("NO-GO", "Blind.")
+
+    with (run / "record.jsonl").open("a") as record:
+        record.write(event("attempt", 50, 90.0, epoch=2) + interval(51, 60, 100.0))
+
+    progress = read_progress(run)
+    assert (progress.state, progress.note) == ("started", "")
+    assert progress.seconds_left is not None
 
 
 def test_an_empty_or_damaged_directory_is_told_as_far_as_it_goes(tmp_path: Path) -> None:

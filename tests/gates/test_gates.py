@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from td3_hpc.config import apply_overrides, load_stage
+from td3_hpc.config import apply_overrides, dump_yaml, load_stage
 from td3_hpc.config.gates import GatesConfig
 from td3_hpc.gates import GATES
 from td3_hpc.gates.verdict import judge
@@ -153,6 +153,31 @@ def test_the_explosion_of_the_project_s_first_runs_is_called(healthy_run):
     result = must_miss(healthy_run, "actor_cnn_growth", "exponential growth")
     assert result.change == {"agent.learning_rates.actor_cnn": 1e-5}
     assert judge(healthy_run).verdict == "NO-GO"
+
+    no_alert = load_stage(healthy_run / "config.yaml", ["monitors.gradient_limits.actor_cnn=null"])
+    (healthy_run / "config.yaml").write_text(dump_yaml(no_alert))
+    must_miss(healthy_run, "actor_cnn_growth", "exponential growth")
+
+
+def test_a_buffer_that_was_smaller_in_the_stage_before_is_not_held_against_the_run(healthy_run):
+    """The kept run as the continuation of one of 400 steps, whose ring held fewer."""
+    record = healthy_run / "record.jsonl"
+    events = [json.loads(line) for line in record.read_text().splitlines()]
+    start, end = events[0], events[-1]
+    assert (start["event"], end["event"]) == ("attempt", "finished")
+    start |= {"continues_stage": True, "resumed_from": 400}
+    for event in events:
+        if event["event"] == "interval":
+            event["replay/transitions"] -= 150
+    end["replay_rows"] -= 150
+
+    def judged():
+        record.write_text("".join(json.dumps(event) + "\n" for event in events))
+        return results(healthy_run)["buffer_operations"]
+
+    assert judged().status == "pass", judged().cause
+    end["replay_rows"] -= 300
+    assert "rows where" in judged().cause, "fewer than its own steps filled"
 
 
 def test_bfloat16_is_suggested_only_where_the_run_s_hardware_computes_it(healthy_run):

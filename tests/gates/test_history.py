@@ -67,6 +67,21 @@ def test_a_stage_that_continues_another_owes_its_own_evaluations_only(write):
     assert (history.first_step, history.evaluations_due()) == (25, [30, 40, 50])
 
 
+def test_a_stage_whose_first_attempt_told_nothing_knows_where_it_began(write):
+    before = {"event": "attempt", "epoch": 1, "resumed_from": None, "continues_stage": False}
+    second = {"event": "attempt", "epoch": 2, "resumed_from": 25, "step": 25, "continues_stage": True}
+    later = {"event": "attempt", "epoch": 3, "resumed_from": 30, "step": 30, "continues_stage": False}
+    assert write(before).first_step == 0
+    assert write(before, second, later).first_step == 25
+
+
+def test_each_attempt_has_its_own_events(write):
+    attempts = [{"event": "attempt", "epoch": epoch, "resumed_from": None} for epoch in (1, 2)]
+    history = write(interval(1, 4), attempts[0], interval(5, 9), attempts[1], interval(10, 14), interval(15, 19))
+    assert [len(own) for _, own in history.attempts()] == [2, 3]
+    assert all(own[0] is start for start, own in history.attempts())
+
+
 @pytest.mark.parametrize(
     ("last", "finished", "can_go_on"),
     [

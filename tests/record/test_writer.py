@@ -95,6 +95,17 @@ def test_a_cut_line_before_the_new_attempt_does_not_swallow_its_first_event(reco
     assert [event.kind for event in read_events(record.path, Event)] == ["interval", "attempt"]
 
 
+def test_a_process_that_still_writes_does_not_reach_the_new_attempts_record(record, tmp_path):
+    record.append(interval(1))
+    kept = record.size()
+    new = RunRecord(tmp_path)
+    new.open(keep_bytes=kept)  # there is nothing to cut
+    record.append(interval(11))
+    new.append(AttemptStarted(epoch=2))
+    new.close()
+    assert [event.kind for event in read_events(new.path, Event)] == ["interval", "attempt"]
+
+
 def test_nan_and_infinity_come_back(record):
     record.append(AlertChanged(name="q", active=True, value=float("nan")))
     record.append(GradientReading(update=1, before_clipping={"actor": np.float32("inf")}))

@@ -15,6 +15,7 @@ from td3_hpc.gates.history import read_history
 from td3_hpc.gates.verdict import judge
 from td3_hpc.report.figures import gate_limit
 from td3_hpc.report.run_report import make_document, write_report
+from tests.gates.test_driving import episodes
 
 SECTIONS = (
     "Open items",
@@ -270,6 +271,28 @@ def test_a_cut_record_is_judged_as_far_as_it_goes(healthy_run):
     assert "1k: NOT COMPLETE" in text
     assert "lines cannot be read" in text
     assert "`td3-hpc train` continues it" in text
+
+
+def test_a_run_that_the_test_of_its_picture_ended_is_no_go_and_says_how_to_go_on(healthy_run):
+    record, config = healthy_run / "record.jsonl", healthy_run / "config.yaml"
+    *events, end = [json.loads(line) for line in record.read_text().splitlines()]
+    assert end["event"] == "finished"
+    drives = episodes([1.0, 0.4])
+    told = {"step": end["step"], "time": end["time"], "suite": "must-see"}
+    events.append({"event": "picture", "with_picture": drives, "without_picture": drives, **told})
+    record.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    config.write_text(config.read_text().replace("total_steps: 1000", "total_steps: 2000"))
+
+    text, _ = report(healthy_run)
+    assert text.startswith("# 1k: NO-GO\n")
+    assert f"The run ended there, at step {end['step']:,}." in text
+    assert "continues it" not in text
+    command = f"echo 'picture_matters: {{severity: recommended}}' >> {healthy_run}/gates.yaml"
+    assert command in text
+
+    subprocess.run(["bash", "-c", command], check=True)
+    text, _ = report(healthy_run)
+    assert text.startswith("# 1k: NOT COMPLETE\n"), "told to go on, it can"
 
 
 @pytest.mark.parametrize("every", [2, 3, 7])

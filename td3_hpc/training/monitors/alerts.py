@@ -117,6 +117,10 @@ class Alerts:
         """1 for each alert that is active, 0 for the others."""
         return {name: float(watch.active) for name, watch in self._watches.items()}
 
+    def active(self) -> list[str]:
+        """Names of the alerts that are on."""
+        return [name for name, watch in self._watches.items() if watch.active]
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: a tree of numbers, texts and arrays."""
         return {name: vars(watch).copy() for name, watch in self._watches.items()}

@@ -258,7 +258,8 @@ class Telemetry:
             summary |= replay_contents(self._replay)
         summary["steps_per_second"] = self._steps_in_interval_here / seconds
         steps = {"first_step": self._interval_first_step, "last_step": step}
-        self._record.append(Interval.model_validate({**steps, **summary}))
+        alerts = {"alerts": on} if (on := self.alerts.active()) else {}
+        self._record.append(Interval.model_validate({**steps, **summary, **alerts}))
         for name, value in summary.items():
             self._tensorboard.scalar(name if "/" in name else f"train/{name}", value, step)
         for change in self.alerts.observe_interval(summary):
