@@ -179,7 +179,9 @@ def next_actions(history: RunHistory, verdict: Verdict) -> Section:
     run = history.run_dir
     again = Code([f"td3-hpc train {run / CONFIG_FILE} --run-dir {run}"])
     if verdict.ends_run and not history.finished:
-        blind = "The policy does not use its picture, and the run ended there. It saved a checkpoint. To go on all the same:"
+        blind = (
+            "The policy does not use its picture, and the run ended there, with a checkpoint. To go on all the same:"
+        )
         line = f"echo 'picture_matters: {{severity: recommended}}' >> {run / GATES_FILE}"
         where = "In a campaign, put it below `gates` in the campaign's file, and run `td3-hpc campaign resume` instead."
         return _next([Text(blind), Code([line, *again.lines]), Text(where)])

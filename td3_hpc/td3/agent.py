@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+import xxhash
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -105,6 +106,13 @@ class TD3Agent:
         with torch.inference_mode():
             q1, q2 = self.critic(self._inputs.of_many(observations), self._inputs.tensor(actions))
             return torch.minimum(q1, q2)[:, 0].double().cpu().numpy()  # type: ignore[no-any-return]
+
+    def policy_digest(self) -> str:
+        """xxh3_128 of the policy's weights, in hexadecimal."""
+        digest = xxhash.xxh3_128()
+        for parameter in self.actor.parameters():
+            digest.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     def explore(self, observations: Sequence[Observation]) -> NDArray[np.float32]:
         """The policy's actions (n, 2) for n observations, in one pass, with Gaussian noise of `exploration_noise`,

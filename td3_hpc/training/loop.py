@@ -1,5 +1,6 @@
 """The training loop: act, update while the simulators tick, collect."""
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
 from td3_hpc.training.env_slot import EnvSlot, side_by_side
 from td3_hpc.training.evaluation.cycle import evaluate
-from td3_hpc.training.evaluation.picture import PictureTest
+from td3_hpc.training.evaluation.kept_episodes import Course
+from td3_hpc.training.evaluation.picture import FOLDER, PictureTest
 from td3_hpc.training.evaluation.policies import of_agent
-from td3_hpc.training.evaluation.references import REFERENCES, Course, drive_reference
+from td3_hpc.training.evaluation.references import REFERENCES, drive_reference
 from td3_hpc.training.evaluation.trace import trace_path
 from td3_hpc.training.exploration import choose_actions
 from td3_hpc.training.policy_motion import PolicyMotion
@@ -232,9 +234,14 @@ class TrainingLoop:
             return False
         drives = list(read_events(record.path, PictureDrive))
         if not drives:
-            first = len(components.evaluation)
-            drives = [test.drive(self._config, of_agent(components.agent), record, components.stop, first)]
+            for (
+                simulation
+            ) in components.evaluation:  # the test's take their places; they start again with the next round
+                simulation.close()
+            agent = components.agent
+            drives = [test.drive(self._config, of_agent(agent), agent.policy_digest(), record, components.stop)]
             components.telemetry.picture(drives[0], step)
+            shutil.rmtree(record.path.parent / FOLDER, ignore_errors=True)
         self._picture_tested = True
         return test.is_missed(drives)
 

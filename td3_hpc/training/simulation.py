@@ -71,12 +71,14 @@ class Simulation:
             self._next_worker.prepare()
 
     def close(self) -> None:
-        """End the worker, the simulator and the supervisor."""
+        """End the worker, the simulator and the supervisor. `start()` starts them again."""
         self._end_worker()
         if self._next_worker is not None:
             self._next_worker.close()
+            self._next_worker = None
         self._supervisor.close()
         self._note_events()
+        self._started = False
 
     # ---- the environment ------------------------------------------------------------------------------------------
     def roads_sha256(self) -> str:

@@ -15,9 +15,10 @@ from td3_hpc.driving.film import check_format
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.record import EpisodeSummary, RunRecord
 from td3_hpc.training.evaluation.cycle import Driver, evaluate
+from td3_hpc.training.evaluation.kept_episodes import Course
 from td3_hpc.training.evaluation.measures import MEASURES, SUITE_MEASURES, Estimate, estimates_over_runs
 from td3_hpc.training.evaluation.policies import THROTTLES, PolicyName, blinded, constant, make_driver
-from td3_hpc.training.evaluation.references import Course, drive_reference
+from td3_hpc.training.evaluation.references import drive_reference
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 

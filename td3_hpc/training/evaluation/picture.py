@@ -10,14 +10,17 @@ from dataclasses import dataclass
 
 from td3_hpc.config import StageConfig, apply_overrides, validate
 from td3_hpc.config.suite import load_suite
-from td3_hpc.record import EpisodeSummary, PictureDrive, RunRecord
+from td3_hpc.record import PictureDrive, RunRecord
 from td3_hpc.shipped import shipped
 from td3_hpc.spaces import IMAGE
-from td3_hpc.training.evaluation.cycle import Driver, evaluate
+from td3_hpc.training.evaluation.cycle import Driver
+from td3_hpc.training.evaluation.kept_episodes import Course, EpisodeFiles, drive_kept
 from td3_hpc.training.signals import StopFlag
 from td3_hpc.training.simulation import Simulation
 
 SUITE = "configs/suites/must-see.yaml"
+FOLDER = "picture-test"
+"""In the run directory: the finished episodes of a test under way."""
 
 
 @dataclass(frozen=True)
@@ -41,29 +44,24 @@ class PictureTest:
         if config.training.total_steps >= self.from_step:
             _stage(config)
 
-    def drive(
-        self, config: StageConfig, driver: Driver, record: RunRecord, stop: StopFlag, first_simulator: int
-    ) -> PictureDrive:
-        """Drive the suite's situations in the run's own town, on simulators of their own, from this number on. Raises
-        StopRequested, after which it is made again."""
+    def drive(self, config: StageConfig, driver: Driver, whose: str, record: RunRecord, stop: StopFlag) -> PictureDrive:
+        """Drive the suite's situations in the run's own town, on simulators in the place of those for evaluation, which
+        must be closed. Raises StopRequested: the next call goes on, for a driver that is the same by `whose`."""
         from td3_hpc.training.evaluation.policies import blinded
 
         started, (stage, name, episodes) = time.monotonic(), _stage(config)
-        count = min(config.evaluation.simulators, episodes)
         run_dir = record.path.parent
-        simulations = [
-            Simulation(stage, "evaluation", run_dir, record, stop, first_simulator + index) for index in range(count)
-        ]
+        kept = EpisodeFiles(run_dir / FOLDER)
         with contextlib.ExitStack() as running:
-            for simulation in simulations:
+            simulations = []
+            for index in range(min(config.evaluation.simulators, episodes)):
+                simulation = Simulation(stage, "evaluation", run_dir, record, stop, index)
                 running.callback(simulation.close)
                 simulation.start()
-
-            def driven(who: Driver) -> list[EpisodeSummary]:
-                routes = stage.environment.route.evaluation_routes
-                return evaluate(who, simulations, cycle=1, numbers=range(episodes), routes=routes, stop=stop).episodes
-
-            seeing, blind = driven(driver), driven(blinded(driver, IMAGE.name))
+                simulations.append(simulation)
+            course = Course(stage, simulations, range(episodes), stop)
+            seeing = drive_kept(course, kept, f"with-picture-{whose}", driver)
+            blind = drive_kept(course, kept, f"without-picture-{whose}", blinded(driver, IMAGE.name))
         return PictureDrive(
             suite=name,
             with_picture=seeing,

@@ -1,13 +1,14 @@
 """The test of the picture within a run: it ends a blind one, and lets it go on where it is only recommended."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 import yaml
 
 from td3_hpc.record import EpisodeSummary, PictureDrive
-from td3_hpc.training.evaluation.picture import PictureTest
+from td3_hpc.training.evaluation.picture import FOLDER, PictureTest
 from tests.training.conftest import Run
 
 
@@ -54,8 +55,24 @@ def checkpoints(directory: Path) -> list[str]:
 def test_a_run_that_does_not_look_is_ended_with_its_checkpoint_and_goes_on_when_that_is_only_recommended(make_run):
     run = make_run(**{"environment.max_decisions": 8, "evaluation.simulators": 2})
     gates(run)
+    run.start()
+    kept_episodes = run.directory / FOLDER
+    (first,) = run.wait_for(lambda run: list(kept_episodes.glob("with-picture-*.json")))
+    run.wait_for(lambda run: len(json.loads(first.read_text())) >= 5)
+    run.process.send_signal(signal.SIGTERM)
+    code, output = run.finish()
+    assert code == 75, output
+    assert not run.events("picture")
+    driven = json.loads(first.read_text())
+    first.write_text(json.dumps({number: {**episode, "return": 4321.0} for number, episode in driven.items()}))
+
     code, output = run.train()
     assert code == 3, output
+    (told,) = run.events("picture")
+    assert [e["return"] == 4321.0 for e in told["with_picture"]] == [str(n) in driven for n in range(21)]
+    assert not kept_episodes.exists()
+    ready = {(e["purpose"], e.get("simulator")) for e in run.events("simulator") if e["state"] == "ready"}
+    assert ready == {("training", None), ("evaluation", None), ("evaluation", 1)}, "the test's took others' places"
     assert "must-see, 21 situations: success 0 % seeing, 0 % blind" in output
     assert "NO-GO: Picture matters: " in output
     assert "The run ended there, at step 20." in output

@@ -10,9 +10,9 @@ import yaml
 
 from td3_hpc.config import StageConfig, load_stage
 from td3_hpc.gates.verdict import judge
-from td3_hpc.record import EpisodeSummary
 from td3_hpc.training.evaluation.policies import THROTTLES
-from td3_hpc.training.evaluation.references import REFERENCES, EpisodeCache
+from td3_hpc.training.evaluation.references import REFERENCES, kept_references
+from tests.training.evaluation.test_kept_episodes import SUMMARY
 
 DRIVING = {
     "agent.discount": 0.9,
@@ -132,30 +132,6 @@ def config(tmp_path):
     return make
 
 
-SUMMARY = EpisodeSummary(
-    return_=1.5,
-    length=10,
-    route_completion=0.5,
-    route_length_m=200.0,
-    distance_m=100.0,
-    mean_speed_kmh=20.0,
-    collisions=0,
-    lane_invasions=0,
-    reward_components={"comfort": -0.5},
-    end_reason="off_road",
-    route=3,
-)
-
-
-def test_what_is_written_is_read_back(own_cache, config):
-    cache = EpisodeCache(config(), "roads")
-    assert cache.read("random") == {}
-    cache.write("random", {3: SUMMARY, 1: SUMMARY})
-    assert EpisodeCache(config(), "roads").read("random") == {3: SUMMARY, 1: SUMMARY}
-    assert cache.read("pure-pursuit") == {}
-    assert [path for path in own_cache.rglob("*") if "tmp" in path.name] == []
-
-
 @pytest.mark.parametrize(
     ("changes", "roads", "kept"),
     [
@@ -168,13 +144,5 @@ def test_what_is_written_is_read_back(own_cache, config):
     ],
 )
 def test_what_an_episode_depends_on_makes_another_one(own_cache, config, changes, roads, kept):
-    EpisodeCache(config(), "roads").write("random", {0: SUMMARY})
-    assert bool(EpisodeCache(config(**changes), roads).read("random")) == kept
-
-
-def test_a_cache_that_cannot_be_written_keeps_nothing_and_stops_nobody(tmp_path, monkeypatch, config):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    cache = EpisodeCache(config(), "roads")
-    cache.write("random", {0: SUMMARY})
-    assert cache.read("random") == {}
+    kept_references(config(), "roads").write("random", {0: SUMMARY})
+    assert bool(kept_references(config(**changes), roads).read("random")) == kept
