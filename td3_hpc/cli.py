@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -376,6 +377,9 @@ def _missing(module: str) -> str:
 
 def main() -> None:
     """Entry point of `td3-hpc`: runs a command; an error of the user's is one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")  # a terminal may lack a letter
     try:
         _mount()
         app()

@@ -1,9 +1,20 @@
-"""Which code: digests of files and of this package."""
+"""Which code: digests of files and of this package; running it in another process."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+
+
+def run_module(name: str) -> list[str]:
+    """The command that runs a module of this package in another process.
+
+    What lies in the current folder, as a script named carla.py, takes no module's place, unless this package itself is
+    there (`-P`; Python 3.10 has no such option).
+    """
+    safe = ["-P"] if sys.version_info >= (3, 11) and Path.cwd() != PACKAGE.parent else []
+    return [sys.executable, *safe, "-m", name]
 
 
 def code_digest(package: Path = PACKAGE) -> str:

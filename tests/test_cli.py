@@ -118,6 +118,15 @@ def test_a_bare_installation_has_projects_towns_and_constraints(tmp_path):
     assert "kill-node" in bare("testcluster", "--help", cwd=tmp_path).stdout
 
 
+def test_a_terminal_that_lacks_a_letter_costs_that_letter():
+    """A rule of the site is quoted in typographic quotes."""
+    command = [sys.executable, "-m", "td3_hpc", "cluster", "check", "lumi"]
+    latin = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, capture_output=True, encoding="latin-1", env=latin)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "?On these partitions" in done.stdout
+
+
 def test_the_shell_completes_commands():
     asked = {"_TD3_HPC_COMPLETE": "complete_bash", "COMP_WORDS": "td3-hpc tra", "COMP_CWORD": "1"}
     code = "import sys\nsys.argv[0] = 'td3-hpc'\nfrom td3_hpc.cli import main\nmain()"

@@ -1,16 +1,29 @@
 """A cluster profile: how one site's Slurm and Apptainer run a stage."""
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from td3_hpc.config.base import ConfigSection
 from td3_hpc.config.sbatch import check_options, gpu_count, node_names, seconds
 
 FilePath = Annotated[Path, Field(strict=False)]  # YAML holds it as text
+
+
+def _expand(path: Path) -> Path:
+    """With `~` and variables as they are where the profile is read. Raises ValueError for one that is not set."""
+    text = os.path.expanduser(os.path.expandvars(path))
+    if "$" in text or text.startswith("~"):
+        raise ValueError(f"{path}: not set here; write the path in full")
+    return Path(text)
+
+
+SharedPath = Annotated[FilePath, AfterValidator(_expand)]
+"""Of a file system that the submitting machine and the nodes share: expanded once, at submission."""
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(gt=0)]
 
@@ -18,8 +31,9 @@ Amount = Annotated[float, Field(gt=0)]
 class ContainerConfig(ConfigSection):
     """The Apptainer container that a job runs its stage in."""
 
-    image: FilePath
-    """The SIF file; its digest is noted at submission, and a job refuses any other file there."""
+    image: SharedPath
+    """The SIF file; `~` and variables, as in `$SCRATCH/carla.sif`, are the submitting machine's. Its digest is noted at
+    submission, and a job refuses any other file there."""
     gpu: Literal["nvidia", "amd", "none"] = "none"
     """Whose GPUs the nodes have, for the driver that the container needs: `nvidia` is `apptainer --nv`, `amd` is
     `--rocm`, which no AMD GPU was there to try. Profiles of before say `nvidia: true` or `false`."""
@@ -145,8 +159,9 @@ class ClusterConfig(ConfigSection):
     scratch: FilePath = Path("/tmp")
     """A folder on each node's own disk, for the container's /tmp and HOME; the job leaves nothing there, and what a
     job that Slurm had to kill left, the next one removes. `~` and variables, as in `$SLURM_TMPDIR`, are the node's."""
-    runs: FilePath = Path("checkpoints")
-    """Where run directories live; on a file system that every node sees."""
+    runs: SharedPath = Path("checkpoints")
+    """Where run directories live; on a file system that every node sees. `~` and variables are the submitting
+    machine's."""
     container: ContainerConfig | None = None
     """Left out, the job runs this Python without a container, for which it must be on every node."""
 
@@ -213,6 +228,8 @@ class ClusterConfig(ConfigSection):
     def _scratch_is_absolute(cls, scratch: Path) -> Path:
         if not re.match(r"/|~(/|$)|\$\{?[A-Za-z_]", str(scratch)):
             raise ValueError(f"{scratch}: not an absolute path; begin it with /, ~/ or a variable of the node's")
+        if "$" in re.sub(r"\$(\{\w+\}|\w+)", "", str(scratch)):
+            raise ValueError(f"{scratch}: of variables, only $NAME and ${{NAME}} are understood")
         return scratch
 
     @field_validator("exclude", mode="before")

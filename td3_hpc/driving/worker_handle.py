@@ -13,7 +13,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from td3_hpc.code import run_module
 from td3_hpc.config.environment import EnvironmentConfig
 from td3_hpc.driving.episode_log import EpisodeLog, checksum
 from td3_hpc.driving.shared_observation import OBSERVATION_BYTES, read_observation
@@ -207,7 +207,7 @@ class EnvironmentWorker:
         try:
             os.ftruncate(memory, OBSERVATION_BYTES)
             self._memory = mmap.mmap(memory, OBSERVATION_BYTES)
-            command = [sys.executable, "-m", "td3_hpc.driving.worker"]
+            command = [*run_module("td3_hpc.driving.worker")]
             command += ["--socket", str(theirs.fileno()), "--memory", str(memory)]
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(

@@ -54,6 +54,10 @@ class Actor:
     gravity: bool = True
     collides: bool = True
 
+    def halt(self) -> None:
+        """Nothing of it moves any more."""
+        self.velocity, self.acceleration, self.yaw_rate, self.tilting = AT_REST, AT_REST, 0.0, (0.0, 0.0)
+
     @property
     def speed(self) -> float:
         """Horizontal speed, m/s."""
@@ -184,6 +188,11 @@ class Vehicle(Actor):
 
     def __post_init__(self) -> None:
         self.obey(standard_physics(self.model))
+
+    def halt(self) -> None:
+        """See `Actor`."""
+        Actor.halt(self)
+        self.velocity_before, self.engine_speed = AT_REST, 0.0
 
     @property
     def mass(self) -> float:

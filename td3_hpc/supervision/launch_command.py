@@ -1,11 +1,11 @@
 """How each kind of simulator is started: its command and environment."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from td3_hpc.code import run_module
 from td3_hpc.errors import BadInput
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ def launch(config: "SimulatorConfig", town: str, port: int, home: Path) -> Launc
     environment = dict(os.environ)
     if config.kind == "embedded":
         command = [
-            sys.executable,
-            "-m",
-            "td3_hpc.simulator",
+            *run_module("td3_hpc.simulator"),
             "--host",
             config.host,
             "--port",

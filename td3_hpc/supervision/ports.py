@@ -15,7 +15,9 @@ import psutil
 from td3_hpc.errors import BadInput, UserError
 
 BLOCK = 3  # N: RPC, N+1: streams, N+2: secondary servers (CARLA opens it even where there are none)
-_LOWEST = 20_000
+_LOWEST, _USUAL_END = 20_000, 32_768
+_ENOUGH = 1_000
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LISTEN = "0A"
 
 
@@ -47,7 +49,7 @@ def reserve(port: int) -> PortBlock:
             block.close()
             raise BadInput(f"port {taken} is in use{describe_listener(taken)}; {_REMEDY}")
         return block
-    candidates = list(range(_LOWEST, _first_ephemeral() - BLOCK, BLOCK))
+    candidates = list(range(_LOWEST, _end_of_candidates() - BLOCK, BLOCK))
     random.SystemRandom().shuffle(candidates)  # two jobs that start at once rarely try the same block
     for first in candidates:
         locks = _lock(first)
@@ -56,7 +58,7 @@ def reserve(port: int) -> PortBlock:
         if first_taken(first) is None:
             return PortBlock(first, locks)
         PortBlock(first, locks).close()
-    raise UserError(f"no three free ports in a row between {_LOWEST} and {_first_ephemeral()}; set simulator.port")
+    raise UserError(f"no three free ports in a row between {_LOWEST} and {_end_of_candidates()}; set simulator.port")
 
 
 _REMEDY = "set simulator.port to 0 to let a free one be found, or to another number"
@@ -117,12 +119,14 @@ def _lock(first: int) -> list[socket.socket] | None:
     return locks
 
 
-def _first_ephemeral() -> int:
-    """Ports from here on are handed out to outgoing connections, so a server may lose them at any time."""
+def _end_of_candidates() -> int:
+    """Blocks end below this port. Those from it on are handed out to outgoing connections, so that a server may lose
+    them at any time; where a machine hands out nearly all there are, that is put up with."""
     try:
-        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="utf-8").split()[0])
+        first = int(_EPHEMERAL.read_text(encoding="utf-8").split()[0])
     except (OSError, ValueError, IndexError):
-        return 32_768
+        return _USUAL_END
+    return first if first >= _LOWEST + _ENOUGH else _USUAL_END
 
 
 def _listening_sockets(port: int) -> dict[int, int]:

@@ -2,9 +2,9 @@
 
 import contextlib
 import os
-import sys
 import tempfile
 
+from td3_hpc.code import run_module
 from td3_hpc.supervision.child_group import ChildGroup, describe_exit
 from td3_hpc.supervision.launch_command import Launch
 
@@ -14,7 +14,7 @@ class Probe:
 
     def __init__(self, host: str, port: int, town: str | None, timeout_s: float) -> None:
         """`timeout_s` bounds each call of the client; `town` None accepts any map."""
-        command = [sys.executable, "-m", "td3_hpc.supervision.readiness", "--host", host, "--port", str(port)]
+        command = [*run_module("td3_hpc.supervision.readiness"), "--host", host, "--port", str(port)]
         command += ["--timeout", str(timeout_s)] + (["--town", town] if town is not None else [])
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - no pipe: the client's warnings could fill one
         read, self._begin = os.pipe()

@@ -5,13 +5,13 @@ import json
 import os
 import select
 import subprocess
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from td3_hpc.code import run_module
 from td3_hpc.durable import replace_file
 from td3_hpc.errors import BadInput, FailureCode, UserError
 from td3_hpc.supervision.ports import BLOCK
@@ -145,7 +145,7 @@ class SupervisorHandle:
         replace_file(path, json.dumps(specification, indent=1).encode())
         with (self._log_dir / f"supervisor-{self._name}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "td3_hpc.supervision.supervisor", "--spec", str(path)],
+                [*run_module("td3_hpc.supervision.supervisor"), "--spec", str(path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

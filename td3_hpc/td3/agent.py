@@ -111,7 +111,7 @@ class TD3Agent:
         """xxh3_128 of the policy's weights, in hexadecimal."""
         digest = xxhash.xxh3_128()
         for parameter in self.actor.parameters():
-            digest.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy())
+            digest.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
     def explore(self, observations: Sequence[Observation]) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """What a profile says of one site: alternatives that exclude each other, and what follows from them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +34,12 @@ def load(**values: Any) -> ClusterConfig:
         ({"cpus_per_gpu": 8}, "cpus_per_gpu: of how many GPUs?"),
         ({"scratch": "tmp/x"}, "scratch: tmp/x: not an absolute path"),
         ({"scratch": "~other/x"}, "scratch: ~other/x: not an absolute path"),
+        ({"scratch": "${SLURM_TMPDIR:-/tmp}"}, "scratch: ${SLURM_TMPDIR:-/tmp}: of variables, only $NAME and ${NAME}"),
+        ({"scratch": "/local/${USER:-me}"}, "scratch: /local/${USER:-me}: of variables, only"),
+        ({"scratch": "/scratch/$(id)"}, "scratch: /scratch/$(id): of variables, only"),
+        ({"runs": "$NOT_SET_HERE/runs"}, "runs: $NOT_SET_HERE/runs: not set here; write the path in full"),
+        ({"runs": "~no-such-user/x"}, "runs: ~no-such-user/x: not set here"),
+        ({"container": {"image": "${NOT_SET_HERE}/i.sif"}}, "container.image: ${NOT_SET_HERE}/i.sif: not set here"),
         ({"clusters": "a,b"}, "clusters: name one"),
         ({"comment": "two\nlines"}, "comment: holds a line end"),
         ({"hint": "fast"}, "hint: input should be 'compute_bound'"),
@@ -49,6 +56,20 @@ def test_contradictions_are_one_line_that_names_file_and_key(values: dict[str, A
 
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"site.yaml: {message}")
+
+
+def test_paths_on_the_shared_file_system_are_expanded_where_the_profile_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
+
+    profile = load(runs="$SCRATCH/runs", container={"image": "~/images/carla.sif"}, scratch="$SCRATCH")
+
+    assert profile.runs == Path("/scratch/me/runs")
+    assert profile.container is not None
+    assert profile.container.image == Path("/home/me/images/carla.sif")
+    assert profile.scratch == Path("$SCRATCH"), "that is the node's"
 
 
 @pytest.mark.parametrize(

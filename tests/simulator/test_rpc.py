@@ -274,6 +274,24 @@ def test_wheels_turn_about_one_point_and_as_told_only_without_physics(client: Ra
     assert client.call("get_wheel_steer_angle", car, 0) == pytest.approx(left)
 
 
+def test_without_physics_a_vehicle_stands_and_nothing_pushes_it(client: RawClient, car: int):
+    def velocity() -> tuple[float, ...]:
+        with client.world_stream() as stream:
+            stream.receive()
+            client.call("tick_cue")
+            return struct.unpack("<3f", stream.actors()[car][29:41])
+
+    client.call("set_actor_target_velocity", car, [8.0, 0.0, 0.0])
+    assert math.hypot(*velocity()) > 5.0
+    client.call("set_actor_simulate_physics", car, False)
+    assert velocity() == (0.0, 0.0, 0.0)
+    client.call("set_actor_target_velocity", car, [8.0, 0.0, 0.0])
+    client.call("add_actor_impulse", car, [9e4, 0.0, 0.0])
+    assert velocity() == (0.0, 0.0, 0.0)
+    client.call("set_actor_simulate_physics", car, True)
+    assert math.hypot(*velocity()[:2]) < 0.1
+
+
 def test_telemetry_adds_up(client: RawClient, car: int):
     for throttle in (1.0, 0.0):
         client.call("apply_control_to_vehicle", car, [throttle, 0.0, 0.0, False, False, False, 0])

@@ -27,6 +27,15 @@ def test_a_block_is_free_and_below_the_ephemeral_ports(block):
     assert 1024 < block.first <= lowest_ephemeral - 3
 
 
+@pytest.mark.parametrize("handed_out", ["1024\t65535", "20100 60999", "nonsense"])
+def test_where_nearly_all_ports_are_handed_out_a_block_is_found_all_the_same(tmp_path, monkeypatch, handed_out):
+    (tmp_path / "range").write_text(handed_out)
+    monkeypatch.setattr(ports, "_EPHEMERAL", tmp_path / "range")
+    block = ports.reserve(0)
+    block.close()
+    assert 20_000 <= block.first < 32_768
+
+
 def test_blocks_never_overlap():
     blocks = [ports.reserve(0) for _ in range(50)]
     try:

@@ -19,7 +19,7 @@ from td3_hpc.launch.doctor.notes import read_notes, sent_file
 from td3_hpc.launch.doctor.probe import SIGNALS
 from td3_hpc.launch.doctor.result import DoctorResult, Restart, result_path, write_result
 from td3_hpc.launch.jobs import slurm
-from td3_hpc.launch.jobs.submission import Submission, jobs_of, submit_stage
+from td3_hpc.launch.jobs.submission import Submission, jobs_of, refuse_path, submit_stage
 from td3_hpc.submission_folder import SubmissionFolder
 
 PROGRAM = "td3_hpc.launch.doctor.probe"
@@ -58,6 +58,9 @@ def examine_nodes(
     `log` is told what happens meanwhile. Raises BadInput with nothing queued, UserError where the job came to nothing.
     """
     run_dir = result_path(profile, cluster).with_suffix("").absolute()
+    refuse_path(run_dir, "set runs in the profile to another folder")
+    if profile.queued:
+        slurm.use_configuration(profile.slurm_conf)
     profile, stage = _short(profile), stage.model_copy(update={"simulators": 1})
     _clear(run_dir)
     job: _Job

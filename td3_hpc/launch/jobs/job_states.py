@@ -1,6 +1,6 @@
 """What Slurm knows of jobs: those in the queue from squeue, ended ones from sacct where accounting is on."""
 
-import getpass
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,7 +57,7 @@ def read_queue(cluster: str | None = None) -> Queue:
     if not slurm.has("squeue"):
         return Queue(unknown=("no Slurm on this machine: jobs are not looked up",))
     columns = "%F|%K|%A|%T|%r|%N|%M|%o"
-    question = ("squeue", "-h", "-r", "-u", getpass.getuser(), "-t", QUEUED_STATES, "-o", columns)
+    question = ("squeue", "-h", "-r", "-u", str(os.getuid()), "-t", QUEUED_STATES, "-o", columns)  # not who $USER says
     rows, error = _ask_rows(*question, columns=8, cluster=cluster)
     if error:
         return Queue(unknown=(f"squeue: {error}",))
@@ -124,7 +124,7 @@ def not_known_to_have_ended(jobs: Sequence[str], cluster: str | None) -> list[st
 def _remembered(cluster: str | None) -> dict[str, Job]:
     """The user's jobs that the controller still remembers, by id: one question for all of them."""
     columns = ",".join(f"{name}:|" for name in ("ArrayJobID", "ArrayTaskID", "JobID", "State", "NodeList", "TimeUsed"))
-    question = ("squeue", "-h", "-r", "-u", getpass.getuser(), "-t", "all", "-O", f"{columns},exit_code:|")
+    question = ("squeue", "-h", "-r", "-u", str(os.getuid()), "-t", "all", "-O", f"{columns},exit_code:|")
     rows, _ = _ask_rows(*question, columns=8, cluster=cluster)  # nothing stands behind the last |
     return {job.id: job for job in map(_remembered_job, rows)}
 

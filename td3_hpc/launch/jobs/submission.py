@@ -218,12 +218,17 @@ def _queue(stage: str, profile: ClusterConfig, run_dir: Path, script: Path, rout
 def run_directory(stage: StageConfig, profile: ClusterConfig, run_dir: Path | None) -> Path:
     """Where a stage's run lives: as given, or named after the stage in the profile's runs. Raises BadInput."""
     directory = (run_dir or profile.runs / stage.name).absolute()
-    if set(str(directory)) & set(NOT_IN_PATHS) or not str(directory).isprintable():
-        raise BadInput(
-            f"{str(directory)!r}: a run directory's path must not hold spaces, line ends, tabs, or any of "
-            ": , % # \\ \" '; give another --run-dir"
-        )
+    refuse_path(directory, "give another --run-dir")
     return directory
+
+
+def refuse_path(run_dir: Path, remedy: str) -> None:
+    """Raise BadInput for a run directory whose path sbatch or Apptainer would take apart."""
+    if set(str(run_dir)) & set(NOT_IN_PATHS) or not str(run_dir).isprintable():
+        raise BadInput(
+            f"{str(run_dir)!r}: a run directory's path must not hold spaces, line ends, tabs, or any of "
+            f": , % # \\ \" '; {remedy}"
+        )
 
 
 def jobs_of(run_dir: Path, by_hand: bool = False) -> dict[str, str]:

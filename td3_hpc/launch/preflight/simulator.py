@@ -18,8 +18,9 @@ from td3_hpc.supervision.launch_command import CARLA_BINARY
 from td3_hpc.supervision.ports import BLOCK, first_taken
 
 ANSWER_S = 2.0
-#: Where CARLA keeps its towns: the roads of each as OpenDRIVE, for clients to read.
-_CARLA_TOWNS = Path("CarlaUE4/Content/Carla/Maps/OpenDrive")
+#: Where CARLA keeps its towns: the roads of each as OpenDRIVE, for clients to read. Large maps, and those of imported
+#: packages, have folders of their own.
+_CARLA_TOWNS = "*/Maps/**/OpenDrive/*.xodr"
 
 
 def check_version(plan: Plan) -> str:
@@ -124,18 +125,16 @@ def _told(healed: tuple[str, ...]) -> str:
 
 
 def _carla_town(plan: Plan, town: str) -> str:
-    folder = _carla_root(plan.stage) / _CARLA_TOWNS
+    folder = _carla_root(plan.stage) / "CarlaUE4" / "Content"
     host = plan.on_host(folder)
     if host is None:
-        names = [Path(name) for name in inside(plan, "ls", str(folder)).split()]
-    elif host.is_dir():
-        names = list(host.iterdir())
+        files = [Path(line) for line in inside(plan, "find", str(folder), "-path", "*/Maps/*.xodr").splitlines()]
     else:
-        names = []
-    towns = sorted(name.stem for name in names if name.suffix == ".xodr")
+        files = list(host.glob(_CARLA_TOWNS))
+    towns = sorted(file.stem for file in files if file.parent.name == "OpenDrive")
     if not towns:
-        raise NotLearnt(f"{town}: no towns seen at {folder}; the server is asked when the run starts")
-    if town not in towns:
+        raise NotLearnt(f"{town}: no towns seen in {folder}; the server is asked when the run starts")
+    if Path(town).name not in towns:  # CARLA takes a map's whole path, too
         raise Mistake(f"{town}: not one of {folder}: {', '.join(towns)}", "correct environment.town")
     return f"{town}, of {folder}"
 

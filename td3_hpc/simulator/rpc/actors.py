@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from td3_hpc.simulator import wire
-from td3_hpc.simulator.actors import AT_REST, Actor, Vehicle
+from td3_hpc.simulator.actors import Actor, Vehicle
 from td3_hpc.simulator.collisions import mass_of
 from td3_hpc.simulator.drive_train import engage
 from td3_hpc.simulator.mounting import seen_from
@@ -51,8 +51,10 @@ class ActorCalls:
         self._move(actor, (actor.mount or actor.pose)._replace(x=x, y=y, z=z))
 
     def set_actor_target_velocity(self, actor_id: int, velocity: list[float]) -> None:
-        body = self._body(actor_id, "set_target_velocity")
-        body.velocity = vector(velocity, "a velocity")
+        body, wanted = self._body(actor_id, "set_target_velocity"), vector(velocity, "a velocity")
+        if not body.simulates_physics:
+            return
+        body.velocity = wanted
         _leave_ground(body)
         if isinstance(body, Vehicle):
             ahead, _, _ = seen_from(body.pose, body.velocity)
@@ -60,8 +62,9 @@ class ActorCalls:
 
     def set_actor_target_angular_velocity(self, actor_id: int, velocity: list[float]) -> None:
         """Only the turn about the vertical counts."""
-        spin = math.radians(vector(velocity, "an angular velocity")[2])
-        self._body(actor_id, "set_target_angular_velocity").yaw_rate = spin
+        body, spin = self._body(actor_id, "set_target_angular_velocity"), vector(velocity, "an angular velocity")[2]
+        if body.simulates_physics:
+            body.yaw_rate = math.radians(spin)
 
     def enable_actor_constant_velocity(self, actor_id: int, velocity: list[float]) -> None:
         self._service.find(actor_id, Vehicle).constant_velocity = vector(velocity, "a velocity")
@@ -89,8 +92,8 @@ class ActorCalls:
         actor.simulates_physics = bool(enabled)
         if isinstance(actor, Vehicle):
             actor.wheel_angles = {}
-        elif not enabled:
-            actor.velocity, actor.acceleration, actor.yaw_rate = AT_REST, AT_REST, 0.0
+        if not enabled:
+            actor.halt()
 
     def set_actor_collisions(self, actor_id: int, enabled: bool) -> None:
         self._solid(actor_id, "set_collisions").collides = bool(enabled)
@@ -131,7 +134,8 @@ class ActorCalls:
         return actor
 
     def _body(self, actor_id: int, call: str) -> Actor:
-        """Something that forces move: a vehicle, or a walker or prop whose physics is simulated. Raises Refused."""
+        """What forces can move: a vehicle, though they leave it alone while its physics is off, or a walker or prop
+        whose physics is simulated. Raises Refused."""
         actor = self._solid(actor_id, call)
         if not (actor.simulates_physics or isinstance(actor, Vehicle)):
             raise Refused(f"{call}: {actor.type_id} {actor_id} does not simulate physics; see set_simulate_physics")
@@ -140,15 +144,18 @@ class ActorCalls:
     def _accelerate(self, body: Actor, momentum: list[float], seconds: float) -> None:
         """Momentum in N s, or a force in N for one step."""
         change = [part * seconds / mass_of(body) for part in momentum]
-        body.velocity = vector([v + dv for v, dv in zip(body.velocity, change)], "the velocity")
-        _leave_ground(body)
+        reached = vector([v + dv for v, dv in zip(body.velocity, change)], "the velocity")
+        if body.simulates_physics:
+            body.velocity = reached
+            _leave_ground(body)
 
     def _turn(self, body: Actor, momentum: list[float], seconds: float) -> None:
         """Angular momentum in N m s, or a torque in N m for one step; about the vertical."""
         length, width, _ = body.extent
         inertia = mass_of(body) * (length * length + width * width) / 3.0
-        spin = body.yaw_rate + momentum[2] * seconds / inertia
-        body.yaw_rate = vector([0.0, 0.0, spin], "the angular velocity")[2]
+        spin = vector([0.0, 0.0, body.yaw_rate + momentum[2] * seconds / inertia], "the angular velocity")[2]
+        if body.simulates_physics:
+            body.yaw_rate = spin
 
 
 def _leave_ground(body: Actor) -> None:

@@ -18,8 +18,8 @@ from td3_hpc.simulator.towns.speed_limits import SpeedLimits
 from td3_hpc.simulator.towns.town import Facts, Town
 from td3_hpc.simulator.towns.trial import try_town
 
-#: Where a CARLA installation keeps its towns' roads.
-_IN_CARLA = Path("CarlaUE4/Content/Carla/Maps/OpenDrive")
+#: Where CARLA keeps its towns' roads: large maps, and those of imported packages, have folders of their own.
+_IN_CARLA = "CarlaUE4/Content/*/Maps/**/OpenDrive/*.xodr"
 _OWN = Path(str(resources.files("td3_hpc.simulator") / "own_towns"))
 
 
@@ -97,8 +97,7 @@ def _town(name: str, opendrive: OpenDrive, source: str) -> Town:
 def _files(maps: Path | None) -> dict[str, Path]:
     files = {path.stem: path for path in sorted(_OWN.glob("*.xodr"))}
     if maps is not None:
-        folder = maps / _IN_CARLA if (maps / _IN_CARLA).is_dir() else maps
-        found = {path.stem: path for path in sorted(folder.glob("*.xodr"))} if folder.is_dir() else {}
+        found = {path.stem: path for path in sorted(maps.glob(_IN_CARLA)) or sorted(maps.glob("*.xodr"))}
         if not found:
             raise BadInput(f"--maps {maps}: no OpenDRIVE (.xodr) files there, nor in {maps / _IN_CARLA}")
         files.update(found)

@@ -8,13 +8,13 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from td3_hpc.code import run_module
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.roads.reading import parse_opendrive
 
@@ -32,7 +32,7 @@ Attempt = Callable[[str, str], None]
 
 def try_town(text: str, source: str) -> None:
     """Read a town in another process. Raises BadInput, naming `source` and, where it is found, what in it is wrong."""
-    trial = [sys.executable, "-m", "td3_hpc.simulator.towns", source]
+    trial = [*run_module("td3_hpc.simulator.towns"), source]
     try:
         result = subprocess.run(trial, input=text.encode("utf-8", "replace"), capture_output=True, timeout=_WALL_S)
     except subprocess.TimeoutExpired:
@@ -48,7 +48,7 @@ def try_town(text: str, source: str) -> None:
 
 def run_trial(text: str, source: str, attempt: Attempt) -> int:
     """Be the other process: try, search where a copy has crashed, and say what came of it. Returns the exit status."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, resource.RLIM_INFINITY))
+    _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
     outcome = _in_copy(text, source, attempt, CPU_S)
     if outcome.took_too_long:
         outcome = _Outcome(f"{source}: reading its roads takes more than {CPU_S} s; cut out those that are needed")
@@ -59,6 +59,13 @@ def run_trial(text: str, source: str, attempt: Attempt) -> int:
     if outcome.refusal:
         print(_REFUSED + " ".join(outcome.refusal.split()), flush=True)
     return ExitCode.BAD_INPUT if outcome.refusal else ExitCode.DONE
+
+
+def _limit(what: int, most: int) -> None:
+    """Limit this process and its copies, within what they are limited to already."""
+    _, hard = resource.getrlimit(what)
+    ends = (end if hard == resource.RLIM_INFINITY else min(end, hard) for end in (most, most + 1))
+    resource.setrlimit(what, (next(ends), next(ends)))
 
 
 class _Outcome(NamedTuple):
@@ -85,7 +92,7 @@ def _in_copy(text: str, source: str, attempt: Attempt, cpu_s: int) -> _Outcome:
 
 
 def _attempt_and_exit(text: str, source: str, attempt: Attempt, cpu_s: int, writer: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    _limit(resource.RLIMIT_CPU, cpu_s)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)

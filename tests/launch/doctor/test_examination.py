@@ -11,6 +11,7 @@ import pytest
 
 from td3_hpc.config import dump_yaml
 from td3_hpc.errors import BadInput
+from td3_hpc.launch.doctor import examination
 from td3_hpc.launch.doctor.examination import examine_nodes
 from td3_hpc.launch.doctor.notes import NOTES_FILE, Notes
 from td3_hpc.launch.doctor.result import read_result, result_path, write_result
@@ -97,3 +98,24 @@ def test_without_slurm_nothing_is_queued_or_written(tmp_path: Path, monkeypatch:
     with pytest.raises(BadInput, match="no sbatch on this machine"):
         examine_nodes(stage(), profile(scheduler="slurm", runs=tmp_path / "runs"), "here", lambda line: None)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_path_that_sbatch_would_take_apart_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"my runs.*must not hold spaces.*set runs in the profile to another folder"):
+        examine_nodes(stage(), profile(runs=tmp_path / "my runs"), "here", lambda line: None)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_profiles_cluster_is_asked_before_an_earlier_doctor_is_cleared_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    asked: list[str | None] = []
+    monkeypatch.setattr(examination, "_clear", lambda run_dir: asked.append(os.environ.get("SLURM_CONF")) or 1 / 0)
+    (tmp_path / "slurm.conf").touch()
+
+    here = profile(scheduler="slurm", runs=tmp_path, slurm_conf=str(tmp_path / "slurm.conf"))
+    with pytest.raises(ZeroDivisionError):
+        examine_nodes(stage(), here, "here", lambda line: None)
+
+    assert asked == [str(tmp_path / "slurm.conf")]

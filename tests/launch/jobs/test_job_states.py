@@ -1,5 +1,6 @@
 """Slurm's words, read; tests/slurm asks the real one."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,19 @@ def test_without_slurm_nothing_is_known_and_that_is_said(tmp_path: Path, monkeyp
 
     assert read_queue() == Queue(unknown=("no Slurm on this machine: jobs are not looked up",))
     assert ended_jobs([["1"]]) == ([None], [])
+
+
+def test_the_queue_is_that_of_this_process_user_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path, monkeypatch, squeue="")
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+
+    read_queue()
+
+    (asked,) = site.calls("squeue")
+    assert asked[asked.index("-u") + 1] == str(os.getuid())
 
 
 def test_an_answer_that_is_no_list_of_jobs_is_not_a_queue_without_jobs(

@@ -201,7 +201,7 @@ def test_what_is_left_in_the_environment_does_not_steer_the_job() -> None:
         ("~/x y", "/home/me/x y"),
         ("$SLURM_TMPDIR", "/local/7"),
         ("${SLURM_TMPDIR}/td3", "/local/7/td3"),
-        ("/scratch/$USER/$(id)", "/scratch/me/$(id)"),
+        ("/scratch/$USER/`id`", "/scratch/me/`id`"),
         ("$NOWHERE/x", "not-set/x"),
     ],
 )

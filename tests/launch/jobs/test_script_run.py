@@ -171,3 +171,25 @@ def test_a_chain_goes_on_where_the_checkpoints_do_not_reach_as_far_as_the_noted_
     assert ("newest checkpoint is of step 600, which counts" in result.stdout) == goes_on, result.stdout + result.stderr
     assert result.stdout.endswith("goes on\n" if goes_on else "the stage ended already\n")
     assert result.returncode == (0 if goes_on else 3)
+
+
+def test_processes_without_a_job_have_a_scratch_each_and_clear_away_those_of_the_dead(tmp_path: Path) -> None:
+    text = script(scheduler="local")
+    own = part(text, "# Without a job", "trap 'rm -rf")
+    program = f"set -u; node=n1 attempt=0 scratch={tmp_path}; node_lacks() {{ exit 9; }}; {own} echo $scratch; read -r"
+    start = ["bash", "-c", program]
+    first, second = (
+        subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    )
+    assert first.stdout is not None
+    assert second.stdout is not None
+    folders = [Path(process.stdout.readline().strip()) for process in (first, second) if process.stdout]
+    assert len({*folders}) == 2
+    assert all(folder.is_dir() for folder in folders), "the second has taken the first's away"
+    for process in (first, second):
+        process.kill()
+        process.communicate()
+
+    third = subprocess.run(start, input="\n", capture_output=True, text=True)
+
+    assert sorted(tmp_path.iterdir()) == [Path(third.stdout.strip())], third.stderr

@@ -79,6 +79,17 @@ def test_a_town_that_there_is_not_is_refused_with_those_there_are(tmp_path: Path
     assert "Town01" in check_town(plan(tmp_path / "run", *carla(carla_root)))
 
 
+@pytest.mark.parametrize("town", ["Town12", "MyMap", "map_package/Maps/MyMap/MyMap"])
+def test_large_maps_and_those_of_packages_are_found(tmp_path: Path, carla_root: Path, town: str) -> None:
+    content = carla_root / "CarlaUE4" / "Content"
+    for folder, name in (("Carla/Maps/Town12", "Town12"), ("map_package/Maps/MyMap", "MyMap")):
+        (content / folder / "OpenDrive").mkdir(parents=True)
+        (content / folder / "OpenDrive" / f"{name}.xodr").touch()
+    (content / "Carla/Maps/Town12/Town12.xodr").touch()  # not where CARLA looks
+
+    assert town in check_town(plan(tmp_path / "run", *carla(carla_root, f"environment.town={town}")))
+
+
 def test_weather_and_vehicle_that_there_are_not_are_refused_with_those_there_are(tmp_path: Path) -> None:
     assert "ClearNoon; vehicle.tesla.model3" in check_weather_and_vehicle(plan(tmp_path / "run"))
     with pytest.raises(BadInput, match=r"environment\.weather Sunny: CARLA knows ClearNight, ClearNoon"):

@@ -39,6 +39,14 @@ def test_a_carla_installation_offers_its_own_towns(tmp_path: Path):
     assert len(load_town("Town07", tmp_path).spawn_points) > 10
 
 
+def test_large_maps_and_imported_packages_of_an_installation_are_offered(tmp_path: Path):
+    for folder, name in (("Carla/Maps", "Town07"), ("Carla/Maps/Town12", "Town12"), ("package/Maps/Mine", "Mine")):
+        (tmp_path / "CarlaUE4/Content" / folder / "OpenDrive").mkdir(parents=True)
+        (tmp_path / "CarlaUE4/Content" / folder / "OpenDrive" / f"{name}.xodr").write_text(STREET)
+    assert available_towns(tmp_path) == ["Brookfield", "Hamlet", "Mine", "Town07", "Town12"]
+    assert load_town("Town12", tmp_path).full_name == "Carla/Maps/Town12"
+
+
 def test_a_map_in_layers_is_the_town_under_its_own_name(maps: Path):
     assert load_town("Street_Opt", maps).full_name == "Carla/Maps/Street_Opt"
     assert load_town("Street_Opt", maps).opendrive == load_town("Street", maps).opendrive

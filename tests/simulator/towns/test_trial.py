@@ -1,6 +1,7 @@
 """A file that crashes, hangs or eats memory costs its reader one line, which names the part that does it."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -110,3 +111,12 @@ def test_a_trial_that_does_not_end(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(BadInput, match="takes too long"):
         try_town(TOWN, "x.xodr")
     assert time.monotonic() - began < 30.0
+
+
+@pytest.mark.parametrize(("hard", "limits"), [(resource.RLIM_INFINITY, (100, 101)), (60, (60, 60)), (100, (100, 100))])
+def test_the_machines_own_limits_are_not_raised(monkeypatch: pytest.MonkeyPatch, hard: int, limits: tuple[int, int]):
+    found: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (50, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, ends: found.append((what, ends)))
+    trial._limit(resource.RLIMIT_AS, 100)
+    assert found == [(resource.RLIMIT_AS, limits)]
