@@ -38,6 +38,7 @@ EVERYWHERE: Checks = {
     "pretrained encoder": device.check_pretrained,
     "walltime": walltime.check_walltime,
     "checkpoint interval": walltime.check_checkpoint_interval,
+    "evaluation cycle": walltime.check_evaluation_cycle,
     "signal lead time": walltime.check_signal_lead,
     "versions": simulator.check_version,
     "town": simulator.check_town,

@@ -129,6 +129,24 @@ def check_checkpoint_interval(plan: Plan) -> str:
     return found
 
 
+def check_evaluation_cycle(plan: Plan) -> str:
+    """An evaluation cycle fits into an attempt, since one that is interrupted is driven again from its start."""
+    stage, usable, rate = plan.stage, attempt_s(plan), known_rate(plan)
+    episodes = max(stage.evaluation.episodes, stage.episodes_of_cycle(stage.training.total_steps))
+    side_by_side = min(stage.evaluation.simulators, episodes)
+    asked = f"{episodes} episodes of at most {stage.environment.max_decisions} decisions"
+    if rate is None:
+        raise NotLearnt(f"{asked} at an unknown rate", f"{plan.run_doctor}, or give --steps-per-second")
+    longest = -(-episodes // side_by_side) * stage.environment.max_decisions / rate.exploring
+    found = f"{asked}: at most {duration(longest)}, in attempts of {plan.profile.walltime_minutes} minutes"
+    if longest >= usable:
+        raise Doubt(
+            f"{found}, and an interrupted cycle begins anew",
+            "lower evaluation.episodes and final_episodes, or raise evaluation.simulators or walltime_minutes",
+        )
+    return found
+
+
 def check_signal_lead(plan: Plan) -> str:
     """The warning before the time limit against the time that a checkpoint takes."""
     lead = plan.profile.signal_lead_s

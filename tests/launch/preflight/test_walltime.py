@@ -11,6 +11,7 @@ from td3_hpc.launch.preflight.walltime import (
     REFERENCE_DRIVERS,
     Rate,
     check_checkpoint_interval,
+    check_evaluation_cycle,
     check_signal_lead,
     check_walltime,
     seconds_left,
@@ -131,6 +132,19 @@ def test_a_checkpoint_must_come_within_an_attempt(
     with pytest.raises(Mistake if rate else Doubt, match="no checkpoint would be written") as caught:
         check_checkpoint_interval(tried)
     assert "lower checkpoint.every_minutes (90)" in caught.value.change
+
+
+def test_an_evaluation_cycle_must_end_within_an_attempt(tmp_path: Path) -> None:
+    cycle = ("evaluation.final_episodes=20", "evaluation.simulators=2", "environment.route.evaluation_routes=40")
+    fits = check_evaluation_cycle(plan(tmp_path / "run", *cycle, rate=10, walltime_minutes=60))
+    assert fits == "20 episodes of at most 1000 decisions: at most 17 min, in attempts of 60 minutes"
+
+    with pytest.raises(
+        Doubt, match=r"at most 17 min, in attempts of 15 minutes, and an interrupted cycle begins anew"
+    ):
+        check_evaluation_cycle(plan(tmp_path / "run", *cycle, rate=10, walltime_minutes=15))
+    with pytest.raises(NotLearnt, match="at an unknown rate"):
+        check_evaluation_cycle(plan(tmp_path / "run", *cycle))
 
 
 def test_the_signal_comes_early_enough_for_a_checkpoint(tmp_path: Path) -> None:
