@@ -9,7 +9,6 @@ from typing import Any
 from td3_hpc.launch.jobs import slurm
 
 TIMEOUT_S = 20
-QUEUED_STATES = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING"
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Job:
     @property
     def live(self) -> bool:
         """Whether it is still in the queue or runs."""
-        return self.state in QUEUED_STATES.split(",")
+        return self.state not in slurm.OVER
 
     def as_fields(self) -> dict[str, Any]:
         """For --json."""
@@ -57,7 +56,8 @@ def read_queue(cluster: str | None = None) -> Queue:
     if not slurm.has("squeue"):
         return Queue(unknown=("no Slurm on this machine: jobs are not looked up",))
     columns = "%F|%K|%A|%T|%r|%N|%M|%o"
-    question = ("squeue", "-h", "-r", "-u", str(os.getuid()), "-t", QUEUED_STATES, "-o", columns)  # not who $USER says
+    # Not who $USER says; hidden partitions, too; and no list of states, in which a held or stopped job has no place.
+    question = ("squeue", "--all", "-h", "-r", "-u", str(os.getuid()), "-o", columns)
     rows, error = _ask_rows(*question, columns=8, cluster=cluster)
     if error:
         return Queue(unknown=(f"squeue: {error}",))
@@ -124,7 +124,7 @@ def not_known_to_have_ended(jobs: Sequence[str], cluster: str | None) -> list[st
 def _remembered(cluster: str | None) -> dict[str, Job]:
     """The user's jobs that the controller still remembers, by id: one question for all of them."""
     columns = ",".join(f"{name}:|" for name in ("ArrayJobID", "ArrayTaskID", "JobID", "State", "NodeList", "TimeUsed"))
-    question = ("squeue", "-h", "-r", "-u", str(os.getuid()), "-t", "all", "-O", f"{columns},exit_code:|")
+    question = ("squeue", "--all", "-h", "-r", "-u", str(os.getuid()), "-t", "all", "-O", f"{columns},exit_code:|")
     rows, _ = _ask_rows(*question, columns=8, cluster=cluster)  # nothing stands behind the last |
     return {job.id: job for job in map(_remembered_job, rows)}
 

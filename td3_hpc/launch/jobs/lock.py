@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,8 +14,9 @@ from pathlib import Path
 
 from td3_hpc.submission_folder import SubmissionFolder
 
-PATIENCE_S = 60.0
-"""No queueing takes as long."""
+PATIENCE_S = 90.0
+"""A lock that nobody has touched for as long is nobody's: its holder says more often that it is still at work."""
+TOUCH_S = 5.0
 QUIET_S = 2.0
 """Waiting is said after that."""
 HOLDER = "holder"
@@ -26,16 +28,27 @@ def queue_lock(folder: SubmissionFolder, patience_s: float = PATIENCE_S) -> Iter
     here, and by jobs (their script makes and removes the same folder) that heal a campaign's chain.
 
     A lock whose holder died on this machine is taken over at once: the kernel has given up its hold on the file in it.
-    Of another machine's lock that tells nothing on some file systems: it is taken over when it is older than anybody
-    needs it, and the wait is said on standard error.
+    Of another machine's lock that tells nothing on some file systems: it is taken over when nobody has touched it for
+    `patience_s`, and the wait is said on standard error.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
-    descriptor = _take(folder.lock, patience_s)
+    descriptor, done = _take(folder.lock, patience_s), threading.Event()
+    touching = threading.Thread(target=_touch, args=(folder.lock, done), daemon=True)
+    touching.start()
     try:
         yield
     finally:
+        done.set()
+        touching.join()
         shutil.rmtree(folder.lock, ignore_errors=True)
         os.close(descriptor)
+
+
+def _touch(lock: Path, done: threading.Event) -> None:
+    """Tell those who wait that its holder is at work."""
+    while not done.wait(TOUCH_S):
+        with suppress(OSError):
+            os.utime(lock)
 
 
 def _take(lock: Path, patience_s: float) -> int:
@@ -56,7 +69,8 @@ def _take(lock: Path, patience_s: float) -> int:
             _take_away(lock, seen)
         elif waited > QUIET_S and not said:
             until = datetime.now() + timedelta(seconds=patience_s - waited)
-            print(f"{lock}: {_who(lock)} queues jobs; waits for it until {until:%H:%M:%S}", file=sys.stderr, flush=True)
+            who = f"{lock}: {_who(lock)} queues jobs"
+            print(f"{who}; waits for it, if it gives no sign until {until:%H:%M:%S}", file=sys.stderr, flush=True)
             said = True
         time.sleep(0.1)
 

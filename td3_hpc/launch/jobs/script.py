@@ -11,6 +11,7 @@ import jinja2
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.config.secret import is_reference, source
 from td3_hpc.launch.jobs.freeze import FrozenImage
+from td3_hpc.launch.jobs.lock import PATIENCE_S
 from td3_hpc.launch.policy.end import Again, plan_end, plan_unplanned
 from td3_hpc.launch.policy.verbs import FRUITLESS
 
@@ -71,6 +72,7 @@ def render(
         program=program,
         plan=plan,
         fruitless=FRUITLESS,
+        lock_patience_s=int(PATIENCE_S),
         judged=program == TRAINING,
     )
 

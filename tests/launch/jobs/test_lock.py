@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -87,8 +88,32 @@ def test_a_lock_of_a_living_process_is_waited_for_and_that_is_said(
 
     here = re.escape(f"process {holder.pid} on {socket.gethostname()}")
     assert re.fullmatch(
-        rf"{tmp_path}/submission/lock: {here} queues jobs; waits for it until \d\d:\d\d:\d\d\n", said[0]
+        rf"{tmp_path}/submission/lock: {here} queues jobs; waits for it, if it gives no sign until \d\d:\d\d:\d\d\n",
+        said[0],
     )
+
+
+def test_a_lock_whose_holder_is_at_work_is_waited_for_however_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("td3_hpc.launch.jobs.lock.TOUCH_S", 0.1)
+    folder, order = SubmissionFolder(tmp_path), list[str]()
+
+    def work() -> None:
+        with queue_lock(folder):
+            order.append("in")
+            time.sleep(2.5)
+            order.append("out")
+
+    holder = Thread(target=work)
+    holder.start()
+    while not order:
+        time.sleep(0.01)
+    with queue_lock(folder, patience_s=1.0):
+        order.append("next")
+    holder.join()
+
+    assert order == ["in", "out", "next"]
 
 
 @pytest.mark.parametrize("holder", ["", "elsewhere 7"], ids=["of a job", "of another machine"])

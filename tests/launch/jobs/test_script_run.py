@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from td3_hpc.config.cluster import ClusterConfig
+from td3_hpc.launch.jobs.lock import PATIENCE_S
+from td3_hpc.launch.jobs.script import render
 from td3_hpc.launch.policy.end import Again, plan_end
 from td3_hpc.submission_folder import SubmissionFolder
 from tests.launch.jobs.test_script import script
@@ -193,3 +196,26 @@ def test_processes_without_a_job_have_a_scratch_each_and_clear_away_those_of_the
     third = subprocess.run(start, input="\n", capture_output=True, text=True)
 
     assert sorted(tmp_path.iterdir()) == [Path(third.stdout.strip())], third.stderr
+
+
+@pytest.mark.parametrize("touched", [True, False], ids=["of a holder at work", "left by a killed job"])
+def test_a_jobs_lock_is_waited_for_while_it_is_touched_and_else_taken_over(tmp_path: Path, touched: bool) -> None:
+    text = render("a", ClusterConfig(), tmp_path, None, campaign="trial")
+    functions = part(text, "lock=\nunder_lock", "# What could not be queued")
+    functions = functions.replace(f"-ge {2 * int(PATIENCE_S)}", "-ge 6")
+    lock = tmp_path / "submission" / "lock"
+    lock.mkdir(parents=True)
+    at_work = f"(for i in {{1..40}}; do touch -d @$i {lock}; command sleep 0.1; done; rm -rf {lock}) &"
+    program = f"""set -u; campaign={tmp_path} job=7 scratch={tmp_path}/scratch; say() {{ echo "$*"; }}
+read_queue() {{ :; }}; sleep() {{ command sleep 0.1; }}
+{functions}
+{at_work if touched else ""}
+under_lock; echo "waited $SECONDS"; [ -d {lock} ] && unlock; ls {tmp_path}/submission
+"""
+
+    result = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=60)
+
+    said, waited = result.stdout.splitlines()
+    assert said == f"{lock}: somebody else queues jobs; waits", result.stderr
+    assert (int(waited.split()[1]) >= 4) == touched
+    assert not list((tmp_path / "submission").iterdir())

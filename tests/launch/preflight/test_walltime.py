@@ -139,9 +139,7 @@ def test_an_evaluation_cycle_must_end_within_an_attempt(tmp_path: Path) -> None:
     fits = check_evaluation_cycle(plan(tmp_path / "run", *cycle, rate=10, walltime_minutes=60))
     assert fits == "20 episodes of at most 1000 decisions: at most 17 min, in attempts of 60 minutes"
 
-    with pytest.raises(
-        Doubt, match=r"at most 17 min, in attempts of 15 minutes, and an interrupted cycle begins anew"
-    ):
+    with pytest.raises(Doubt, match=r"at most 17 min, in attempts of 15 minutes, and an interrupted cycle begins anew"):
         check_evaluation_cycle(plan(tmp_path / "run", *cycle, rate=10, walltime_minutes=15))
     with pytest.raises(NotLearnt, match="at an unknown rate"):
         check_evaluation_cycle(plan(tmp_path / "run", *cycle))
