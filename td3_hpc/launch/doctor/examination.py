@@ -26,6 +26,9 @@ PROGRAM = "td3_hpc.launch.doctor.probe"
 WALLTIME_MINUTES = 30
 POLL_S = 0.2
 LOOK_AT_QUEUE_S = 2.0
+LOOK_WHILE_PENDING_S = 5.0
+SILENCE_S = 600.0
+"""So long Slurm may give no answer."""
 #: A job may start this often: two attempts may be killed by a signal each, and one is started again on purpose.
 STARTS = 4
 
@@ -98,7 +101,7 @@ def _clear(run_dir: Path) -> None:
 
 def _accompany(job: _Job, run_dir: Path, log: Callable[[str], None]) -> None:
     """Follow the job to its end, sending each signal when it says that it waits for it."""
-    logged, sent, looked, state = "", set(), 0.0, "queued"
+    logged, sent, looked, answered, state = "", set(), 0.0, time.monotonic(), "queued"
     while state:
         notes = read_notes(run_dir) or {}
         waiting = notes.get("waiting_for")
@@ -106,8 +109,13 @@ def _accompany(job: _Job, run_dir: Path, log: Callable[[str], None]) -> None:
             sent.add(waiting)
             replace_file(sent_file(run_dir, waiting), str(time.time()).encode())
             job.signal(waiting)
-        if time.monotonic() > looked + LOOK_AT_QUEUE_S:
-            state, looked = job.state(), time.monotonic()
+        if time.monotonic() > looked + (LOOK_AT_QUEUE_S if notes else LOOK_WHILE_PENDING_S):
+            looked = time.monotonic()
+            try:
+                state, answered = job.state(), looked
+            except UserError:  # its controller may be starting anew, and the job waits all the same
+                if looked > answered + SILENCE_S:
+                    raise
         now = f"{state}{_activity(notes)}"
         if state and now != logged:
             logged = now

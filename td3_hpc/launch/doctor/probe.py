@@ -97,9 +97,11 @@ def _await_signal(name: str, number: signal.Signals, arrivals: Arrivals, notes: 
     arrivals.times.clear()
     notes.put("waiting_for", name)
     print(f"waiting for {number.name}", flush=True)
-    began, sent = time.time(), sent_file(run_dir, name)
-    while time.time() < began + DOCTOR_S:
-        if sent.exists() and (number in arrivals.times or time.time() > sent.stat().st_mtime + ARRIVAL_S):
+    began, sent, seen = time.monotonic(), sent_file(run_dir, name), None
+    while time.monotonic() < began + DOCTOR_S:
+        if seen is None and sent.exists():
+            seen = time.monotonic()  # the file's time is of another machine's clock
+        if seen is not None and (number in arrivals.times or time.monotonic() > seen + ARRIVAL_S):
             break
         time.sleep(0.05)
     notes.values.pop("waiting_for")

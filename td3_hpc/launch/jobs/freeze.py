@@ -95,6 +95,13 @@ def freeze(
 def freeze_code(package: Path, target: Path) -> str:
     """Copy a package's folder into target, in place of what is there; returns its digest."""
     if target.exists():
+        _make_writable(target)  # also of versions that did not
         shutil.rmtree(target)
     shutil.copytree(package, target / package.name, ignore=NOT_CODE)
+    _make_writable(target)  # the package may be installed read-only
     return code_digest(target / package.name)
+
+
+def _make_writable(folder: Path) -> None:
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())):
+        place.chmod(place.stat().st_mode | 0o700)

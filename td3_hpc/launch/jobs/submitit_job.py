@@ -61,8 +61,8 @@ def _executor(stage: str, profile: ClusterConfig, run_dir: Path) -> submitit.Slu
         setup=["trap : TERM USR1 USR2"],
         additional_parameters={
             **{name: True if value is None else value for name, value in options.items() if name != "time"},
-            "nodes": 1,
-            "ntasks": 1,
+            "nodes": profile.nodes,
+            "ntasks": profile.nodes,
             "requeue" if profile.requeue == "slurm" else "no-requeue": True,
             "output": str(run_dir / "logs" / "slurm-%j.out"),
         },

@@ -61,6 +61,13 @@ def check_preemption(plan: Plan) -> str:
     notice = grace + _seconds(configuration(plan).get("KillWait", "30"))
     duration, source = checkpoint_seconds(plan)
     found = f"{notice} s to save in; a checkpoint takes {duration:.1f} s ({source})"
+    if not grace and plan.profile.requeue == "slurm" and any("CANCEL" in f["PreemptMode"] for f in preempted):
+        # With a grace time the job hears of it while it still runs, and requeues itself.
+        raise Doubt(
+            f"{found}. A preempted job of {_names(preempted)} is cancelled without a grace time (PreemptMode=CANCEL): "
+            "Slurm does not start it again",
+            f"set requeue: chain in {plan.profile_file}",
+        )
     if duration < notice:
         return found
     most = plan.stage.checkpoint.every_minutes

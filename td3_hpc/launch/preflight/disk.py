@@ -117,7 +117,8 @@ def _within(whose: str, left: float, files_left: float, wanted: Need, there: Nee
 def file_system(path: Path) -> tuple[str, str]:
     """The device and the type of the file system that a path lies on."""
     mounted = [item for item in psutil.disk_partitions(all=True) if path.resolve().is_relative_to(item.mountpoint)]
-    nearest = max(mounted, key=lambda item: len(Path(item.mountpoint).parts))
+    # Of several at one place, as an automounter's and what it mounts, the last covers the others.
+    nearest = max(reversed(mounted), key=lambda item: len(Path(item.mountpoint).parts))
     return nearest.device, nearest.fstype
 
 

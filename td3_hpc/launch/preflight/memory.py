@@ -1,5 +1,6 @@
 """Does the run fit the job's memory? The figures were measured by `python -m benchmarks memory`."""
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -121,14 +122,25 @@ def job_memory(plan: Plan) -> tuple[float | None, str]:
     return min(psutil.virtual_memory().total, _control_group_limit()), "this machine's"
 
 
-def _control_group_limit() -> float:
-    """The limit of the control group that this process runs in; infinite without one."""
+def _control_group_limit(root: Path = Path("/")) -> float:
+    """The least limit of the control groups that this process runs in (cgroups(7)); infinite without one."""
     limit = float("inf")
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limit = min(limit, float(Path(path).read_text(encoding="utf-8")))  # "max" where there is none
-        except (OSError, ValueError):
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for _, controllers, group in (line.split(":", 2) for line in [*lines, "0::/"]):
+        top, name = root / "sys/fs/cgroup", "memory.max"
+        if "memory" in controllers.split(","):  # version 1
+            top, name = top / "memory", "memory.limit_in_bytes"
+        elif controllers:
             continue
+        own = top / group.lstrip("/")
+        for folder in (own, *own.parents):
+            with contextlib.suppress(OSError, ValueError):  # "max" where there is none
+                limit = min(limit, float((folder / name).read_text(encoding="utf-8")))
+            if folder == top:
+                break
     return limit
 
 

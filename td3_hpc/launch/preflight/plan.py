@@ -112,4 +112,7 @@ def user() -> str:
     """Who submits."""
     import pwd
 
-    return pwd.getpwuid(os.getuid()).pw_name
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in some containers
+        return str(os.getuid())

@@ -47,16 +47,21 @@ def cancel(path: Path, wait_s: float, log: Callable[[str], None]) -> None:
     slurm.use_configuration(profile.slurm_conf)
     cluster = profile.clusters or SubmissionFolder(path).notes().get("cluster")
     _live(scripts, runs, cluster)  # where Slurm does not answer, nothing is changed
-    if directory.exists:
-        directory.note("cancelled")
-    for run in runs:
-        if SubmissionFolder(run).path.is_dir():
-            SubmissionFolder(run).cancel()  # the job's script does not requeue itself then
+    try:
+        if directory.exists:
+            directory.note("cancelled")
+        for run in runs:
+            if SubmissionFolder(run).path.is_dir():
+                SubmissionFolder(run).cancel()  # the job's script does not requeue itself then
+        ask_to_save = True
+    except OSError as error:  # a full disk is no reason to go on
+        log(f"{path}: cannot be written ({error.strerror}): jobs are cancelled without asking them to save first")
+        ask_to_save = False
     if cluster:  # another cluster's controller may know a job that it does not list
         listed = {job.id for job in _live(scripts, runs, cluster)}
         noted = [job for run in runs for job in SubmissionFolder(run).jobs()]
         slurm.scancel([job for job in noted if job not in listed], cluster=cluster)
-    _end(lambda: _live(scripts, runs, cluster), cluster, wait_s, log)
+    _end(lambda: _live(scripts, runs, cluster), cluster, wait_s if ask_to_save else 0.0, log)
 
 
 def _live(scripts: Sequence[Path], runs: Sequence[Path], cluster: str | None) -> list[Job]:
@@ -80,7 +85,7 @@ def _end(live: Callable[[], list[Job]], cluster: str | None, wait_s: float, log:
         slurm.scancel(waiting, cluster=cluster)
         for job in waiting:
             log(f"job {job} cancelled")
-        running = [job.id for job in jobs if job.state == "RUNNING" and job.id not in told]
+        running = [job.id for job in jobs if job.state == "RUNNING" and job.id not in told and wait_s > 0]
         for job in running:
             log(f"job {job} told to save and stop")
             slurm.scancel([job], "--signal=USR1", cluster=cluster)

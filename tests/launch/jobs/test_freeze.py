@@ -72,3 +72,15 @@ def test_the_digest_tells_a_renamed_file_and_moved_bytes_apart(package: Path) ->
     digests.add(code_digest(package))
 
     assert len(digests) == 4
+
+
+def test_a_package_that_is_installed_read_only_can_be_frozen_again(package: Path, tmp_path: Path) -> None:
+    for folder in (package, package / "inner"):
+        folder.chmod(0o555)
+
+    for _ in range(2):
+        freeze_code(package, tmp_path / "frozen")
+
+    copied = [path for path in (tmp_path / "frozen").rglob("*") if path.is_dir()]
+    assert copied
+    assert all(path.stat().st_mode & 0o200 for path in copied), "its user could not remove it"

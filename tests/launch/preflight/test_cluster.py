@@ -6,8 +6,15 @@ from typing import Any
 import pytest
 
 from td3_hpc.launch.preflight import Plan, examine, mistakes
-from td3_hpc.launch.preflight.cluster import check_account, check_nodes, check_partition, check_queueing
+from td3_hpc.launch.preflight.cluster import (
+    check_account,
+    check_nodes,
+    check_partition,
+    check_preemption,
+    check_queueing,
+)
 from td3_hpc.launch.preflight.finding import Doubt, Mistake
+from tests.launch.preflight.plans import doctor
 from tests.launch.preflight.plans import plan as make_plan
 from tests.launch.site import Site
 
@@ -130,3 +137,28 @@ def test_slurm_is_asked_once_whether_it_takes_the_job(site: Site, tmp_path: Path
 
     assert [call[:4] for call in site.calls("sbatch")] == [["sbatch", "-M", "cm4", "--test-only"]]
     assert all("cm4" in " ".join(call) for call in site.calls() if "--version" not in call)
+
+
+@pytest.mark.parametrize(
+    ("mode", "grace", "requeue", "doubt"),
+    [
+        ("CANCEL", 0, "slurm", True),
+        ("CANCEL", 60, "slurm", False),
+        ("CANCEL", 0, "chain", False),
+        ("REQUEUE", 0, "slurm", False),
+    ],
+)
+def test_a_partition_whose_preempted_jobs_are_cancelled_needs_a_chain(
+    site: Site, tmp_path: Path, mode: str, grace: int, requeue: str, doubt: bool
+) -> None:
+    shown = PARTITIONS.replace("PreemptMode=OFF", f"PreemptMode={mode}").replace("GraceTime=0", f"GraceTime={grace}")
+    site.answer(**{"scontrol show partition": shown})
+    settings = {"scheduler": "slurm", "scratch": tmp_path, "partition": "gpu", "requeue": requeue}
+    tried = make_plan(tmp_path / "run", result=doctor(), **settings)
+
+    if doubt:
+        with pytest.raises(Doubt, match="of gpu is cancelled without a grace time") as caught:
+            check_preemption(tried)
+        assert "requeue: chain" in caught.value.change
+    else:
+        assert "to save in" in check_preemption(tried)

@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -175,3 +176,12 @@ def test_lustres_quota_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
     with pytest.raises(Mistake, match=r"may write 0\.1 GiB in 995"):
         check_quota(plan(tmp_path / "run"))
+
+
+def test_what_is_mounted_over_an_automounters_place_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = namedtuple("entry", "device mountpoint fstype")
+    there = str(tmp_path)
+    mounted = [entry("/dev/sda", "/", "ext4"), entry("auto", there, "autofs"), entry("nfs:/x", there, "nfs4")]
+    monkeypatch.setattr("psutil.disk_partitions", lambda all: mounted)
+
+    assert file_system(tmp_path / "run") == ("nfs:/x", "nfs4")

@@ -1,5 +1,6 @@
 """The estimate is made of real sizes, and bounds what real runs take; what does not fit is refused with the reason."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from td3_hpc.launch.preflight.memory import (
     replay_bytes,
     state_bytes,
 )
+from td3_hpc.launch.preflight.memory import _control_group_limit as control_group_limit
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.replay.rows import row_bytes
 from td3_hpc.td3 import TD3Agent
 from tests.launch.preflight.plans import plan, stage
 from tests.paths import ROOT
@@ -118,7 +121,7 @@ def test_the_1m_stage_fits_24_gib() -> None:
 
     needed = replay_bytes(one_million) + 2 * GIB
 
-    assert one_million.replay.capacity == 1_000_000
+    assert replay_bytes(one_million) == 1_050_000 * row_bytes()
     assert needed < 24 * GIB
 
 
@@ -131,3 +134,26 @@ def test_the_estimate_bounds_what_a_real_run_takes(tmp_path: Path) -> None:
     estimated = sum(estimate(plan(tmp_path / "run", f"agent.batch_size={batch}", "replay.capacity=10_000")).values())
 
     assert real["learner"] + pairs <= estimated <= 2 * (real["learner"] + pairs), real
+
+
+@pytest.mark.parametrize(
+    ("said", "limits", "expected"),
+    [
+        ("0::/user.slice/job\n", {"user.slice/job/memory.max": "4096", "user.slice/memory.max": "max"}, 4096.0),
+        ("0::/user.slice/job\n", {"user.slice/job/memory.max": "max", "user.slice/memory.max": "1024"}, 1024.0),
+        ("0::/\n", {"memory.max": "2048"}, 2048.0),
+        ("5:cpu,memory:/slurm/job_7\n0::/\n", {"memory/slurm/job_7/memory.limit_in_bytes": "512"}, 512.0),
+        ("5:cpu:/slurm\n", {}, math.inf),
+    ],
+    ids=["own", "a parent's", "the container's", "version 1", "none"],
+)
+def test_the_least_limit_of_the_control_groups_counts(
+    tmp_path: Path, said: str, limits: dict[str, str], expected: float
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(said)
+    for name, text in limits.items():
+        (tmp_path / "sys/fs/cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sys/fs/cgroup" / name).write_text(f"{text}\n")
+
+    assert control_group_limit(tmp_path) == expected

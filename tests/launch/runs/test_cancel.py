@@ -14,6 +14,7 @@ from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.launch.runs.cancel import cancel
 from tests.campaign_stand_in import write_campaign
+from tests.launch.site import Site
 
 
 @pytest.fixture
@@ -71,3 +72,20 @@ def test_the_last_word_counts(campaign: CampaignDirectory) -> None:
     with (campaign.root / "ledger.jsonl").open("a") as file:
         file.write(json.dumps({"event": "cancelled"})[:-3])  # cut off
     assert not campaign.cancelled
+
+
+def test_on_a_full_disk_jobs_are_cancelled_all_the_same(
+    campaign: CampaignDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path, monkeypatch, squeue=f"7|1|7|RUNNING|None|n1|5:00|{campaign.script('a')}")
+
+    def full(self: CampaignDirectory, event: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CampaignDirectory, "note", full)
+    said: list[str] = []
+
+    cancel(campaign.root, 30, said.append)
+
+    assert "cannot be written (No space left on device)" in said[0]
+    assert site.calls("scancel") == [["scancel", "7_1"]], "told to save, it would start again"
