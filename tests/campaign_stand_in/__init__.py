@@ -36,7 +36,7 @@ def write_campaign(path: Path, *stages: dict[str, Any], **top: Any) -> Path:
     """A campaign file with stages named a, b, c, ..., each STAGE with changes under dotted keys."""
     entries = []
     for letter, changes in zip("abcdef", stages):
-        own = {key: changes[key] for key in ("start", "gates") if key in changes}
+        own = {key: changes[key] for key in ("name", "start", "gates") if key in changes}
         overrides = {key: value for key, value in changes.items() if key not in own}
         entries.append({"name": letter, "config": STAGE, "overrides": overrides, **own})
     path.write_text(yaml.safe_dump({"name": "trial", **top, "stages": entries}))

@@ -1,10 +1,11 @@
 """`campaign resume`: go on after a correction, with passed stages left as they are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from td3_hpc.campaign.admission import Admissions, verdict_digest
+from td3_hpc.campaign.plan import Stage
 from td3_hpc.code import PACKAGE
 from td3_hpc.config import CONFIG_FILE
 from td3_hpc.config.changes import CHANGEABLE, changes
@@ -124,13 +125,21 @@ def _compare(here: Place, frozen: Frozen, again: str | None) -> Review:
             changed = changes(old_stage.config, stage.config, CHANGEABLE)
             shorter = stage.config.training.total_steps < old_stage.config.training.total_steps
             other_origin = verdict is not None and _other_origin(verdict, frozen)
-            if changed or shorter or "start" in what or other_origin:
+            other_start = stage.continues and _others(old.stages[:old_index], here.campaign.stages[:index])
+            if changed or shorter or "start" in what or other_origin or other_start:
                 review.anew.append((stage.name, seed))
             elif verdict is not None and what:
                 review.judged_again.append((stage.name, seed))
             elif verdict is not None:
                 review.unchanged.append((stage.name, seed))
     return review
+
+
+def _others(before: Sequence[Stage], now: Sequence[Stage]) -> bool:
+    """Whether the last of these, from whose checkpoint the next stage goes on, is another one."""
+    if not before or not now:
+        return bool(before) != bool(now)
+    return before[-1].name != now[-1].name or bool(changes(before[-1].config, now[-1].config, CHANGEABLE))
 
 
 def _verdict(run: Path) -> Verdict | None:

@@ -15,7 +15,7 @@ from td3_hpc.campaign.plan import load_campaign
 from td3_hpc.config.cluster import ClusterConfig
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.launch.campaigns import chain
-from td3_hpc.launch.campaigns.resume import resume
+from td3_hpc.launch.campaigns.resume import resume, review
 from td3_hpc.launch.jobs.foreground import exclusive_lock
 from td3_hpc.launch.runs.cancel import cancel
 from tests.campaign_stand_in import TrialCampaign, events, make_package, place, write_campaign
@@ -85,6 +85,19 @@ def test_after_a_failed_gate_later_stages_end_at_once_and_after_the_correction_r
     assert [trial.starts(stage) for stage in "abcd"] == [1, 1, 1, 1], "a passed stage was done again"
     aside = trial.root / "b" / "set-aside" / "1" / "seed-1"
     assert "tau: 0.9" in (aside / "config.yaml").read_text(), "the failed run was not kept"
+
+
+def test_a_stage_put_before_one_that_continues_makes_that_begin_again(trial: Trial) -> None:
+    """Else it would go on from its own steps, which do not come from the new stage."""
+    continued = {"name": "b", "start": "continue", "training.total_steps": 20}
+    trial.submit({}, continued)  # the stand-in's checkpoints cannot be carried over
+
+    def begins_again(*before: dict[str, Any]) -> bool:
+        return ("b", 1) in review(trial.place(*before, continued), False, trial.package).anew
+
+    assert not begins_again({})
+    assert begins_again({}, {"name": "between", "start": "continue", "training.total_steps": 15})
+    assert begins_again({"name": "another"})
 
 
 def test_a_changed_gate_judges_the_finished_run_again(trial: Trial) -> None:
