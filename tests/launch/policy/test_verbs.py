@@ -16,7 +16,7 @@ BEFORE, OWN = ("a", 1), ("b", 1)
 WAIT = Plan((Withdraw(), Sbatch(BEFORE, 4), Sbatch(OWN, None, (BEFORE,)), Exit(75, "waits for the stage before")))
 KEEP = Plan((Sbatch(OWN, 7, (OWN,)), Start()), {0: (Scancel(OWN),), 3: (Scancel(OWN),)})
 STUBS = """set -u
-job=50 task=49_1 seed=1 campaign=%s node=n1 SLURM_JOB_PARTITION=low SLURM_JOB_NAME=td3 time_limit_s=9999
+job=50 task=49_1 seed=1 campaign=%s node=n1 SLURM_JOB_PARTITION=low SLURM_JOB_NAME=td3
 run=$campaign/b/seed-1 scratch=$campaign/scratch
 history=$run/submission/attempts outcome=$run/submission/outcome bad_nodes=$run/submission/bad_nodes attempts=2
 say() { echo "$*"; }
@@ -217,7 +217,8 @@ def test_an_unfinished_run_is_requeued_and_the_queue_is_asked_whether_it_was(job
     ("state", "cancelled", "said", "requeued"),
     [
         pytest.param("", False, "to be started again", True, id="Slurm does not say"),
-        pytest.param("COMPLETING", False, "stopped by Slurm", False, id="preempted, or cancelled with scancel"),
+        pytest.param("COMPLETING Reason=None ", False, "stopped by Slurm", False, id="preempted, or scancel"),
+        pytest.param("COMPLETING Reason=TimeLimit ", False, "to be started again", True, id="a limit of the site's"),
         pytest.param("", True, "cancelled; submit it again to continue", False, id="td3-hpc cancel"),
     ],
 )
@@ -265,7 +266,7 @@ def test_a_node_is_blamed_only_where_the_run_has_got_somewhere_and_has_another_o
 
 def test_in_a_chain_the_next_job_is_kept_away_from_the_node(job: Job) -> None:
     (job.runs[OWN].owner / "record.jsonl").write_text(NEVER_READY)
-    job.site.answer(sinfo="n1\nn2", **{"squeue -h -u": "51\n52"})
+    job.site.answer(sinfo="n1\nn2", **{"squeue --all -h -u": "51\n52"})
     plan = Plan((), {**FAULTY.after, 75: (Exit(75, "the next one goes on"),)})
 
     status, said = job.carry_out(plan, "1", requeue="chain")
