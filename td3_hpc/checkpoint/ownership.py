@@ -137,6 +137,7 @@ class Ownership:
             "started": psutil.Process().create_time(),
             "started_ticks": _start_ticks(os.getpid()),
             "job": os.environ.get("SLURM_JOB_ID", ""),
+            "cluster": os.environ.get("SLURM_CLUSTER_NAME", ""),
             "attempt": os.environ.get("SLURM_RESTART_COUNT", "0"),
             "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
             "resumed_from": resumed_from,
@@ -204,8 +205,11 @@ def _modified(path: Path) -> float:
 def _is_restart_of(holder: Mapping[str, Any]) -> bool:
     """Whether this is a later attempt of the holder's Slurm job, which Slurm restarts only after giving it up.
 
-    Or the attempt of another job, where the job's script has learned from Slurm that the holder's has ended.
+    Or the attempt of another job, where the job's script has learned from Slurm that the holder's has ended. Jobs of
+    another cluster on the same file system are unknown to this one, and their numbers mean nothing here.
     """
+    if holder.get("cluster", "") not in ("", os.environ.get("SLURM_CLUSTER_NAME", "")):
+        return False
     if holder.get("job") and holder["job"] == os.environ.get("TD3_HPC_ENDED_JOB"):
         return True
     job = os.environ.get("SLURM_JOB_ID", "")

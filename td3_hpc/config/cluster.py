@@ -44,9 +44,10 @@ class ContainerConfig(ConfigSection):
     """Folders of the node to mount, as SOURCE, SOURCE:TARGET or SOURCE:TARGET:ro. The run directory is always there."""
     environment: dict[str, str] = {}
     """Environment variables for the container, which otherwise sees nothing of the job's environment but
-    CUDA_VISIBLE_DEVICES, SLURM_JOB_ID and SLURM_RESTART_COUNT. A secret is `env:NAME`, a variable of the job (Slurm
-    passes those of the submitting shell on), or `file:PATH`, a file of mode 0600 that the node sees: the job reads it
-    when it starts. Any other value stands in the job's script, where all who see the run directory can read it."""
+    CUDA_VISIBLE_DEVICES, SLURM_JOB_ID, SLURM_CLUSTER_NAME and SLURM_RESTART_COUNT. A secret is `env:NAME`, a variable
+    of the job (Slurm passes those of the submitting shell on), or `file:PATH`, a file of mode 0600 that the node sees:
+    the job reads it when it starts. Any other value stands in the job's script, where all who see the run directory can
+    read it."""
     python: str = "/opt/td3-hpc/bin/python"
     """The interpreter inside the container that has this package's dependencies."""
     code: Literal["image", "checkout"] = "image"

@@ -64,6 +64,22 @@ def test_a_live_holder_on_another_node_keeps_its_run_unless_slurm_says_that_its_
     ownership.release()
 
 
+@pytest.mark.parametrize(("holders", "takes_over"), [("other", False), ("own", True), ("", True)])
+def test_what_a_cluster_does_not_know_of_a_job_of_another_one_means_nothing(
+    alive: Path, monkeypatch: pytest.MonkeyPatch, holders: str, takes_over: bool
+) -> None:
+    (alive / "epoch-0001.json").write_text(json.dumps({**ELSEWHERE, "cluster": holders}))
+    monkeypatch.setenv("TD3_HPC_ENDED_JOB", "41")
+    monkeypatch.setenv("SLURM_CLUSTER_NAME", "own")
+    ownership = Ownership(alive)
+    if takes_over:
+        ownership.claim(None)
+        ownership.release()
+    else:
+        with pytest.raises(RunDirectoryTaken):
+            ownership.claim(None)
+
+
 def test_a_holder_without_a_job_is_not_taken_for_an_ended_one(alive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (alive / "epoch-0001.json").write_text(json.dumps({**ELSEWHERE, "job": ""}))
     monkeypatch.setenv("TD3_HPC_ENDED_JOB", "")
