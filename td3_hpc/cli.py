@@ -214,7 +214,7 @@ def evaluate(
 
     Example: td3-hpc evaluate checkpoints/1k --episodes 3 --video drive.gif
 
-    Several seeds, each one's best checkpoint: td3-hpc evaluate checkpoints/learn/learn/seed-* --best
+    Several seeds, each one's best checkpoint: td3-hpc evaluate checkpoints/learn/5k/seed-* --best
 
     Another town: td3-hpc evaluate checkpoints/1k -o environment.town=Town01 -o simulator.maps=MAPS
 

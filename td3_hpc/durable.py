@@ -20,6 +20,10 @@ def require_folder(path: Path) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise BadInput(f"{path}: there is no folder {folder}")
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder; name a file")
+    if not os.access(folder, os.W_OK):
+        raise BadInput(f"{path}: cannot be written in {folder}")
 
 
 def replace_file(path: Path, content: bytes) -> None:

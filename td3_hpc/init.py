@@ -1,5 +1,6 @@
 """`td3-hpc init`: a project, which is a folder of configurations to edit and the runs that come of them."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,7 +80,7 @@ def init(
     edited = [str(path) for path in kept if (folder / path).read_bytes() != files[path]]
     if edited:
         typer.echo(f"other than shipped: {', '.join(edited)}")
-    typer.echo(f"next: cd {folder} && td3-hpc train 1k")
+    typer.echo(f"next: cd {shlex.quote(str(folder))} && td3-hpc train 1k")
 
 
 def _files(name: str) -> dict[Path, bytes]:

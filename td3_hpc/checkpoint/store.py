@@ -74,10 +74,15 @@ class Checkpoint:
         """Consecutive blocks of the sealed rows, one segment at a time."""
         return (self._rows_of(segment) for segment in self.manifest.segments)
 
-    def newest_rows(self) -> dict[str, np.ndarray]:
-        """The last block of `rows()`; empty where there is none."""
-        segments = self.manifest.segments
-        return self._rows_of(segments[-1]) if segments else {}
+    def newest_rows(self, least: int) -> tuple[int, list[dict[str, np.ndarray]]]:
+        """The first row and the blocks of the last segments that hold so many rows; of all, where they hold fewer."""
+        segments, count = list[Segment](), 0
+        for segment in reversed(self.manifest.segments):
+            if count >= least:
+                break
+            segments.insert(0, segment)
+            count += segment.next_row - segment.first_row
+        return segments[0].first_row if segments else 0, [self._rows_of(segment) for segment in segments]
 
     def _rows_of(self, segment: Segment) -> dict[str, np.ndarray]:
         return read_table(self.run_dir / segment.path, segment.first_row, segment.next_row - segment.first_row)

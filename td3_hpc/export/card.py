@@ -8,8 +8,8 @@ from td3_hpc.record import RECORD_FILE, EvaluationCycle, ReferenceDrive, read_ev
 from td3_hpc.training.evaluation.measures import estimates
 
 
-def model_card(run_dir: Path, config: StageConfig, description: Description, difference: float) -> str:
-    """Markdown. `difference`: the largest between the file's actions and the agent's on stored observations."""
+def model_card(run_dir: Path, config: StageConfig, description: Description, difference: float, tried: int) -> str:
+    """Markdown. `difference`: the largest between the file's actions and the agent's, on `tried` observations."""
     origin, environment = description.origin, config.environment
     simulator = "CARLA" if config.simulator.kind == "carla" else "the embedded simulator"
     lines = [
@@ -26,7 +26,8 @@ def model_card(run_dir: Path, config: StageConfig, description: Description, dif
         f"| code | td3-hpc {origin['version']}, behaviour {origin['behaviour']}, sha256 `{origin['code_sha256']}` |",
         f"| checkpoint | `{origin['checkpoint']}` |",
         f"| weights | sha256 `{description.weights_sha256}` |",
-        f"| exported file | its actions are within {difference:.1g} of the agent's on stored observations |",
+        f"| exported file | its actions are within {difference:.1g} of the agent's on {tried:,} stored observations "
+        "(both in float32) |",
         "",
         "## Observation and action",
         "",

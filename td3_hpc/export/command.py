@@ -20,6 +20,7 @@ from td3_hpc.export.network import to_onnx, weights_of
 from td3_hpc.export.onnx_file import weights_digest
 from td3_hpc.export.policy import FILE, Policy
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.spaces import IMAGE
 from td3_hpc.td3 import TD3Agent
 
 WEIGHTS, CARD = "policy.safetensors", "MODEL_CARD.md"
@@ -36,6 +37,8 @@ def export(path: Path, output: Path) -> list[Path]:
     actions are not the agent's.
     """
     checkpoint = open_checkpoint(path)
+    if output.exists() and not output.is_dir():
+        raise BadInput(f"{output}: is a file; name a folder with -O")
     config = load_resolved(checkpoint.run_dir / CONFIG_FILE)
     state = checkpoint.state()
     agent = TD3Agent(config.agent.model_copy(update={"precision": "float32"}), "cpu", 0, kernels="plain")
@@ -56,21 +59,24 @@ def export(path: Path, output: Path) -> list[Path]:
     files = {
         FILE: content,
         WEIGHTS: safetensors.numpy.save(dict(weights_of(agent.actor)), texts),
-        CARD: model_card(checkpoint.run_dir, config, description, difference).encode(),
+        CARD: model_card(checkpoint.run_dir, config, description, difference, len(observations[IMAGE.name])).encode(),
     }
-    output.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        replace_file(output / name, data)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            replace_file(output / name, data)
+    except OSError as error:
+        raise BadInput(f"{output}: cannot be written ({error.strerror}); give another folder with -O") from None
     return [output / name for name in files]
 
 
 def stored_observations(checkpoint: Checkpoint, most: int) -> dict[str, NDArray[Any]]:
     """Up to so many observations (n, ...) that the run has stored last. Raises BadInput where there is none."""
-    rows = checkpoint.newest_rows()
-    count = len(rows["flags"]) if rows else 0
+    first_row, blocks = checkpoint.newest_rows(4 * most)  # an episode's first rows may lack their frames
+    count = sum(len(block["flags"]) for block in blocks)
     buffer = ReplayBuffer(max(count, 2), np.random.default_rng(0))
     if count:
-        buffer.restore(checkpoint.manifest.segments[-1].first_row, [rows])
+        buffer.restore(first_row, blocks)
     whole = buffer.oldest(count)
     if not len(whole):
         raise BadInput(f"{checkpoint.run_dir}: its checkpoint holds no stored observation to try the policy on")

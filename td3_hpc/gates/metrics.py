@@ -218,7 +218,7 @@ def q_magnitude(history: RunHistory, settings: LimitGate) -> Finding:
     updates = history.total(lambda interval: interval.updates)
     confidence = zero_failures(updates, "updates outside", history)
     unit = "times what the reward allows"
-    finding = Finding(True, target, _values(event), confidence, (found,), value=value, unit=unit)
+    finding = Finding(True, target, _range_of_q(intervals), confidence, (found,), value=value, unit=unit)
     if value <= settings.limit:
         return finding
     return replace(
@@ -237,6 +237,15 @@ def _reach(history: RunHistory, interval: Interval) -> float:
         low, high = value_bounds(history.config)
         return (interval.q_abs_max or 0.0) / max(high, -low)
     return value_reach(history.config, interval.q_min, interval.q_max)
+
+
+def _range_of_q(intervals: Sequence[Interval]) -> str:
+    """The smallest and the largest Q of all intervals."""
+    lows = [interval.q_min for interval in intervals if interval.q_min is not None]
+    highs = [interval.q_max for interval in intervals if interval.q_max is not None]
+    if not lows or not highs:
+        return f"±{number(max(interval.q_abs_max or 0.0 for interval in intervals))}"
+    return f"{number(min(lows))} to {number(max(highs))}"
 
 
 def _values(interval: Interval) -> str:

@@ -78,6 +78,7 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
     done = {cycle.step // every * every for cycle in cycles}  # several simulators may overshoot by a few steps
     last_step = max((interval.last_step for interval in history.intervals), default=0)
     resumed = [step for step in due if step in done and (last_step > step or step == config.training.total_steps)]
+    followed = [step for step in resumed if last_step > step]
     lost = sum(cycle.lost for cycle in cycles)
     found: tuple[Evidence, ...] = (
         evidence(EvaluationCycle, "step, episodes", cycles),
@@ -85,7 +86,7 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
     )
     target = f"{plural(len(due), 'cycle')}, at step {_listed(due)}, each followed by training"
     again = f"; {lost} episodes repeated after a lost simulator" if lost else ""
-    achieved = f"{plural(len(done), 'cycle')} complete, training resumed after {len(resumed):,}{again}"
+    achieved = f"{plural(len(done), 'cycle')} complete, training resumed after {len(followed):,}{again}"
     if len(resumed) == len(due):
         why = f"each of the {plural(len(due), 'cycle')} due has steps after it"
         if due and due[-1] == config.training.total_steps:

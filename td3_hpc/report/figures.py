@@ -257,7 +257,11 @@ FIGURES: dict[str, tuple[str, Draw, Callable[[RunHistory], bool]]] = {
     "rewards": ("Reward per step, by component", _rewards, lambda h: any(interval.rewards for interval in h.intervals)),
     "returns": ("Return of episodes", _returns, lambda h: bool(h.of(EpisodeEnded) or h.of(EvaluationCycle))),
     "completion": ("Route completion in evaluation", _completion, lambda h: bool(h.of(EvaluationCycle))),
-    "map": ("Paths of the last evaluation cycle; wide: the planned route", _map, lambda h: bool(_last_paths(h))),
+    "map": (
+        "Paths of the last evaluation cycle, its first five; wide: the planned route",
+        _map,
+        lambda h: bool(_last_paths(h)),
+    ),
 }
 
 

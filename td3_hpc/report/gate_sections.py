@@ -147,5 +147,5 @@ def evidence_section(history: RunHistory, verdict: Verdict | None) -> Section:
 
 
 def _incident_evidence(incidents: Sequence[Event]) -> Evidence:
-    kinds = ", ".join(sorted({event.kind for event in incidents}))
+    kinds = ", ".join(sorted({event.kind for event in incidents})) or "alert, simulator, worker or failed"
     return Evidence(kinds, "all", len(incidents), *span(incidents)) if incidents else Evidence(kinds, "all", 0)

@@ -1,5 +1,6 @@
 """What a run says about the long one that is to follow: risks, milestones, next actions."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
@@ -145,8 +146,6 @@ def milestones(history: RunHistory, verdict: Verdict) -> Section:
         return f"after {duration(step / rate)} at {rate:.3g} steps/s" if rate else "–"
 
     first_day = f"by then step {number(min(LONG_RUN, DAY_S * rate))} at {rate:.3g} steps/s" if rate else "–"
-    every = history.config.checkpoint.every_steps
-    rows_kept = min(history.config.replay.capacity, LONG_RUN)
     rows: list[list[Cell]] = [
         [
             "First 24 hours",
@@ -154,7 +153,7 @@ def milestones(history: RunHistory, verdict: Verdict) -> Section:
             f"actor CNN gradient {target('actor_cnn_gradient')} and its growth {target('actor_cnn_growth')}",
         ],
         ["", "", f"Q within {target('q_magnitude')}"],
-        ["", "", f"a checkpoint every {every:,} steps, and at the first requeue a resume that says exact"],
+        ["", "", "a checkpoint whenever one is due, and at the first requeue a resume that says exact"],
         ["100,000 steps", reached(100_000), "no delayed growth: gradients and |Q| against their curves here"],
         ["", "", f"progress {target('progress_dominance')}"],
         ["", "", f"route completion above {_completion(gates)}; a policy that does not beat it learns nothing"],
@@ -163,7 +162,7 @@ def milestones(history: RunHistory, verdict: Verdict) -> Section:
         [
             "",
             "",
-            f"disk: replay of {size(rows_kept * row_bytes())}, and the kept checkpoints",
+            f"disk: replay of {size(500_000 * row_bytes())}, where the buffer holds as much, and the kept checkpoints",
         ],
     ]
     return Section("Milestones of the 1M-step run", "milestones", [Table(["When", "Reached", "Look for"], rows)])
@@ -177,12 +176,12 @@ def _completion(gates: dict[str, GateResult]) -> str:
 def next_actions(history: RunHistory, verdict: Verdict) -> Section:
     """The commands to run now."""
     run = history.run_dir
-    again = Code([f"td3-hpc train {run / CONFIG_FILE} --run-dir {run}"])
+    again = Code([shlex.join(["td3-hpc", "train", str(run / CONFIG_FILE), "--run-dir", str(run)])])
     if verdict.ends_run and not history.finished:
         blind = (
             "The policy does not use its picture, and the run ended there, with a checkpoint. To go on all the same:"
         )
-        line = f"echo 'picture_matters: {{severity: recommended}}' >> {run / GATES_FILE}"
+        line = f"echo 'picture_matters: {{severity: recommended}}' >> {shlex.quote(str(run / GATES_FILE))}"
         where = "In a campaign, put it below `gates` in the campaign's file, and run `td3-hpc campaign resume` instead."
         return _next([Text(blind), Code([line, *again.lines]), Text(where)])
     if history.can_go_on:
@@ -196,8 +195,9 @@ def next_actions(history: RunHistory, verdict: Verdict) -> Section:
         return _next([Text("Remove the cause of the failure; the same command then continues the run:"), again])
     if verdict.verdict == "NO-GO":
         corrected = f"{run}-corrected"
-        command = [f"td3-hpc train {run / CONFIG_FILE} --run-dir {corrected}", *overrides(change)]
-        lines = [" \\\n  ".join(command), f"td3-hpc report {corrected} --compare {run}"]
+        train = shlex.join(["td3-hpc", "train", str(run / CONFIG_FILE), "--run-dir", corrected])
+        report = shlex.join(["td3-hpc", "report", corrected, "--compare", str(run)])
+        lines = [" \\\n  ".join([train, *overrides(change)]), report]
         text = "Make the blocking changes and run the stage again; the second command shows what they resolved:"
         if not change:
             text = "No change of the configuration cures this: see the causes above, then run the stage again:"
@@ -206,10 +206,10 @@ def next_actions(history: RunHistory, verdict: Verdict) -> Section:
             where = "In a campaign, run `td3-hpc campaign resume` after the correction instead."
         return _next([Text(text), Code(lines), Text(where)])
     rate, items = speed(history), []
-    longer = [steps for steps in (5_000, 100_000, LONG_RUN) if steps > history.config.training.total_steps]
+    longer = [steps for steps in (5_000, LONG_RUN) if steps > history.config.training.total_steps]
     if longer:
         time = f", about {duration(longer[0] / rate)} at this speed" if rate else ""
-        items.append(f"Run the next stage: {longer[0]:,} steps{time}. In a campaign it starts by itself.")
+        items.append(f"Run the next stage: {longer[0]:,} steps{time}. A campaign's next stage starts by itself.")
     items += [f"Recommended: {result.title.lower()}: {result.cause}." for result in verdict.missed("recommended")]
     items.append("Watch the milestones below with `td3-hpc status --watch` or TensorBoard.")
     return _next([Items(items, ordered=True)])

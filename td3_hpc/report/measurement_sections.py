@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 from td3_hpc.driving.reward import COMPONENTS
 from td3_hpc.formatting import duration, number, plural, size, when
@@ -127,9 +128,10 @@ def evaluation(history: RunHistory, figures: dict[str, Drawn]) -> Section:
         for measure in shown
     ]
     table = Table(["Cycle", "Step", *names], rows, frozenset(range(len(shown) + 2)))
-    count = len(cycles[-1].episodes)
+    usual, count = len(cycles[0].episodes), len(cycles[-1].episodes)
+    last = f", {count} in the last" if count != usual else ""
     note = (
-        f"The deterministic policy on held-out routes, {plural(count, 'episode')} a cycle; in brackets the 95 % "
+        f"The deterministic policy on held-out routes, {plural(usual, 'episode')} a cycle{last}; in brackets the 95 % "
         "bootstrap interval over episodes."
     )
     if count < 10:
@@ -152,7 +154,8 @@ def _is_picture(path: Path) -> bool:
 def attempts(history: RunHistory) -> Section:
     """When the run was started, stopped and resumed, and what happened to it meanwhile."""
     rows: list[list[Cell]] = []
-    for start, own in history.attempts():
+    every = history.attempts()
+    for start, own in every:
         place = start.environment
         begun = "new" if start.resumed_from is None else f"step {start.resumed_from:,}"
         where = place.host + (f", job {place.job}" if place.job else "")
@@ -167,7 +170,7 @@ def attempts(history: RunHistory) -> Section:
                 begun,
                 f"{end.step:,}",
                 took,
-                _ending(own),
+                _ending(own, is_last=own is every[-1][1]),
                 exact,
             ]
         )
@@ -188,7 +191,7 @@ def attempts(history: RunHistory) -> Section:
     return Section("Attempts, preemptions, incidents", "attempts", blocks)
 
 
-def _ending(events: Sequence[Event]) -> str:
+def _ending(events: Sequence[Event], is_last: bool) -> str:
     for event in reversed(events):
         if isinstance(event, RunFinished):
             return "its last step"
@@ -196,6 +199,8 @@ def _ending(events: Sequence[Event]) -> str:
             return f"{event.signal}, checkpoint saved"
         if isinstance(event, RunFailed):
             return f"failure: {event.reason}"
+    if not is_last:  # the word of a run that was done is cut away where it is made longer
+        return "nothing in the record: killed, or its last step before the run was made longer"
     return "nothing in the record: still running, or killed"
 
 
@@ -224,7 +229,7 @@ def resources(history: RunHistory) -> Section:
         speeds = sorted(chosen)
         if speeds:
             spread = f"median of {plural(len(speeds), 'interval')}; {speeds[0]:.3g} to {speeds[-1]:.3g}"
-            rows.append([f"Speed, {label}", linked(f"{speeds[len(speeds) // 2]:.3g} steps/s", "resources"), spread])
+            rows.append([f"Speed, {label}", linked(f"{median(speeds):.3g} steps/s", "resources"), spread])
     starts, seconds = history.of(AttemptStarted), history.active_seconds()
     if seconds:
         rows.append(

@@ -48,6 +48,22 @@ def test_the_stored_observations_are_those_that_the_buffer_gives_out(small_run: 
     assert ours <= known
 
 
+def test_observations_of_several_segments_are_tried(small_run: Trained):
+    checkpoint = open_checkpoint(small_run.run_dir)
+    sizes = [segment.next_row - segment.first_row for segment in checkpoint.manifest.segments]
+    assert len(sizes) > 1
+    first_row, blocks = checkpoint.newest_rows(sizes[-1] + 1)
+    assert [len(block["flags"]) for block in blocks] == sizes[-2:]
+    assert first_row == checkpoint.manifest.segments[-2].first_row
+    assert len(stored_observations(checkpoint, 1000)["vector"]) > sizes[-1]
+
+
+def test_an_output_that_is_a_file_is_refused_in_one_line(small_run: Trained, tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="file: is a file; name a folder with -O"):
+        export(small_run.run_dir, tmp_path / "file")
+
+
 def test_the_weights_are_there_by_name(small_run: Trained, exported: Path):
     weights = safetensors.numpy.load_file(exported / "policy.safetensors")
     actor = dict(agent_of(small_run.run_dir).actor.named_parameters())
@@ -95,6 +111,6 @@ def test_a_run_without_a_checkpoint_is_told_in_one_line(small_run: Trained, tmp_
 
 
 def test_no_stored_observation_is_no_check(small_run: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("td3_hpc.checkpoint.store.Checkpoint.newest_rows", lambda self: {})
+    monkeypatch.setattr("td3_hpc.checkpoint.store.Checkpoint.newest_rows", lambda self, least: (0, []))
     with pytest.raises(BadInput, match="holds no stored observation"):
         export(small_run.run_dir, tmp_path / "none")

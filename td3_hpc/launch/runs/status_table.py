@@ -63,21 +63,25 @@ def table(status: Status) -> RenderableType:
     rows = Table(
         "run", "state", "steps", "steps/s", "time left", "checkpoint", "job", box=box.SIMPLE_HEAD, pad_edge=False
     )
+    several = len(status.campaigns) > 1  # whose stages may have the same names
     for run in status.runs:
-        rows.add_row(*(escape(cell) for cell in _row(run)))
+        rows.add_row(*(escape(cell) for cell in _row(run, several)))
     above = [f"[bold]{escape(name)}[/bold]: {escape(state)}" for name, state in status.campaigns.items()]
     said: dict[str, list[str]] = {}
     for run in status.runs:
         for note in _notes(run):
-            said.setdefault(note, []).append(_name(run))
+            said.setdefault(note, []).append(_name(run, several))
     notes = [f"{_named(names)}: {note}" for note, names in said.items()]
     unknown = [f"not known: {what}" for what in status.unknown]
     return Group(*above, rows, *(escape(line) for line in (*notes, *unknown)))
 
 
-def _name(run: RunStatus) -> str:
+def _name(run: RunStatus, several: bool) -> str:
     progress = run.progress
-    return f"{progress.run_dir.parent.name}, seed {progress.seed}" if run.campaign else progress.run_dir.name
+    if not run.campaign:
+        return progress.run_dir.name
+    name = f"{progress.run_dir.parent.name}, seed {progress.seed}"
+    return f"{run.campaign}: {name}" if several else name
 
 
 def _named(names: Sequence[str]) -> str:
@@ -85,12 +89,12 @@ def _named(names: Sequence[str]) -> str:
     return "; ".join(names) if len(names) <= LISTED else f"{names[0]}, and {len(names) - 1} more"
 
 
-def _row(run: RunStatus) -> list[str]:
+def _row(run: RunStatus, several: bool) -> list[str]:
     progress = run.progress
     total = f"{progress.total_steps:,}" if progress.total_steps else "?"
     age = progress.checkpoint_age_s
     return [
-        _name(run),
+        _name(run, several),
         _state(run),
         f"{progress.step:,} of {total}",
         f"{progress.steps_per_second:.1f}" if progress.steps_per_second else "-",

@@ -11,6 +11,7 @@ from typing import Any
 
 from td3_hpc.checkpoint import open_checkpoint
 from td3_hpc.config import CONFIG_FILE, StageConfig, load_resolved, load_stage
+from td3_hpc.config.environment import EnvironmentConfig
 from td3_hpc.driving.film import check_format
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.record import EpisodeSummary, RunRecord
@@ -68,6 +69,28 @@ class Driven:
             "step": self.step,
             "episodes": [episode.as_line() for episode in self.episodes],
         }
+
+
+def refuse_incomparable(drives: Sequence[Drive]) -> None:
+    """Raise BadInput where figures over all drives would mix what is not alike: town, routes, length of a decision."""
+    if len(drives) < 2:
+        return
+    first, *others = [(drive, _read(drive)[0].environment) for drive in drives]
+
+    def facts(drive: Drive, environment: EnvironmentConfig) -> dict[str, Any]:
+        route = environment.route.model_dump(mode="json")
+        episodes = drive.episodes or route["evaluation_routes"]
+        del route["evaluation_routes"]
+        alike = {"environment.town": environment.town, "seconds of a decision": environment.decision_seconds}
+        return alike | {"episodes": episodes} | {f"environment.route.{name}": value for name, value in route.items()}
+
+    wanted = facts(*first)
+    for other in others:
+        for name, value in facts(*other).items():
+            if value != wanted[name]:
+                remedy = "give --episodes" if name == "episodes" else "evaluate them apart"
+                both = f"{other[0].path}: {name} {value}, {first[0].path}: {wanted[name]}"
+                raise BadInput(f"{both}; figures over both need the same: {remedy}")
 
 
 def evaluate_run(drive: Drive, on_progress: Progress = lambda driven, of: None) -> Driven:

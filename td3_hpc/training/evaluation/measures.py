@@ -1,5 +1,6 @@
 """How well somebody drives: the measures of the CARLA Leaderboard's kind, with bootstrap intervals over episodes."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,8 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "–"
         return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 

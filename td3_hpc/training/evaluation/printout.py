@@ -1,6 +1,7 @@
 """What `td3-hpc evaluate` prints."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from td3_hpc.config.suite import load_suite
 from td3_hpc.durable import replace_file, require_folder
 from td3_hpc.errors import BadInput, UserError
 from td3_hpc.record import EpisodeSummary
-from td3_hpc.training.evaluation.command import Drive, Driven, evaluate_run, figures
+from td3_hpc.training.evaluation.command import Drive, Driven, evaluate_run, figures, refuse_incomparable
 from td3_hpc.training.evaluation.measures import SUITE_MEASURES, Estimate
 from td3_hpc.training.signals import StopRequested
 
@@ -55,6 +56,7 @@ def print_suite(path: Path, drives: Sequence[Drive], json_file: Path | None) -> 
 
 def _print_drives(drives: Sequence[Drive], console: Console) -> dict[str, Any]:
     """Drive each, print what came of it, and return that as the fields of a JSON file."""
+    refuse_incomparable(drives)
     done: list[Driven] = []
     for drive in drives:
         done.append(_driven(drive, console))
@@ -64,14 +66,23 @@ def _print_drives(drives: Sequence[Drive], console: Console) -> dict[str, Any]:
         console.print(_situations(done), "")
     console.print(_figures(done, over_all), "")
     return {
-        "figures": {name: asdict(figure) for name, figure in over_all.items()},
+        "figures": {name: _as_json(figure) for name, figure in over_all.items()},
         "runs": [driven.as_fields(drive) for drive, driven in zip(drives, done)],
     }
 
 
+def _as_json(figure: Estimate) -> dict[str, float | None]:
+    """JSON knows no NaN, which a figure per kilometre is where none was driven."""
+    return {name: None if math.isnan(value) else value for name, value in asdict(figure).items()}
+
+
 def _write(json_file: Path | None, fields: dict[str, Any]) -> None:
-    if json_file is not None:
+    if json_file is None:
+        return
+    try:
         replace_file(json_file, json.dumps(fields, indent=1).encode())
+    except OSError as error:
+        raise BadInput(f"{json_file}: cannot be written ({error.strerror})") from None
 
 
 def _driven(drive: Drive, console: Console) -> Driven:

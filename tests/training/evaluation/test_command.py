@@ -78,6 +78,7 @@ def test_several_runs_are_figured_together_each_by_its_best_checkpoint(make_run,
         (("--policy", "random", "--first-route", "10"), "there are 10 held-out routes"),
         (("--policy", "random", "--without", "radar"), "the observation holds no radar; it holds image"),
         ((), "no checkpoint"),
+        (("--policy", "random", "--json", "."), ".: is a folder; name a file"),
     ],
 )
 def test_bad_input_is_one_line(make_run, arguments, message):
@@ -87,4 +88,22 @@ def test_bad_input_is_one_line(make_run, arguments, message):
     done = evaluate(path, *arguments)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"environment.ticks_per_action": 4}, "seconds of a decision 0.2, "),
+        ({"environment.route.evaluation_routes": 5}, "episodes 5, "),
+        ({"environment.town": "Brookfield"}, "environment.town Brookfield, "),
+        ({"environment.route.max_length_m": 119}, "environment.route.max_length_m 119"),
+    ],
+)
+def test_runs_that_are_not_alike_are_not_figured_together(make_run, tmp_path, changes, message):
+    one, other = make_run("one"), make_run("other", **changes)
+    done = evaluate(one.config, other.config, "--policy", "random", "--json", tmp_path / "figures.json")
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "figures over both need the same" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

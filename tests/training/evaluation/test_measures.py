@@ -26,6 +26,12 @@ def episode(completion=1.0, reason="route_completed", metres=300.0, decisions=40
     )
 
 
+def test_a_figure_per_kilometre_of_nothing_driven_is_none():
+    figures = estimates([episode(0.0, metres=0.0)], DECISION_S)
+    assert np.isnan(figures["collisions"].value)
+    assert str(figures["collisions"]) == "–"
+
+
 def test_figures_of_two_episodes_by_hand():
     figures = estimates(
         [episode(), episode(0.5, "collision", metres=100, decisions=100, collisions=1, lines=3)], DECISION_S
