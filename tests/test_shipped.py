@@ -53,7 +53,9 @@ def test_a_name_is_a_shipped_configuration(tmp_path: Path, monkeypatch: pytest.M
     ours = ROOT / "configs" / "stages" / "1k.yaml"
     assert find_configuration(Path("1k"), "stage") == (ours, f"stage 1k: as shipped, {ours}")
     assert find_configuration(Path("smoke"), "campaign")[0] == ROOT / "configs" / "campaigns" / "smoke.yaml"
-    with pytest.raises(BadInput, match="2k: no such file, and no stage of that name is shipped; there are 1k, 1m, 1m-two-cores, 5k"):
+    with pytest.raises(
+        BadInput, match="2k: no such file, and no stage of that name is shipped; there are 1k, 1m, 1m-two-cores, 5k"
+    ):
         find_configuration(Path("2k"), "stage")
 
 

@@ -211,7 +211,8 @@ class TrainingLoop:
         motion = self._motion.measure(components.agent, components.replay, config.every_steps)
         components.telemetry.evaluation(result, motion, counters.step)
         if self._config.checkpoint.keep_best:
-            self.save_in_background({"evaluation_return": result.means()["return"]})
+            alike = result.first(config.episodes)  # the last cycle may have more routes
+            self.save_in_background({"evaluation_return": alike.means()["return"]})
 
     def _drive_references(self) -> None:
         """Let the reference drivers drive the last cycle's episodes, unless the record has them. Raises StopRequested;

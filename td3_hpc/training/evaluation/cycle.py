@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -52,6 +52,10 @@ class EvaluationResult:
     """Wall-clock time of the cycle."""
     states: States = field(default_factory=States)
     """What the driver expected, and what it earned."""
+
+    def first(self, count: int) -> "EvaluationResult":
+        """Its first episodes alone, by which it can be compared with a cycle that has no more."""
+        return replace(self, episodes=self.episodes[:count])
 
     def means(self) -> dict[str, float]:
         """Mean of each measure over the episodes."""
