@@ -1,6 +1,7 @@
 """Which code: digests of files and of this package; running it in another process."""
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +14,8 @@ def run_module(name: str) -> list[str]:
     What lies in the current folder, as a script named carla.py, takes no module's place, unless this package itself is
     there (`-P`; Python 3.10 has no such option).
     """
-    safe = ["-P"] if sys.version_info >= (3, 11) and Path.cwd() != PACKAGE.parent else []
+    here = os.path.isdir(PACKAGE.name) and os.path.samefile(PACKAGE.name, PACKAGE)
+    safe = ["-P"] if sys.version_info >= (3, 11) and not here else []
     return [sys.executable, *safe, "-m", name]
 
 
