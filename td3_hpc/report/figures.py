@@ -258,7 +258,7 @@ FIGURES: dict[str, tuple[str, Draw, Callable[[RunHistory], bool]]] = {
     "returns": ("Return of episodes", _returns, lambda h: bool(h.of(EpisodeEnded) or h.of(EvaluationCycle))),
     "completion": ("Route completion in evaluation", _completion, lambda h: bool(h.of(EvaluationCycle))),
     "map": (
-        "Paths of the last evaluation cycle, its first five; wide: the planned route",
+        "Paths of the last evaluation cycle, five at most; wide: the planned route",
         _map,
         lambda h: bool(_last_paths(h)),
     ),
