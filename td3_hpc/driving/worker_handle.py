@@ -207,7 +207,7 @@ class EnvironmentWorker:
         try:
             os.ftruncate(memory, OBSERVATION_BYTES)
             self._memory = mmap.mmap(memory, OBSERVATION_BYTES)
-            command = [*run_module("td3_hpc.driving.worker")]
+            command = run_module("td3_hpc.driving.worker")
             command += ["--socket", str(theirs.fileno()), "--memory", str(memory)]
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(

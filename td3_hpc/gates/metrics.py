@@ -221,11 +221,12 @@ def q_magnitude(history: RunHistory, settings: LimitGate) -> Finding:
     finding = Finding(True, target, _range_of_q(intervals), confidence, (found,), value=value, unit=unit)
     if value <= settings.limit:
         return finding
+    reached = _range_of_q([event])
     return replace(
         finding,
         met=False,
-        confidence=certain(f"Q = {_values(event)} by step {event.last_step:,}"),
-        cause=f"Q reached {_values(event)}, {number(value)} times what the reward allows: the critic diverges, it does "
+        confidence=certain(f"Q = {reached} by step {event.last_step:,}"),
+        cause=f"Q reached {reached}, {number(value)} times what the reward allows: the critic diverges, it does "
         "not estimate",
         change=remedies.stabilise(config, "critic") | remedies.stabilise(config, "critic_cnn"),
     )
@@ -240,18 +241,12 @@ def _reach(history: RunHistory, interval: Interval) -> float:
 
 
 def _range_of_q(intervals: Sequence[Interval]) -> str:
-    """The smallest and the largest Q of all intervals."""
+    """The smallest and the largest Q of intervals; of records without its sign, the largest of either."""
     lows = [interval.q_min for interval in intervals if interval.q_min is not None]
     highs = [interval.q_max for interval in intervals if interval.q_max is not None]
     if not lows or not highs:
         return f"±{number(max(interval.q_abs_max or 0.0 for interval in intervals))}"
     return f"{number(min(lows))} to {number(max(highs))}"
-
-
-def _values(interval: Interval) -> str:
-    if interval.q_min is None or interval.q_max is None:
-        return f"±{number(interval.q_abs_max or 0.0)}"
-    return f"{number(interval.q_min)} to {number(interval.q_max)}"
 
 
 @gate("Checkpoints saved", "metric")

@@ -210,9 +210,10 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
         causes.append(f"no gradient reached the {' or the '.join(name.replace('_', ' ') for name in still)}")
     achieved = f"{updates:,} batches of {batch:,} drawn"
     if ends:
-        rows, most = ends[-1].replay_rows, ends[-1].step + ends[-1].episodes + config.simulators
+        rows, written = ends[-1].replay_rows, ends[-1].step + ends[-1].episodes
+        most = written + config.simulators
         # The buffer of the stage before may have been smaller, and have overwritten what this one had room for.
-        least = ends[-1].step - history.first_step if history.first_step else most - config.simulators
+        least = ends[-1].step - history.first_step if history.first_step else written
         achieved = f"{rows:,} rows held, {achieved}"
         if not min(capacity, least) <= rows <= min(capacity, most):
             causes.append(f"the buffer holds {rows:,} rows where {min(capacity, least):,} to {most:,} were due")

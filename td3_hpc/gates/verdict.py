@@ -1,7 +1,7 @@
 """A stage's last act: GO or NO-GO, in a file of the run directory, bound to what it was earned on."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
@@ -68,7 +68,7 @@ class Verdict:
     @property
     def ends_run(self) -> bool:
         """The run goes no further, however many steps are left: the test of its picture was missed."""
-        return any(gate.name == "picture_matters" for gate in self.missed("blocking"))
+        return _ends_run(self.missed("blocking"))
 
 
 _ADAPTER = TypeAdapter(Verdict)
@@ -86,16 +86,15 @@ def judge_history(history: RunHistory) -> Verdict:
     """The same, of a history that is already read."""
     results = judge_gates(history, run_gates(history))
     missed = [gate for gate in results if gate.severity == "blocking" and gate.status == "fail"]
-    verdict = Verdict(
+    return Verdict(
         verdict="GO" if history.finished and not missed else "NO-GO",
-        reason="",
+        reason=_reason(history, results, missed),
         stage=history.config.name,
         step=history.step,
         written=datetime.fromtimestamp(time.time(), timezone.utc).isoformat(timespec="seconds"),
         gates=results,
         bound_to=_bound_to(history),
     )
-    return replace(verdict, reason=_reason(history, verdict))
 
 
 def write_verdict(run_dir: Path) -> Verdict:
@@ -158,15 +157,18 @@ def run_gates(history: RunHistory) -> GatesConfig:
     return read_gates(history.run_dir).with_limits_of(history.config.monitors)
 
 
-def _reason(history: RunHistory, verdict: Verdict) -> str:
-    if not history.finished and not verdict.ends_run:
+def _ends_run(missed: list[GateResult]) -> bool:
+    return any(gate.name == "picture_matters" for gate in missed)
+
+
+def _reason(history: RunHistory, results: list[GateResult], missed: list[GateResult]) -> str:
+    if not history.finished and not _ends_run(missed):
         return f"The run is not complete: step {history.step:,} of {history.config.training.total_steps:,}."
-    missed = verdict.missed("blocking")
     if missed:
         more = f" Also failed: {', '.join(gate.title for gate in missed[1:])}." if len(missed) > 1 else ""
         end = "" if history.finished else f" The run ended there, at step {history.step:,}."
         return f"{missed[0].title}: {missed[0].cause}.{more}{end}"
-    blocking = [gate for gate in verdict.gates if gate.severity == "blocking"]
+    blocking = [gate for gate in results if gate.severity == "blocking"]
     passed = sum(gate.status == "pass" for gate in blocking)
     untold = len(blocking) - passed
     rest = f"; {untold} could not be judged on this run" if untold else ""

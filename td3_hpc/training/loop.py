@@ -235,9 +235,7 @@ class TrainingLoop:
             return False
         drives = list(read_events(record.path, PictureDrive))
         if not drives:
-            for (
-                simulation
-            ) in components.evaluation:  # the test's take their places; they start again with the next round
+            for simulation in components.evaluation:  # the test's take their places until the next round
                 simulation.close()
             agent = components.agent
             drives = [test.drive(self._config, of_agent(agent), agent.policy_digest(), record, components.stop)]

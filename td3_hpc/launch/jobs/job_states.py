@@ -56,12 +56,16 @@ def read_queue(cluster: str | None = None) -> Queue:
     if not slurm.has("squeue"):
         return Queue(unknown=("no Slurm on this machine: jobs are not looked up",))
     columns = "%F|%K|%A|%T|%r|%N|%M|%o"
-    # Not who $USER says; hidden partitions, too; and no list of states, in which a held or stopped job has no place.
-    question = ("squeue", "--all", "-h", "-r", "-u", str(os.getuid()), "-o", columns)
-    rows, error = _ask_rows(*question, columns=8, cluster=cluster)
+    # Without a list of states, in which a held or stopped job would have no place.
+    rows, error = _ask_rows(*_own_jobs(), "-o", columns, columns=8, cluster=cluster)
     if error:
         return Queue(unknown=(f"squeue: {error}",))
     return Queue(tuple(_queued(row) for row in rows))
+
+
+def _own_jobs() -> tuple[str, ...]:
+    """The question for jobs of this process's user, whoever $USER says that is, hidden partitions' with them."""
+    return ("squeue", "--all", "-h", "-r", "-u", str(os.getuid()))
 
 
 def _queued(row: Sequence[str]) -> Job:
@@ -124,8 +128,8 @@ def not_known_to_have_ended(jobs: Sequence[str], cluster: str | None) -> list[st
 def _remembered(cluster: str | None) -> dict[str, Job]:
     """The user's jobs that the controller still remembers, by id: one question for all of them."""
     columns = ",".join(f"{name}:|" for name in ("ArrayJobID", "ArrayTaskID", "JobID", "State", "NodeList", "TimeUsed"))
-    question = ("squeue", "--all", "-h", "-r", "-u", str(os.getuid()), "-t", "all", "-O", f"{columns},exit_code:|")
-    rows, _ = _ask_rows(*question, columns=8, cluster=cluster)  # nothing stands behind the last |
+    shown = (*_own_jobs(), "-t", "all", "-O", f"{columns},exit_code:|")
+    rows, _ = _ask_rows(*shown, columns=8, cluster=cluster)  # nothing stands behind the last |
     return {job.id: job for job in map(_remembered_job, rows)}
 
 

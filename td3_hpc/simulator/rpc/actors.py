@@ -51,20 +51,16 @@ class ActorCalls:
         self._move(actor, (actor.mount or actor.pose)._replace(x=x, y=y, z=z))
 
     def set_actor_target_velocity(self, actor_id: int, velocity: list[float]) -> None:
-        body, wanted = self._body(actor_id, "set_target_velocity"), vector(velocity, "a velocity")
-        if not body.simulates_physics:
-            return
-        body.velocity = wanted
-        _leave_ground(body)
-        if isinstance(body, Vehicle):
+        body = self._body(actor_id, "set_target_velocity")
+        _set_velocity(body, vector(velocity, "a velocity"))
+        if isinstance(body, Vehicle) and body.simulates_physics:
             ahead, _, _ = seen_from(body.pose, body.velocity)
             engage(body, ahead)
 
     def set_actor_target_angular_velocity(self, actor_id: int, velocity: list[float]) -> None:
         """Only the turn about the vertical counts."""
-        body, spin = self._body(actor_id, "set_target_angular_velocity"), vector(velocity, "an angular velocity")[2]
-        if body.simulates_physics:
-            body.yaw_rate = math.radians(spin)
+        spin = math.radians(vector(velocity, "an angular velocity")[2])
+        _set_spin(self._body(actor_id, "set_target_angular_velocity"), spin)
 
     def enable_actor_constant_velocity(self, actor_id: int, velocity: list[float]) -> None:
         self._service.find(actor_id, Vehicle).constant_velocity = vector(velocity, "a velocity")
@@ -144,20 +140,26 @@ class ActorCalls:
     def _accelerate(self, body: Actor, momentum: list[float], seconds: float) -> None:
         """Momentum in N s, or a force in N for one step."""
         change = [part * seconds / mass_of(body) for part in momentum]
-        reached = vector([v + dv for v, dv in zip(body.velocity, change)], "the velocity")
-        if body.simulates_physics:
-            body.velocity = reached
-            _leave_ground(body)
+        _set_velocity(body, vector([v + dv for v, dv in zip(body.velocity, change)], "the velocity"))
 
     def _turn(self, body: Actor, momentum: list[float], seconds: float) -> None:
         """Angular momentum in N m s, or a torque in N m for one step; about the vertical."""
         length, width, _ = body.extent
         inertia = mass_of(body) * (length * length + width * width) / 3.0
-        spin = vector([0.0, 0.0, body.yaw_rate + momentum[2] * seconds / inertia], "the angular velocity")[2]
-        if body.simulates_physics:
-            body.yaw_rate = spin
+        spin = body.yaw_rate + momentum[2] * seconds / inertia
+        _set_spin(body, vector([0.0, 0.0, spin], "the angular velocity")[2])
 
 
-def _leave_ground(body: Actor) -> None:
+def _set_velocity(body: Actor, velocity: tuple[float, float, float]) -> None:
+    """World frame, m/s; a vehicle whose physics is off stays as it is."""
+    if not body.simulates_physics:
+        return
+    body.velocity = velocity
     if isinstance(body, Vehicle):
         body.take_off()
+
+
+def _set_spin(body: Actor, spin: float) -> None:
+    """Radians a second, with the same exception."""
+    if body.simulates_physics:
+        body.yaw_rate = spin

@@ -64,8 +64,9 @@ def run_trial(text: str, source: str, attempt: Attempt) -> int:
 def _limit(what: int, most: int) -> None:
     """Limit this process and its copies, within what they are limited to already."""
     _, hard = resource.getrlimit(what)
-    ends = (end if hard == resource.RLIM_INFINITY else min(end, hard) for end in (most, most + 1))
-    resource.setrlimit(what, (next(ends), next(ends)))
+    if hard == resource.RLIM_INFINITY:
+        hard = most + 1
+    resource.setrlimit(what, (min(most, hard), min(most + 1, hard)))
 
 
 class _Outcome(NamedTuple):
