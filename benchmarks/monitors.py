@@ -99,10 +99,13 @@ def cost_of_norms(pairs: int = PAIRS) -> tuple[float, float, float]:
             agent.update(replay.sample(256))
         middle = time.perf_counter()
         for optimizer, times in ((agent.critic_optimizer, 2), (agent.actor_optimizer, 1)):
-            for group in optimizer.param_groups:
+            for group in optimizer.groups:
                 for _ in range(times):
                     # Before clipping, and once more after it.
-                    norms = [torch.nn.utils.get_total_norm([p.grad for p in group["params"]]) for _ in range(2)]
+                    norms = [
+                        torch.nn.utils.get_total_norm([p.grad for p in group.parameters if p.grad is not None])
+                        for _ in range(2)
+                    ]
                     torch.stack(norms).tolist()
         shares.append((time.perf_counter() - middle) / (middle - start))
     lower, middle_share, upper = quantiles(shares, n=4)

@@ -14,7 +14,7 @@ from td3_hpc.pretraining.drives import Episode
 from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.spaces import STACK
 from td3_hpc.td3 import state as trees
-from td3_hpc.td3.agent import adam
+from td3_hpc.td3.adam import Adam, ParameterGroup
 from td3_hpc.td3.encoders import DistanceCNN
 from td3_hpc.td3.inputs import PixelBuffer
 from td3_hpc.td3.networks import initialise
@@ -69,7 +69,7 @@ class Fitting:
         self._generator = generator(seed, "fitting")
         self.encoder = DistanceCNN()
         initialise(self.encoder, torch.Generator().manual_seed(derived_seed(seed, "pretrained encoder")))
-        self._optimizer = adam([{"params": list(self.encoder.parameters()), "lr": _RATE}])
+        self._optimizer = Adam([ParameterGroup("encoder", list(self.encoder.parameters()), _RATE)])
         self._pixels = PixelBuffer(torch.float32)
         self.epoch = 0
         """Epochs done."""
@@ -84,7 +84,7 @@ class Fitting:
             if stop:
                 raise StopRequested
             share = (self.epoch + number / len(batches)) / self._epochs
-            self._optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * share)) / 2
+            self._optimizer.groups[0].rate = _RATE * (1 + math.cos(math.pi * share)) / 2
             stacks = self._samples.frames[self._samples.stacks[rows]]
             shift = self._generator.integers(-_SHIFT, _SHIFT, 2, endpoint=True)
             said = self._say(np.ascontiguousarray(np.roll(stacks, tuple(shift), (2, 3))))

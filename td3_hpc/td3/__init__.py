@@ -1,6 +1,7 @@
 """The TD3 agent: networks, update, exploration, and a state that resumes exactly.
 
 agent.py            TD3: acting, the update of critics and actor, the targets
+adam.py             the optimizer
 encoders.py         networks that make features of the frames, by name
 networks.py         actor and critics on an encoder
 inputs.py           observations as the tensors that networks read

@@ -16,6 +16,7 @@ from td3_hpc.random_state import generator_state, load_generator_state
 from td3_hpc.replay import Batch
 from td3_hpc.spaces import IMAGE, OBSERVATION, Observation
 from td3_hpc.td3 import state as trees
+from td3_hpc.td3.adam import Adam, ParameterGroup
 from td3_hpc.td3.inputs import InputTensors
 from td3_hpc.td3.kernels import KERNELS, fastest
 from td3_hpc.td3.networks import initialise, make_networks
@@ -67,17 +68,19 @@ class TD3Agent:
         self._inputs = InputTensors(self.device, dtype, pixel_dtype, actor.cnn.rows)
         generator = torch.Generator().manual_seed(_torch_seed(initial))
         for network in (actor, critic):
-            network.to(dtype).to_empty(device="cpu")
+            # Not `to_empty`, which loads PyTorch's symbolic shapes: half a second.
+            storage = {name: torch.empty(weight.shape, dtype=dtype) for name, weight in network.state_dict().items()}
+            network.load_state_dict(storage, assign=True)
             initialise(network, generator)
         self.actor, self.critic = actor.to(self.device), critic.to(self.device)
         self.actor_target = copy.deepcopy(self.actor).requires_grad_(False)
         self.critic_target = copy.deepcopy(self.critic).requires_grad_(False)
 
         rates = config.learning_rates
-        self.actor_optimizer = adam(
+        self.actor_optimizer = Adam(
             [_group("actor_cnn", [actor.cnn], rates.actor_cnn), _group("actor", [actor.head], rates.actor)]
         )
-        self.critic_optimizer = adam(
+        self.critic_optimizer = Adam(
             [
                 _group("critic_cnn", [critic.cnn], rates.critic_cnn),
                 _group("critic", [critic.q1, critic.q2], rates.critic),
@@ -244,20 +247,22 @@ class TD3Agent:
         self.updates = trees.check_count(state["updates"], "updates")
         self.actor_updates = trees.check_count(state["actor_updates"], "actor_updates")
 
-    def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> tuple[Norms, Norms]:
+    def _descend(self, optimizer: Adam, loss: Tensor) -> tuple[Norms, Norms]:
         """One step down the loss; the norms of each parameter group's gradient before and after clipping."""
-        groups: dict[str, list[Tensor]] = {group["name"]: group["params"] for group in optimizer.param_groups}
         optimizer.zero_grad()
         # Only into what this optimizer steps: the policy's loss leaves no gradients in the critic.
-        loss.backward(inputs=[parameter for parameters in groups.values() for parameter in parameters])  # type: ignore[no-untyped-call]
+        loss.backward(inputs=list(optimizer.state))  # type: ignore[no-untyped-call]
         before: Norms = {}
         after: Norms = {}
-        for name, parameters in groups.items():
-            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        for group in optimizer.groups:
+            name, gradients = (
+                group.name,
+                [parameter.grad for parameter in group.parameters if parameter.grad is not None],
+            )
             limit: float | None = getattr(self.config.clip_norms, name)
             before[name] = after[name] = nn.utils.get_total_norm(gradients)
             if limit is not None:
-                nn.utils.clip_grads_with_norm_(parameters, limit, before[name])
+                nn.utils.clip_grads_with_norm_(group.parameters, limit, before[name])
                 after[name] = nn.utils.get_total_norm(gradients)
         optimizer.step()
         return before, after
@@ -283,18 +288,5 @@ def _torch_seed(sequence: np.random.SeedSequence) -> int:
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
 
-def _group(name: str, modules: list[nn.Module], rate: float) -> dict[str, Any]:
-    return {"name": name, "params": [p for module in modules for p in module.parameters()], "lr": rate}
-
-
-def adam(groups: list[dict[str, Any]]) -> torch.optim.Adam:
-    """Adam whose moments and step counts exist from the start, so that a state has the same entries at any time."""
-    optimizer = torch.optim.Adam(groups, fused=True)
-    for group in groups:
-        for parameter in group["params"]:
-            optimizer.state[parameter] = {
-                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
-    return optimizer
+def _group(name: str, modules: list[nn.Module], rate: float) -> ParameterGroup:
+    return ParameterGroup(name, [parameter for module in modules for parameter in module.parameters()], rate)

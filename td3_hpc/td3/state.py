@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from td3_hpc.td3.adam import Adam
+
 Tree = dict[str, Any]
 
 
@@ -33,28 +35,28 @@ def load_network(network: nn.Module, tree: Mapping[str, Any], where: str) -> Non
         _copy_into(parameter, tree[name], f"{where}.{name}")
 
 
-def optimizer_state(optimizer: torch.optim.Optimizer, network: nn.Module) -> Tree:
+def optimizer_state(optimizer: Adam, network: nn.Module) -> Tree:
     """Adam's moments and step counts by the name of the parameter they belong to."""
     return {
         name: {
-            "step": int(optimizer.state[parameter]["step"].item()),
-            "exp_avg": to_array(optimizer.state[parameter]["exp_avg"]),
-            "exp_avg_sq": to_array(optimizer.state[parameter]["exp_avg_sq"]),
+            "step": int(optimizer.state[parameter].step.item()),
+            "exp_avg": to_array(optimizer.state[parameter].exp_avg),
+            "exp_avg_sq": to_array(optimizer.state[parameter].exp_avg_sq),
         }
         for name, parameter in network.named_parameters()
     }
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, network: nn.Module, tree: Mapping[str, Any], where: str) -> None:
+def load_optimizer(optimizer: Adam, network: nn.Module, tree: Mapping[str, Any], where: str) -> None:
     """The reverse of `optimizer_state`."""
     parameters = dict(network.named_parameters())
     check_names(parameters, tree, where)
     for name, parameter in parameters.items():
-        entry, state = tree[name], optimizer.state[parameter]
+        entry, moments = tree[name], optimizer.state[parameter]
         check_names(("step", "exp_avg", "exp_avg_sq"), entry, f"{where}.{name}")
-        state["step"].fill_(check_count(entry["step"], f"{where}.{name}.step"))
-        for moment in ("exp_avg", "exp_avg_sq"):
-            _copy_into(state[moment], entry[moment], f"{where}.{name}.{moment}")
+        moments.step.fill_(check_count(entry["step"], f"{where}.{name}.step"))
+        _copy_into(moments.exp_avg, entry["exp_avg"], f"{where}.{name}.exp_avg")
+        _copy_into(moments.exp_avg_sq, entry["exp_avg_sq"], f"{where}.{name}.exp_avg_sq")
 
 
 def load_torch_generator(generator: torch.Generator, state: object, where: str) -> None:

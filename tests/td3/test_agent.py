@@ -113,12 +113,10 @@ def test_every_parameter_is_in_one_clipped_group_of_its_optimizer():
         (learner.actor, learner.actor_optimizer),
         (learner.critic, learner.critic_optimizer),
     ):
-        stepped = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+        stepped = [id(parameter) for group in optimizer.groups for parameter in group.parameters]
         assert sorted(stepped) == sorted(id(parameter) for parameter in network.parameters())
     names = [
-        group["name"]
-        for optimizer in (learner.actor_optimizer, learner.critic_optimizer)
-        for group in optimizer.param_groups
+        group.name for optimizer in (learner.actor_optimizer, learner.critic_optimizer) for group in optimizer.groups
     ]
     assert sorted(names) == sorted(ClipNorms.model_fields) == sorted(LearningRates.model_fields)
 
@@ -128,13 +126,13 @@ def test_clipping_bounds_what_the_optimizers_step_with():
     learner = agent(clip_norms=limits, policy_freq=1)
     stats = learner.update(random_batch(8, 1))
     for optimizer in (learner.actor_optimizer, learner.critic_optimizer):
-        for group in optimizer.param_groups:
-            norm = torch.cat([parameter.grad.flatten() for parameter in group["params"]]).norm().item()
-            name = group["name"]
+        for group in optimizer.groups:
+            norm = torch.cat([parameter.grad.flatten() for parameter in group.parameters]).norm().item()
+            name = group.name
             assert norm == pytest.approx(stats.grad_norms_after[name], rel=1e-3)
             assert 0.8 * limits[name] < norm <= limits[name] < stats.grad_norms_before[name]
             # Adam's first moment after one step is a tenth of the gradient that it was given.
-            moment = torch.cat([optimizer.state[parameter]["exp_avg"].flatten() for parameter in group["params"]])
+            moment = torch.cat([optimizer.state[parameter].exp_avg.flatten() for parameter in group.parameters])
             assert moment.norm().item() == pytest.approx(0.1 * norm, rel=1e-3)
 
 
@@ -181,8 +179,8 @@ def test_the_penalty_is_as_strong_whatever_the_size_of_q():
         for name in ("weight", "bias"):
             state["critic"][f"q1.last.{name}"] *= scale
         learner.load_state(state)
-        for group in learner.critic_optimizer.param_groups:
-            group["lr"] = 0.0
+        for group in learner.critic_optimizer.groups:
+            group.rate = 0.0
         norms.append(learner.update(random_batch(8, 1)).grad_norms_before)
     for group in ("actor", "actor_cnn"):
         assert norms[1][group] == pytest.approx(1000 * norms[0][group], rel=1e-9)

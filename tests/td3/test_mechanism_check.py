@@ -60,8 +60,8 @@ class LostPolicyUpdates(TD3Agent):
     """Steps the policy with a learning rate of zero."""
 
     def update(self, batch):
-        for group in self.actor_optimizer.param_groups:
-            group["lr"] = 0.0
+        for group in self.actor_optimizer.groups:
+            group.rate = 0.0
         return super().update(batch)
 
 
