@@ -6,12 +6,14 @@ Stable-Baselines3 saves its whole DictReplayBuffer of 100,000 transitions by wha
 writes the segment of the new rows, or the whole checkpoint: networks, optimizers, segment, manifest, all of it fsynced
 (theirs is not). Plain writing is the same bytes in as many files, written and fsynced. Promised: the segment 50 times,
 the checkpoint 25 times as fast as theirs; the checkpoint at 60 % of the plain rate.
-Before each, the disk is given time to take what was left in the page cache: theirs leaves up to 6 GB there.
+Before each, the disk is given time to take what was left in the page cache (theirs leaves up to 6 GB there) and to
+discard freed blocks, which some file systems do after the sync.
 Needs 7 GB of memory and 7 GB in the temporary directory.
 """
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from stable_baselines3.common.buffers import DictReplayBuffer
@@ -28,7 +30,8 @@ from td3_hpc.training.descriptions import DESCRIPTIONS
 
 STORED = 100_000
 NEW = 10_000
-ROUNDS = 9
+ROUNDS = 15
+DISCARDING_S = 3.0
 
 
 def new_store(stored: int) -> tuple[CheckpointStore, StoredRows, TD3Agent, Path]:
@@ -95,6 +98,12 @@ def stable_baselines3() -> tuple[Work, Facts]:
     return work, {}
 
 
+def quiet_disk() -> None:
+    """Wait until it has taken what the peer before wrote and removed."""
+    os.sync()
+    time.sleep(DISCARDING_S)
+
+
 def main() -> None:
     """Print the table."""
     peers: dict[str, Setup] = {
@@ -105,7 +114,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as directory:
         os.environ["TMPDIR"] = directory
-        results = measure(peers, threads=1, rounds=ROUNDS, warm_up=1, settle=os.sync)
+        results = measure(peers, threads=1, rounds=ROUNDS, warm_up=1, settle=quiet_disk)
     for name, result in results.items():
         print(f"  {name:18} {1e3 * result.median:8.0f} ms")
     for name, promise in (("segment", 50), ("checkpoint", 25)):

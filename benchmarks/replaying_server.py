@@ -25,6 +25,7 @@ class _Replay:
     def __init__(self, record: Record, recorded_port: int, port: int) -> None:
         self.answers: dict[str, deque[tuple[_Messages, bytes, _Messages]]] = defaultdict(deque)
         self.kept: dict[int, deque[bytes]] = defaultdict(deque)
+        self.early: dict[int, list[bytes]] = defaultdict(list)
         self.sessions: dict[int, asyncio.WriteTransport] = {}
         before: _Messages = []
         after: _Messages = []
@@ -55,6 +56,8 @@ class _Replay:
         for key, data in messages:
             if key in self.sessions:
                 self.sessions[key].write(data)
+            else:  # the simulator waits for a client that is about to subscribe
+                self.early[key].append(data)
 
 
 class _Rpc(asyncio.Protocol):
@@ -85,6 +88,8 @@ class _Stream(asyncio.Protocol):
         self._replay.sessions[key] = self._transport
         if self._replay.kept[key]:
             self._transport.write(self._replay.kept[key].popleft())
+        for message in self._replay.early.pop(key, []):
+            self._transport.write(message)
 
 
 async def _serve(port: int, replay: _Replay) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 
 OURS = Path(__file__).resolve().parent.parent
-ROUNDS = 9
+ROUNDS = 15
 STOP_AT = 24
 CHANGES = (
     "training.learning_starts=20",
@@ -55,7 +55,7 @@ class Run:
     def __init__(self, tree: Path, directory: Path) -> None:
         self._record = directory / "record.jsonl"
         self._read_from = self._record.stat().st_size if self._record.exists() else 0
-        command = [sys.executable, "-m", "td3_hpc", "train", str(OURS / "configs/stages/1k.yaml")]
+        command = [sys.executable, "-m", "td3_hpc", "train", str(tree / "configs/stages/1k.yaml")]
         command += ["--run-dir", str(directory), *(word for change in CHANGES for word in ("-o", change))]
         self.started = time.time()
         self.process = psutil.Popen(
