@@ -28,7 +28,8 @@ def choose_device(config: StageConfig) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS is not reproducible
     torch.backends.cudnn.benchmark = False
     keep_memory()
-    torch.use_deterministic_algorithms(True)
+    # As use_deterministic_algorithms(True), which loads PyTorch's compiler; see td3/adam.py.
+    torch.set_deterministic_debug_mode("error")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 

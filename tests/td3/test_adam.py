@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import torch
 
@@ -11,9 +12,12 @@ SHAPES = ((64, 3), (64,), (2, 64))
 WITHOUT_COMPILER = """
 import sys
 from benchmarks.transitions import fill_ours
-from td3_hpc.config import AgentConfig
+from td3_hpc.config import StageConfig
 from td3_hpc.td3 import TD3Agent
-agent = TD3Agent(AgentConfig(batch_size=2), "cpu", seed=1)
+from td3_hpc.training.device import choose_device
+from tests.small_stage import SMALL
+config = StageConfig.model_validate(SMALL)
+agent = TD3Agent(config.agent, choose_device(config), seed=1)
 for _ in range(2):
     agent.update(fill_ours(20).sample(2))
 agent.load_state(agent.state())
@@ -63,5 +67,6 @@ def test_the_rate_of_a_group_may_change_between_steps():
 
 def test_pytorchs_compiler_is_not_loaded():
     """It takes as long as PyTorch itself, at every start of a job."""
-    told = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], check=True, stdout=subprocess.PIPE, text=True)
+    command, root = [sys.executable, "-c", WITHOUT_COMPILER], Path(__file__).parents[2]
+    told = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
     assert told.stdout == "False\n", "something in an update loads torch._dynamo"
