@@ -22,6 +22,8 @@ CHANGES: dict[int, str] = {
     "where the client library leads them, so that routes differ (CARLA's Town05 among them)",
     7: "the policy's penalty draws the pedal to a little throttle, not to none; with agent.precision bfloat16 the "
     "heads are computed in float32",
+    8: "in towns other than Brookfield and Hamlet: lanes have limits of their own, signs hold from where they stand, "
+    "hairpins are slow and bends below 3 m no part of routes, and signs that share an id stay apart",
 }
 """What each number stands for: what the versions that have it do otherwise than those before."""
 

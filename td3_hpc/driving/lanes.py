@@ -18,7 +18,9 @@ FloatArray = npt.NDArray[np.float64]
 _SAMPLE_STEP_M = 1.0
 _INSET_M = 1e-3  # Exactly on the border the map may answer with the neighbouring section.
 _SHORTEST_M = 0.1  # A shorter lane is passed over: what precedes it is followed by what follows it.
-_TURN_DEG = 45.0  # Within a step of a lane, and from a lane to the next: a circle of 1.3 m.
+_TURN_DEG = 45.0  # Within a step of a lane, and from a lane to the next.
+_TIGHTEST_M = 3.0  # Radius of a bend.
+_BEND_DEG = 30.0  # Within two steps; less may be the client's rounding.
 _JUMP_M = 1.0  # From a lane's end to the next one's start.
 _NARROWEST_M = 1.0  # At the place where lanes meet.
 
@@ -129,13 +131,17 @@ def _read_lane(carla_map: Any, key: LaneKey, span: LaneSpan) -> Lane | None:
 
 
 def _drivable(points: FloatArray, yaws: FloatArray) -> bool:
-    """Whether a centre line has no jump, no kink, and does not run backwards inside a bend narrower than itself."""
+    """Whether a car can follow a centre line: no jump, no kink, and no bend that is too tight, or narrower than the
+    lane itself, where it runs backwards."""
     steps = np.diff(points[:, :2], axis=0)
     lengths = np.hypot(*steps.T)
     along = np.cos(np.radians(yaws[:-1])) * steps[:, 0] + np.sin(np.radians(yaws[:-1])) * steps[:, 1]
     moves = lengths > 0.05
     forward = bool((along[moves] > 0.5 * lengths[moves]).all())
-    return forward and bool(lengths.max() < 2.5 * _SAMPLE_STEP_M) and bool(np.abs(np.diff(yaws)).max() < _TURN_DEG)
+    turns = bool(np.abs(np.diff(yaws)).max() < _TURN_DEG)
+    bend = np.abs(yaws[2:] - yaws[:-2])  # in two steps, since the client's headings are not smooth
+    tight = (bend > _BEND_DEG) & (lengths[1:] + lengths[:-1] < _TIGHTEST_M * np.radians(bend))
+    return forward and turns and not tight.any() and bool(lengths.max() < 2.5 * _SAMPLE_STEP_M)
 
 
 def _continues(lane: Lane, after: Lane) -> bool:

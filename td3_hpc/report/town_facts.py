@@ -113,8 +113,9 @@ def _missing(town: Town, root: ET.Element) -> Iterator[str]:
     unused -= {light.signal_id for light in town.traffic_lights}
     if unused:
         yield f"{len(unused)} traffic lights stop no driving lane" + _places([str(name) for name in unused])
-    if not any("speed_limit" in sign.kind for sign in town.signs) and root.find("road/type/speed") is None:
-        yield "speed limits: there are neither signs nor roads with one; CARLA's 30 km/h holds"
+    told = any(root.find(path) is not None for path in ("road/type/speed", "road/lanes/laneSection/*/lane/speed"))
+    if not told and not any("speed_limit" in sign.kind for sign in town.signs):
+        yield "speed limits: there are neither signs nor roads or lanes with one; CARLA's 30 km/h holds"
     if not town.spawn_points:
         yield "spawn points: no driving lane outside junctions is long and wide enough"
     if not _crosswalks(root):

@@ -51,7 +51,9 @@ def find_fault(root: ET.Element) -> str | None:
 def _numbers_fault(road: ET.Element) -> str | None:
     checked: list[tuple[ET.Element, str, tuple[str, ...]]] = [(road, "road", ("length",))]
     checked += [(item, "geometry", ("s", "x", "y", "hdg", "length")) for item in road.findall("planView/geometry")]
-    checked += [(item, item.tag, _NUMBERS[item.tag]) for item in road.iter() if item.tag in _NUMBERS]
+    unread = {item for surface in road.iter("crossSectionSurface") for item in surface.iter()}
+    read = (item for item in road.iter() if item.tag in _NUMBERS and item not in unread)
+    checked += [(item, item.tag, _NUMBERS[item.tag]) for item in read]
     for element, tag, names in checked:
         for name in names:
             if number(element, name) is None:

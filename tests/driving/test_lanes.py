@@ -64,10 +64,20 @@ def test_links_that_no_car_can_follow(after: str):
 
 
 def test_a_lane_inside_a_bend_narrower_than_itself_is_none():
-    """Its centre line, 5 m inside a bend of 3 m, runs backwards."""
-    wide = section(0, "", "".join(lane(number) for number in (-1, -2)))
-    text = town(road(1, 9.0, wide, shape='<arc curvature="-0.3333"/>'), road(2, 100.25, wide, x=500.0))
+    """Its centre line, 6.5 m inside a bend of 5 m, runs backwards."""
+    wide = section(0, "", lane(-1) + lane(-2, width='<width sOffset="0" a="6" b="0" c="0" d="0"/>'))
+    text = town(road(1, 9.0, wide, shape='<arc curvature="-0.2"/>'), road(2, 100.25, wide, x=500.0))
     assert list(followed(text)) == [LaneKey(1, 0, -1), LaneKey(2, 0, -2), LaneKey(2, 0, -1)]
+
+
+@pytest.mark.parametrize(("radius", "taken"), [(1.5, False), (2.5, False), (3.5, True), (5.0, True)])
+def test_a_bend_that_no_car_takes_is_left_out(radius: float, taken: bool):
+    """SUMO's connections turn on the spot; the lane's middle is 1.75 m outside of the road's line."""
+    left = section(0, "", lane(-1))
+    shape = f'<arc curvature="{1 / (radius - 1.75)!r}"/>' if radius > 1.75 else ""
+    shape = shape or f'<arc curvature="{-1 / (radius + 1.75)!r}"/>'
+    text = town(road(1, 1.5 * (radius + 1.75), left, shape=shape), road(2, 100.25, left, x=500.0))
+    assert (LaneKey(1, 0, -1) in followed(text)) == taken
 
 
 def test_a_bend_as_tight_as_a_hairpin_is_one():

@@ -51,14 +51,21 @@ def heal_signals(root: ET.Element, notes: Notes) -> None:
 
 def _heal_objects(road: ET.Element, notes: Notes) -> None:
     """Of objects the client library reads crosswalks alone."""
-    objects = road.find("objects")
+    objects, length = road.find("objects"), number(road, "length")
     for item in objects.findall("object") if objects is not None else []:
         place = f"road {road.get('id')} object {item.get('id')}"
-        if objects is not None and None in (number(item, "s"), number(item, "t")):
+        s = number(item, "s")
+        if objects is not None and (s is None or number(item, "t") is None):
             objects.remove(item)
             notes.add("objects whose place is no number are left out", place)
-        elif item.get("type") == "crosswalk" and unwrap_outline(item):
+            continue
+        if item.get("type") != "crosswalk":
+            continue
+        if unwrap_outline(item):
             notes.add("crosswalks have the outline where OpenDRIVE 1.4 has it", place)
+        if s is not None and length is not None and not 0.0 <= s <= length:
+            item.set("s", written(min(max(s, 0.0), length)))
+            notes.add("crosswalks beyond their road's ends stand at the end", place)
 
 
 def unwrap_outline(item: ET.Element) -> bool:
@@ -71,14 +78,34 @@ def unwrap_outline(item: ET.Element) -> bool:
 
 
 def _name_signals(root: ET.Element, notes: Notes) -> None:
-    """An id of its own for every signal that has none."""
+    """An id of its own for every signal that has none, or another's: the client library keeps one signal of an id.
+
+    Lights of one id stay one light, which stops the traffic of several roads.
+    """
     taken = {signal.get("id") for signal in root.iter("signal")}
     free = (str(count) for count in range(1, 10**9) if str(count) not in taken)
+    first: dict[str, ET.Element] = {}
     for road in root.findall("road"):
         for signal in road.findall("signals/signal"):
-            if not signal.get("id"):
+            name = signal.get("id")
+            if not name:
                 signal.set("id", next(free))
                 notes.add("signals without an id got one", f"road {road.get('id')} signal {signal.get('id')}")
+            elif name in first and not (_is_light(signal) and _is_light(first[name])):
+                signal.set("id", next(free))
+                notes.add("signals with another one's id got one", f"road {road.get('id')} signal {name}")
+            else:
+                first.setdefault(name, signal)
+
+
+def _is_light(signal: ET.Element) -> bool:
+    return _KNOWN.get(_code_of(signal)) == LIGHT
+
+
+def _code_of(signal: ET.Element) -> str:
+    """A signal's type in capitals; OpenDRIVE 1.3 wrote 1.000.001 for 1000001."""
+    code = (signal.get("type") or "").strip().upper()
+    return code.replace(".", "") if re.fullmatch(r"1\.000\.\d{3}", code) else code
 
 
 def _place_on_road(signal: ET.Element, length: float, notes: Notes, place: str) -> bool:
@@ -99,13 +126,12 @@ def _place_on_road(signal: ET.Element, length: float, notes: Notes, place: str) 
 
 
 def _translate(signal: ET.Element, notes: Notes, place: str) -> None:
-    code = (signal.get("type") or "").strip()
-    code = code.replace(".", "") if re.fullmatch(r"1\.000\.\d{3}", code) else code
+    code = _code_of(signal)
     subtype = (signal.get("subtype") or "").strip()
     catalogued = re.fullmatch(r"(205|206|274)[-.](\d+)", code)
     if catalogued:
         code, subtype = catalogued.groups()
-    known = _KNOWN.get(code.upper())
+    known = _KNOWN.get(code)
     if known is None:
         return
     if known != signal.get("type"):
@@ -117,13 +143,15 @@ def _translate(signal: ET.Element, notes: Notes, place: str) -> None:
 
 def _translate_limit(signal: ET.Element, subtype: str, code: str, notes: Notes, place: str) -> None:
     """The limit's value in km/h; a sign that tells none stays without effect."""
-    unit = (signal.get("unit") or ("mph" if code.upper() == "R2-1" else "")).strip().lower()
-    value = number(signal, "value")
-    limit = value * _KMH.get(unit, 1.0) if value is not None and value > 0.0 else _coded(subtype)
+    unit = (signal.get("unit") or ("mph" if code == "R2-1" else "")).strip().lower()
+    value, coded = number(signal, "value"), _coded(subtype)
+    if unit == "" and value is not None and coded is not None and abs(value * _KMH["m/s"] - coded) < 1.0:
+        unit, value = "km/h", coded  # OpenDRIVE's m/s, as its subtype confirms
+    limit = value * _KMH.get(unit, 1.0) if value is not None and value > 0.0 else coded
     if limit is None or not 0.0 < limit < _FASTEST_KMH:
         notes.add("speed limits that tell no speed are without effect", place)
         signal.set("type", "-1")
-    elif value is None or abs(limit - value) > 1e-9:
+    elif abs(limit - (number(signal, "value") or 0.0)) > 1e-9:
         signal.set("value", written(limit))
         signal.set("unit", "km/h")
         notes.add("speed limits are written in km/h", f"{place}: {limit:.0f}")

@@ -62,8 +62,9 @@ def _by_curvature(lanes: ClientLanes, key: LaneKey, limit_kmh: Callable[[LaneKey
     for index in range(2, len(course)):  # over two steps, since the client's headings are not smooth
         first, last = course[index - 2].transform, course[index].transform
         turned = abs((last.rotation.yaw - first.rotation.yaw + 180.0) % 360.0 - 180.0)
-        ahead = first.location.distance(last.location)
-        if turned > 0.1 and ahead > _STEP:
+        middle = course[index - 1].transform.location
+        ahead = first.location.distance(middle) + middle.distance(last.location)  # a hairpin's ends are near each other
+        if turned > 0.1 and ahead > _STEP / 4.0:
             allowed = math.sqrt(_ACROSS * ahead / math.radians(turned))
             if allowed * 3.6 < limit_kmh(key, course[index - 1].s):
                 speeds[index - 1] = allowed

@@ -52,6 +52,7 @@ def test_references_to_what_is_not_there_are_left_out():
         ("274", 'subtype="56" unit="km/h"', "-1", "274", 60.0),
         ("274-30", "", "-1", "274", 30.0),
         ("274.62", "", "-1", "274", 120.0),
+        ("274", 'subtype="62"', "33.333", "274", 120.0),  # m/s, as its subtype confirms
         ("R2-1", 'subtype="-1"', "25", "274", 40.23),
         ("R2-1", 'subtype="-1" unit="km/h"', "40", "274", 40.0),
         ("274", 'subtype="-1"', "-1", "-1", None),
@@ -66,6 +67,14 @@ def test_codes(code: str, more: str, value: str, known: str, limit: float | None
 
 def test_signals_without_an_id_get_one():
     assert len({found.id for found in landmarks(signal("", "206", 50), signal("1", "206", 60))}) == 2
+
+
+def test_signals_of_one_id_stay_apart_but_for_lights():
+    """Sample files of several tools give every sign the id 0; the client library keeps one signal of an id."""
+    found = landmarks(signal("0", "306", 10), signal("0", "205", 20), signal("0", "274", 30, value="70"))
+    assert {(mark.type, mark.s) for mark in found} == {("306", 10.0), ("205", 20.0), ("274", 30.0)}
+    assert len({mark.id for mark in found}) == 3
+    assert {mark.id for mark in landmarks(signal("7", "1000001", 10), signal("7", "1000001", 20))} == {"7"}
 
 
 @pytest.mark.parametrize(
@@ -121,3 +130,15 @@ def test_crosswalks_are_found_in_outlines_and_without(wrapped: bool):
     assert len(carla.Map("m", opendrive.text).get_crosswalks()) >= 4
     said = "crosswalks have the outline where OpenDRIVE 1.4 has it (road 1 object 1)"
     assert (said in opendrive.healed) == wrapped
+
+
+@pytest.mark.parametrize("s", [100.29, -0.1])
+def test_a_crosswalk_a_little_beyond_its_road_stands_at_its_end(s: float):
+    corners = "".join(f'<cornerLocal u="{u}" v="{v}" z="0" height="0"/>' for u, v in ((1, 3), (1, -3), (4, -3), (4, 3)))
+    crosswalk = (
+        f'<object id="1" type="crosswalk" s="{s}" t="0" zOffset="0" hdg="0"><outline>{corners}</outline></object>'
+    )
+    text = town(road(1, 100.25).replace("</road>", f"<objects>{crosswalk}</objects></road>"))
+    opendrive = heal_opendrive(text, "x")
+    assert len(carla.Map("m", opendrive.text).get_crosswalks()) >= 4
+    assert "crosswalks beyond their road's ends stand at the end (road 1 object 1)" in opendrive.healed

@@ -1,6 +1,7 @@
 """Curves: how fast they can be met, and that limits of roads which say more are lowered there, and before them."""
 
 import math
+import xml.etree.ElementTree as ET
 
 import carla
 import pytest
@@ -30,6 +31,17 @@ def bend(tmp_path_factory: pytest.TempPathFactory) -> Town:
     path = tmp_path_factory.mktemp("bend") / "bend.xodr"
     drawing.write_xml(str(path))
     return parse_town("bend", path.read_text())
+
+
+def test_a_hairpin_whose_ends_are_near_each_other_has_a_low_limit():
+    shape = [xodr.Line(60.0), xodr.Arc(1.0 / 3.5, angle=math.pi), xodr.Line(60.0)]
+    road = xodr.create_road(shape, id=1, left_lanes=0, right_lanes=1, lane_width=3.0)
+    drawing = xodr.OpenDrive("hairpin")
+    drawing.add_road(road)
+    drawing.adjust_roads_and_lanes()
+    town = parse_town("hairpin", ET.tostring(drawing.get_element(), encoding="unicode"))
+    limits = [town.speed_limit_kmh(1, -1, s) for s in (5.0, 60.0 + 3.5 * math.pi / 2)]
+    assert limits == [30.0, 10.0]
 
 
 @pytest.mark.parametrize("lane", [-1, 1])

@@ -73,6 +73,29 @@ def test_against_the_roads_direction_a_sign_holds_towards_its_start():
     assert [limits.at(1, 1, s) for s in (190.0, 110.0, 90.0, 5.0)] == [60.0, 60.0, 40.0, 40.0]
 
 
+def test_a_lanes_own_limit_comes_before_its_roads():
+    """SUMO writes all limits there, in m/s."""
+    root, road_map = two_roads()
+    add_limit(root.find("road"), 0.0, "100")
+    (lane,) = (lane for lane in root.find("road").iter("lane") if lane.get("id") == "-1")
+    ET.SubElement(lane, "speed", sOffset="40", max="13.89")
+    limits = limits_of(root, road_map, [])
+    assert [limits.at(1, -1, s) for s in (10.0, 60.0)] == [100.0, pytest.approx(50.0, abs=0.01)]
+    assert limits.at(1, 1, 60.0) == 100.0
+    assert limits.at(2, -1, 60.0) == DEFAULT_KMH
+
+
+def test_before_the_first_sign_the_roads_own_limit_holds():
+    root, road_map = two_roads()
+    for road in root.findall("road"):
+        add_limit(road, 0.0, "100")
+    limits = limits_of(root, road_map, [(1, -1, 150.0, 30.0), (2, 1, 50.0, 40.0)])
+    assert [limits.at(1, -1, s) for s in (10.0, 140.0, 160.0)] == [100.0, 100.0, 30.0]
+    assert [limits.at(2, 1, s) for s in (190.0, 60.0, 40.0)] == [100.0, 100.0, 40.0]
+    assert limits.at(2, -1, 10.0) == 30.0
+    assert limits.at(1, 1, 190.0) == 40.0
+
+
 def test_own_towns_have_several_limits():
     found = {
         name: {
