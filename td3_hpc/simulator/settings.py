@@ -1,6 +1,6 @@
 """CARLA's world settings."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from td3_hpc.simulator.wire import Refused
@@ -34,10 +34,6 @@ class EpisodeSettings:
         """Simulated seconds of one step."""
         return self.fixed_delta_seconds or STEP_S
 
-    def reset(self) -> "EpisodeSettings":
-        """What CARLA leaves of them when it loads a world anew: asynchronous, no fixed step."""
-        return replace(self, synchronous_mode=False, fixed_delta_seconds=None)
-
     def to_wire(self) -> list[Any]:
         values = [getattr(self, field.name) for field in fields(self)]  # astuple() takes twenty times as long
         values[2] = [False] if self.fixed_delta_seconds is None else [True, self.fixed_delta_seconds]
@@ -53,5 +49,6 @@ class EpisodeSettings:
 
 
 FRESH = EpisodeSettings()
+"""Of a server that has just started, and of a world that is loaded with `reset_settings`, as in CARLA."""
 SYNCHRONOUS = EpisodeSettings(synchronous_mode=True, fixed_delta_seconds=STEP_S)
 """Time stands still until a client ticks, so that no step depends on when a client came."""

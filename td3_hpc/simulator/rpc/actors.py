@@ -101,14 +101,13 @@ class ActorCalls:
         self._service.find(actor_id, Actor)
 
     def get_actor_bounding_box(self, actor_id: int) -> list[Any]:
-        """An empty box of an actor that is no more.
+        """An empty box where there is no such actor, as CARLA has it.
 
         The Traffic Manager asks for the boxes of the last step's vehicles from a thread of its own, and an error there
         would end the client's process.
         """
-        if self._service.world.population.has_left(actor_id):
-            return wire.bounding_box((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
-        return self._service.find(actor_id, Actor).bounding_box()
+        actor = self._service.world.population.by_id.get(actor_id)
+        return actor.bounding_box() if actor else wire.bounding_box((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
     def get_actor_component_names(self, actor_id: int) -> list[str]:
         self._service.find(actor_id, Actor)

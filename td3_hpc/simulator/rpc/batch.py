@@ -1,5 +1,6 @@
 """Batches of commands."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -91,4 +92,7 @@ class BatchCalls:
 
     def _set_walker_state(self, actor_id: int, transform: list[Any], speed: float) -> None:
         self._actors.set_actor_transform(actor_id, transform)
-        (self._service.find(actor_id, Walker).walking_speed,) = finite([speed], "a speed")
+        walker = self._service.find(actor_id, Walker)
+        (walker.walking_speed,) = finite([speed], "a speed")
+        yaw = math.radians(walker.pose.yaw)
+        walker.direction, walker.jump = (math.cos(yaw), math.sin(yaw), 0.0), False

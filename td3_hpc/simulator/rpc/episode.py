@@ -10,7 +10,7 @@ from td3_hpc.simulator.blueprints import library
 from td3_hpc.simulator.drawing.weather import Weather
 from td3_hpc.simulator.labels import CityObjectLabel
 from td3_hpc.simulator.rpc.service import Service, finite
-from td3_hpc.simulator.settings import EpisodeSettings
+from td3_hpc.simulator.settings import FRESH, EpisodeSettings
 from td3_hpc.simulator.towns import available_towns, load_town, parse_foreign_town
 from td3_hpc.simulator.towns.town import Town
 from td3_hpc.simulator.wire import Refused
@@ -83,7 +83,7 @@ class SessionCalls:
         except BadInput as error:
             raise Refused(f"Map '{name}' not found: {error}") from None
         if reset_settings:
-            world.apply_settings(world.settings.reset())
+            world.apply_settings(FRESH)
         world.load(town)
         world.show_scenery(_of_layers(town, ~layers), shown=False)
         world.prepare_pictures()
@@ -104,9 +104,9 @@ class SessionCalls:
         world.show_scenery(_of_layers(world.town.whole, layers), shown)
 
     def tick_cue(self) -> int:
-        """In asynchronous mode nothing: the clock makes the steps."""
+        """In asynchronous mode the clock makes the steps, and the client waits for the next one."""
         world = self._service.world
-        return world.step() if world.settings.synchronous_mode else world.frame
+        return world.step() if world.settings.synchronous_mode else world.frame + 1
 
     def get_actor_definitions(self) -> list[Any]:
         return [blueprint.definition() for blueprint in library().values()]
