@@ -102,10 +102,7 @@ def cost_of_norms(pairs: int = PAIRS) -> tuple[float, float, float]:
             for group in optimizer.groups:
                 for _ in range(times):
                     # Before clipping, and once more after it.
-                    norms = [
-                        torch.nn.utils.get_total_norm([p.grad for p in group.parameters if p.grad is not None])
-                        for _ in range(2)
-                    ]
+                    norms = [torch.nn.utils.get_total_norm(group.gradients()) for _ in range(2)]
                     torch.stack(norms).tolist()
         shares.append((time.perf_counter() - middle) / (middle - start))
     lower, middle_share, upper = quantiles(shares, n=4)

@@ -23,6 +23,10 @@ class ParameterGroup:
     parameters: list[Tensor]
     rate: float
 
+    def gradients(self) -> list[Tensor]:
+        """Of the parameters that have one."""
+        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+
 
 class Moments:
     """What Adam keeps of a parameter: the means of its gradient and of its square, and how many it has seen."""
@@ -54,7 +58,7 @@ class Adam:
             moments = [self.state[parameter] for parameter in stepped]
             adam(
                 stepped,
-                [parameter.grad for parameter in stepped if parameter.grad is not None],
+                group.gradients(),
                 [moment.exp_avg for moment in moments],
                 [moment.exp_avg_sq for moment in moments],
                 [],

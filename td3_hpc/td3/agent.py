@@ -255,10 +255,7 @@ class TD3Agent:
         before: Norms = {}
         after: Norms = {}
         for group in optimizer.groups:
-            name, gradients = (
-                group.name,
-                [parameter.grad for parameter in group.parameters if parameter.grad is not None],
-            )
+            name, gradients = group.name, group.gradients()
             limit: float | None = getattr(self.config.clip_norms, name)
             before[name] = after[name] = nn.utils.get_total_norm(gradients)
             if limit is not None:

@@ -52,20 +52,19 @@ def heal_signals(root: ET.Element, notes: Notes) -> None:
 def _heal_objects(road: ET.Element, notes: Notes) -> None:
     """Of objects the client library reads crosswalks alone."""
     objects, length = road.find("objects"), number(road, "length")
-    for item in objects.findall("object") if objects is not None else []:
-        place = f"road {road.get('id')} object {item.get('id')}"
-        s = number(item, "s")
-        if objects is not None and (s is None or number(item, "t") is None):
+    if objects is None:
+        return
+    for item in objects.findall("object"):
+        place, s = f"road {road.get('id')} object {item.get('id')}", number(item, "s")
+        if s is None or number(item, "t") is None:
             objects.remove(item)
             notes.add("objects whose place is no number are left out", place)
-            continue
-        if item.get("type") != "crosswalk":
-            continue
-        if unwrap_outline(item):
-            notes.add("crosswalks have the outline where OpenDRIVE 1.4 has it", place)
-        if s is not None and length is not None and not 0.0 <= s <= length:
-            item.set("s", written(min(max(s, 0.0), length)))
-            notes.add("crosswalks beyond their road's ends stand at the end", place)
+        elif item.get("type") == "crosswalk":
+            if unwrap_outline(item):
+                notes.add("crosswalks have the outline where OpenDRIVE 1.4 has it", place)
+            if length is not None and not 0.0 <= s <= length:
+                item.set("s", written(min(max(s, 0.0), length)))
+                notes.add("crosswalks beyond their road's ends stand at the end", place)
 
 
 def unwrap_outline(item: ET.Element) -> bool:

@@ -1,10 +1,10 @@
 """Batches of commands."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from td3_hpc.simulator.actors import Walker
+from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.rpc.actors import ActorCalls
 from td3_hpc.simulator.rpc.lights import LightCalls
 from td3_hpc.simulator.rpc.service import Service, finite
@@ -94,5 +94,4 @@ class BatchCalls:
         self._actors.set_actor_transform(actor_id, transform)
         walker = self._service.find(actor_id, Walker)
         (walker.walking_speed,) = finite([speed], "a speed")
-        yaw = math.radians(walker.pose.yaw)
-        walker.direction, walker.jump = (math.cos(yaw), math.sin(yaw), 0.0), False
+        walker.direction, walker.jump = Pose(0.0, 0.0, 0.0, yaw=walker.pose.yaw).ahead(1.0)[:3], False

@@ -18,6 +18,7 @@ DEFAULT_KMH = 30.0
 
 Limits = list[tuple[float, float]]
 """(s in metres, km/h) where a limit begins, in the order of s."""
+_DEFAULT: Limits = [(0.0, DEFAULT_KMH)]
 _KMH = {"m/s": 3.6, "km/h": 1.0, "mph": 1.609344}
 
 
@@ -38,15 +39,14 @@ class SpeedLimits:
         lanes: ClientLanes,
         signs: Iterable[tuple[int, int, float, float]],
     ) -> None:
-        self._of_road = {int(road.attrib["id"]): _road_limits(road) for road in root.findall("road")}
-        self._own = {
-            (road_id, lane): limits
-            for road in root.findall("road")
-            for road_id in (int(road.attrib["id"]),)
-            for lane, limits in _lane_limits(road, self._of_road[road_id]).items()
-        }
-        self._of_lane: dict[tuple[int, int], Limits] = {}
-        self._of_lane = _spread(road_map, lanes, signs, self._changes)
+        self._of_road: dict[int, Limits] = {}
+        self._of_own: dict[tuple[int, int], Limits] = {}
+        for road in root.findall("road"):
+            road_id = int(road.attrib["id"])
+            self._of_road[road_id] = _road_limits(road)
+            own = _lane_limits(road, self._of_road[road_id])
+            self._of_own |= {(road_id, lane): limits for lane, limits in own.items()}
+        self._of_lane = _spread(road_map, lanes, signs, self._without_signs)
         self._of_lane |= self._in_curves(lanes)
 
     def at(self, road_id: int, lane_id: int, s: float) -> float:
@@ -54,8 +54,10 @@ class SpeedLimits:
         return _at(self._changes(road_id, lane_id), s)
 
     def _changes(self, road_id: int, lane_id: int) -> Limits:
-        lane = road_id, lane_id
-        return self._of_lane.get(lane) or self._own.get(lane) or self._of_road.get(road_id) or [(0.0, DEFAULT_KMH)]
+        return self._of_lane.get((road_id, lane_id)) or self._without_signs(road_id, lane_id)
+
+    def _without_signs(self, road_id: int, lane_id: int) -> Limits:
+        return self._of_own.get((road_id, lane_id)) or self._of_road.get(road_id, _DEFAULT)
 
     def _in_curves(self, lanes: ClientLanes) -> dict[tuple[int, int], Limits]:
         """(s, km/h) of every lane whose limit is above what its curves allow, by road and lane."""
@@ -72,9 +74,9 @@ class SpeedLimits:
 
 
 def _road_limits(road: ET.Element) -> Limits:
-    """Where the road's own limit changes."""
+    """Where the road's own limit changes; the default where it tells none."""
     types = [(number(kind, "s") or 0.0, kind.find("speed")) for kind in road.findall("type")]
-    return _told([(s, speed) for s, speed in types if speed is not None])
+    return _told([(s, speed) for s, speed in types if speed is not None]) or _DEFAULT
 
 
 def _lane_limits(road: ET.Element, of_road: Limits) -> dict[int, Limits]:
@@ -84,7 +86,7 @@ def _lane_limits(road: ET.Element, of_road: Limits) -> dict[int, Limits]:
     found: dict[int, Limits] = defaultdict(list)
     spoken = set()
     for section, start, end in zip(sections, starts, [*starts[1:], math.inf]):
-        around = _within(of_road or [(0.0, DEFAULT_KMH)], start, end)
+        around = _within(of_road, start, end)
         for lane in lanes_of(section):
             key = lane_id(lane) or 0
             own = _told([(start + (number(speed, "sOffset") or 0.0), speed) for speed in lane.findall("speed")])
