@@ -1,9 +1,11 @@
 """A Slurm batch pipeline for TD3 driving agents on CARLA: train, checkpoint, resume exactly, report.
 
-cli.py, __main__.py   the command line `td3-hpc`, which is `python -m td3_hpc`
+entry.py, __main__.py the entry point of `td3-hpc`, which is `python -m td3_hpc`
+cli.py                its commands that run, drive and report
 options.py            options that several commands have
 errors.py             errors that a user can act on, and exit codes
 durable.py            writing files that survive a crash
+lasting_output.py     output that may go away under a long run
 formatting.py         numbers as text for people
 code.py               the package's files and their digest
 shipped.py            files that come with the program: configurations, container definitions, examples

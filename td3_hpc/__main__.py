@@ -1,5 +1,5 @@
 """`python -m td3_hpc` is `td3-hpc`."""
 
-from td3_hpc.cli import main
+from td3_hpc.entry import main
 
 main()

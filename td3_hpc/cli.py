@@ -1,26 +1,16 @@
 """The command line: `td3-hpc COMMAND`. Each command imports what it needs only when it runs, so that help is quick."""
 
 import contextlib
-import functools
-import io
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from td3_hpc import __version__
 from td3_hpc.errors import BadInput, ExitCode, UserError
+from td3_hpc.lasting_output import survive_lost_output
 from td3_hpc.options import AsJson, Override, StageFile, print_json, stage_file, suite_file
-
-CHECKPOINTS = """Look at, verify, compare and thin out checkpoints.
-
-Example: td3-hpc checkpoint inspect checkpoints/1k
-"""
-#: Modules of the extra `export`; every other one that a bare installation lacks is in the extra `train`.
-EXPORT_MODULES = ("onnx", "onnxruntime", "onnxscript", "safetensors")
 
 app = typer.Typer(
     name="td3-hpc",
@@ -60,23 +50,27 @@ def train(
 ) -> None:
     """Run one stage in this process, or continue it where the run directory holds a checkpoint.
 
-    SIGINT (Ctrl-C), SIGTERM, SIGUSR1 and SIGUSR2 finish the step, save a checkpoint and exit 75; the same command
-    then continues as if nothing had happened. After the last step the run is judged: exit 0 for GO, 3 for NO-GO.
+    SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish the step, save a checkpoint and exit 75; the same
+    command then continues as if nothing had happened. After the last step the run is judged: exit 0 for GO, 3 for
+    NO-GO.
 
     Example: td3-hpc train 1k --run-dir checkpoints/second -o seed=2 -o agent.tau=0.01
     """
+    from td3_hpc.campaign.directory import place_of
     from td3_hpc.gates.verdict import read_gates
     from td3_hpc.record import RECORD_FILE
     from td3_hpc.training.evaluation.picture import PictureTest
     from td3_hpc.training.run import default_run_dir, train
 
+    survive_lost_output()
     directory = run_dir or default_run_dir(config, override or [])
+    place = place_of(directory.absolute())
     gate = read_gates(directory).picture_matters  # a mistake in the gates is told now, not after the last step
     picture = None
     if gate:
         picture = PictureTest(gate.from_step, gate.limit, gate.severity == "blocking")
     try:
-        code = train(config, directory, override or [], picture)
+        code = train(config, directory, override or [], picture, place[0].own_files if place else ())
     except UserError as error:
         if error.exit_code == ExitCode.FAILED and (directory / RECORD_FILE).exists():
             from td3_hpc.report.run_report import write_report
@@ -87,7 +81,6 @@ def train(
     if code == ExitCode.PREEMPTED:  # what stops a run does not wait for a report
         raise typer.Exit(code)
 
-    from td3_hpc.campaign.directory import place_of
     from td3_hpc.gates.verdict import final_verdict
     from td3_hpc.report.campaign_report import write_campaign_report
     from td3_hpc.report.run_report import write_report
@@ -95,7 +88,6 @@ def train(
     verdict = final_verdict(directory)
     typer.echo(f"{verdict.verdict}: {verdict.reason}")
     typer.echo(f"report: {write_report(directory)}")
-    place = place_of(directory.absolute())
     if place is not None:
         with contextlib.suppress(UserError):  # the campaign's page is no part of the stage
             write_campaign_report(place[0].root)
@@ -322,79 +314,3 @@ def testcluster(context: typer.Context) -> None:
 
     program = [sys.executable, str(shipped("slurm/testcluster")), *(context.args or ["--help"])]
     raise typer.Exit(subprocess.run(program).returncode)
-
-
-class _CheckpointCommands(TyperGroup):
-    """Those of `checkpoint`, whose room loads HDF5: only when one of them is asked for."""
-
-    @functools.cached_property
-    def _loaded(self) -> Any:
-        from td3_hpc.checkpoint.cli import app as checkpoint
-
-        return get_command(checkpoint)
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(self._loaded.list_commands(ctx))
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return self._loaded.get_command(ctx, cmd_name)
-
-
-def _mount() -> None:
-    """Add the commands that live in their own rooms; importing them is quick, none loads PyTorch or the client."""
-    from td3_hpc.drills.cli import drill
-    from td3_hpc.init import init
-    from td3_hpc.launch.commands.campaign import app as campaign
-    from td3_hpc.launch.commands.checks import doctor, preflight
-    from td3_hpc.launch.commands.cluster import cluster
-    from td3_hpc.launch.commands.runs import cancel, logs, status
-    from td3_hpc.launch.commands.submit import container, submit
-    from td3_hpc.simulator.__main__ import simulator
-
-    checkpoint = typer.Typer(cls=_CheckpointCommands, no_args_is_help=True, help=CHECKPOINTS)
-    app.add_typer(checkpoint, name="checkpoint")
-    app.command()(init)
-    app.command()(simulator)
-    app.command()(preflight)
-    app.command()(doctor)
-    app.command()(drill)
-    app.command()(submit)
-    app.add_typer(container, name="container")
-    app.add_typer(campaign, name="campaign")
-    app.add_typer(cluster, name="cluster")
-    for command in (status, logs, cancel):
-        app.command()(command)
-
-
-def _missing(module: str) -> str:
-    """What to install for a module, in one line."""
-    extra = "export" if module.partition(".")[0] in EXPORT_MODULES else "train"
-    return (
-        f"this command needs {module.partition('.')[0]}, which is not installed: `td3-hpc constraints > "
-        f"constraints.txt`, then `pip install -c constraints.txt 'WHEEL[{extra}]'`"
-    )
-
-
-def main() -> None:
-    """Entry point of `td3-hpc`: runs a command; an error of the user's is one line on standard error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")  # a terminal may lack a letter
-    try:
-        _mount()
-        app()
-    except UserError as error:
-        if "--debug" in sys.argv:
-            raise
-        typer.echo(f"td3-hpc: {error}", err=True)
-        sys.exit(error.exit_code)
-    except ModuleNotFoundError as error:
-        if "--debug" in sys.argv or not error.name or error.name.startswith("td3_hpc"):
-            raise
-        typer.echo(f"td3-hpc: {_missing(error.name)}", err=True)
-        sys.exit(ExitCode.FAILED)
-    except KeyboardInterrupt:  # before a command was far enough to have its own answer
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone, as in `td3-hpc ... | head`
-        sys.stderr.close()
-        sys.exit(ExitCode.FAILED)

@@ -1,9 +1,36 @@
 """Writing files that survive a crash at any instant."""
 
+import errno
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from td3_hpc.errors import BadInput
+
+Read = TypeVar("Read")
+
+#: What a read answers of the file itself; any other failure is the file system's, and may pass.
+_ANSWERS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
+_PAUSES_S = (0.2, 1.0, 3.0)
+
+
+def insist(read: Callable[[], Read]) -> Read:
+    """What a read gives, tried again for a few seconds where the file system fails it (EIO, ESTALE). Raises OSError."""
+    for pause_s in _PAUSES_S:
+        try:
+            return read()
+        except OSError as error:
+            if error.errno in _ANSWERS:
+                raise
+        time.sleep(pause_s)
+    return read()
+
+
+def is_answer(error: OSError) -> bool:
+    """Whether a failed read tells something of the file: that it is not there, or not for this user."""
+    return error.errno in _ANSWERS
 
 
 def sync_directory(directory: Path) -> None:

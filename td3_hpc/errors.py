@@ -47,6 +47,20 @@ class BadInput(UserError):
     code = "bad_input"
 
 
+#: What only the user can mend; any other failure of a file system may pass.
+_PERMANENT = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+    errno.EOPNOTSUPP, errno.ENOSYS,
+)  # fmt: skip
+
+
+def file_error(error: OSError, message: str) -> UserError:
+    """BadInput where a file system refuses for good, so that nobody tries again; else a failure that may pass."""
+    if error.errno in _PERMANENT:
+        return BadInput(message)
+    return UserError(message, code=failure_of(error))
+
+
 def failure_of(error: OSError) -> FailureCode:
     """`disk_full` for a disk or a quota without space, `error` for anything else."""
     return "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "error"

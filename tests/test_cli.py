@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.main import get_command
 
-from td3_hpc import cli
+from td3_hpc import cli, entry
 from tests.paths import ROOT
 
 SLOW_TO_LOAD = ("torch", "numpy", "h5py", "pydantic", "carla", "cv2", "matplotlib")
@@ -19,7 +19,7 @@ def loaded_by(statement):
 
 
 def test_help_loads_nothing_slow():
-    assert loaded_by("from td3_hpc import cli\ncli._mount()") == []
+    assert loaded_by("from td3_hpc import entry\nentry._mount()") == []
 
 
 def test_help_lists_every_command():
@@ -52,7 +52,7 @@ def every_command(command, words=()):
 
 @functools.cache
 def commands():
-    cli._mount()
+    entry._mount()
     found = dict(every_command(get_command(cli.app)))
     return {words: command for words, command in found.items() if not command.hidden}
 
@@ -86,7 +86,7 @@ import sys
 extra = "torch submitit h5py hdf5plugin tensorboard gymnasium scenariogeneration matplotlib jinja2 markupsafe xxhash"
 for name in (*extra.split(), "psutil", "onnx", "onnxruntime", "onnxscript", "safetensors"):
     sys.modules[name] = None
-from td3_hpc.cli import main
+from td3_hpc.entry import main
 main()
 """
 
@@ -129,7 +129,7 @@ def test_a_terminal_that_lacks_a_letter_costs_that_letter():
 
 def test_the_shell_completes_commands():
     asked = {"_TD3_HPC_COMPLETE": "complete_bash", "COMP_WORDS": "td3-hpc tra", "COMP_CWORD": "1"}
-    code = "import sys\nsys.argv[0] = 'td3-hpc'\nfrom td3_hpc.cli import main\nmain()"
+    code = "import sys\nsys.argv[0] = 'td3-hpc'\nfrom td3_hpc.entry import main\nmain()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **asked})
     assert done.stdout.split() == ["train"], done.stderr
     assert {"--install-completion", "--show-completion"} <= {

@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 from benchmarks.__main__ import available
-from td3_hpc import cli
+from td3_hpc import cli, entry
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -84,7 +84,7 @@ def commands(text: str) -> Iterator[str]:
 @cache
 def program() -> Any:
     """`td3-hpc` with all its commands."""
-    cli._mount()
+    entry._mount()
     return typer.main.get_command(cli.app)
 
 

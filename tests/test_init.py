@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from td3_hpc import init as room
-from td3_hpc.cli import _mount, app
+from td3_hpc.cli import app
+from td3_hpc.entry import _mount
 from td3_hpc.errors import BadInput
 from td3_hpc.launch.jobs.submission import load_cluster
 from tests.paths import ROOT

@@ -174,7 +174,9 @@ def test_the_packages_own_init_imports_none_of_its_rooms():
 
 
 def test_nothing_imports_the_command_line():
-    assert {found.importer for found in imports() if room(found.imported) == "cli"} <= {f"{PACKAGE}.__main__"}
+    importers = {(room(found.imported), found.importer) for found in imports()}
+    assert {who for what, who in importers if what == "cli"} == {f"{PACKAGE}.entry"}
+    assert {who for what, who in importers if what == "entry"} == {f"{PACKAGE}.__main__"}
     assert [str(found) for found in imports() if room(found.imported) == "__main__"] == []
 
 

@@ -53,6 +53,11 @@ class CampaignDirectory:
         """The script of a stage's jobs; the task's number in its job array is the seed."""
         return self.submission.script(stage)
 
+    @property
+    def own_files(self) -> tuple[Path, ...]:
+        """What every run of the campaign needs to go on: files and folders."""
+        return (self.root / CAMPAIGN_FILE, self.root / LEDGER_FILE, self.submission.path)
+
     def set_aside(self, run: Path, what: str | None = None) -> Path:
         """Move a run (or one file of it) out of the way, nothing deleted; returns where it is now."""
         number = 1

@@ -15,6 +15,7 @@ lineage.py     the line of attempts that leads to a checkpoint
 survey.py      which checkpoint a run continues from, or why it must not go on by itself
 choice.py      what the user decides then: continue from this one, or begin anew
 set_aside.py   what does not count is moved, not deleted
+told.py        what tells of the checkpoints goes where they go: record, verdict, configuration
 compare.py     do two checkpoints hold the same bytes?
 adoption.py    a run that begins with another run's checkpoint
 retention.py   which checkpoints of the line are kept

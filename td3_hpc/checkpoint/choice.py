@@ -1,7 +1,6 @@
 """What only the user decides: which checkpoint a run goes on from, or that it begins anew."""
 
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 
 from td3_hpc.checkpoint.contents import Contents, read_contents
@@ -11,6 +10,7 @@ from td3_hpc.checkpoint.manifest import Manifest, problems, read_manifest_of_any
 from td3_hpc.checkpoint.ownership import Ownership
 from td3_hpc.checkpoint.set_aside import bring_back, move, move_aside, set_aside_dir
 from td3_hpc.checkpoint.survey import Verified
+from td3_hpc.checkpoint.told import bring_told_back, set_told_aside
 from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR
 from td3_hpc.durable import sync_directory
 from td3_hpc.errors import BadInput
@@ -19,7 +19,8 @@ from td3_hpc.errors import BadInput
 def continue_from(run_dir: Path, chosen: Path | None) -> tuple[Manifest, dict[str, int]]:
     """Let the run go on from a checkpoint, by default the newest whole one, and set aside what is not of its line.
 
-    `chosen` may be a manifest that was set aside, or one that somebody has renamed. Returns it, and the names set aside
+    `chosen` may be a manifest that was set aside, or one that somebody has renamed; the record that tells of it comes
+    back with it. Returns it, and the names set aside
     with their sizes in bytes. Raises RunDirectoryTaken, BadInput and CheckpointDamaged, with nothing lost.
     """
     owner = Ownership(run_dir / STATE_DIR)
@@ -29,16 +30,16 @@ def continue_from(run_dir: Path, chosen: Path | None) -> tuple[Manifest, dict[st
     contents = read_contents(run_dir)
     owner.claim(manifest.name, manifest.run or _new_run(contents), above=contents.highest_epoch)
     try:
-        moved = _keep_only(contents, manifest)
+        moved = _keep_only(contents, manifest) | bring_told_back(run_dir, manifest.epoch, owner.epoch)
     finally:
         owner.release()
     return manifest, moved
 
 
-def set_all_aside(run_dir: Path, also: Iterable[Path] = ()) -> dict[str, int]:
-    """Let the run begin anew: all of its checkpoints are set aside. Returns their names with sizes in bytes.
+def set_all_aside(run_dir: Path) -> dict[str, int]:
+    """Let the run begin anew: all of its checkpoints are set aside, with the files that tell of them.
 
-    `also`: files that tell of them. Raises RunDirectoryTaken, and BadInput where there is none.
+    Returns the names with sizes in bytes. Raises RunDirectoryTaken, and BadInput where there is none.
     """
     owner = Ownership(run_dir / STATE_DIR)
     owner.refuse_live_holder()
@@ -48,7 +49,8 @@ def set_all_aside(run_dir: Path, also: Iterable[Path] = ()) -> dict[str, int]:
     owner.claim(None, _new_run(contents), above=contents.highest_epoch, anew=True)
     try:
         moved = move_aside(contents, contents.unreadable, contents.manifests)
-        return {**moved, **move(run_dir, [*contents.renamed, *contents.files, *_false_epoch_files(contents), *also])}
+        moved |= move(run_dir, [*contents.renamed, *contents.files, *_false_epoch_files(contents)])
+        return moved | set_told_aside(run_dir, owner.epoch)
     finally:
         owner.release()
 

@@ -12,13 +12,14 @@ from rich.table import Column, Table
 
 from td3_hpc.checkpoint import choice
 from td3_hpc.checkpoint.compare import diff as compare
-from td3_hpc.checkpoint.errors import CheckpointDamaged
+from td3_hpc.checkpoint.errors import CheckpointDamaged, CheckpointUnreadable
 from td3_hpc.checkpoint.manifest import Manifest, problems, read_manifest
 from td3_hpc.checkpoint.retention import line_manifests
 from td3_hpc.checkpoint.retention import prune as remove_unneeded
 from td3_hpc.checkpoint.set_aside import remove_set_aside, set_aside_dir, set_aside_files
+from td3_hpc.checkpoint.store import CheckpointStore
 from td3_hpc.checkpoint_names import manifest_paths
-from td3_hpc.config import CheckpointConfig, load_resolved
+from td3_hpc.config import CONFIG_FILE, CheckpointConfig, load_resolved, parse_resolved
 from td3_hpc.errors import BadInput, ExitCode
 from td3_hpc.options import AsJson
 
@@ -110,8 +111,9 @@ def prune(
 ) -> None:
     """Remove the checkpoints that the run's retention rules no longer keep, and files that none needs.
 
-    The rules are those of the run's config.yaml (checkpoint.keep_last and so on). A training run does this itself after
-    each checkpoint, and may be running. What was set aside goes only with --set-aside.
+    The rules are those of the run's config.yaml (checkpoint.keep_last and so on), or else of its newest checkpoint. A
+    training run does this itself after each checkpoint, and may be running. What was set aside goes only with
+    --set-aside.
 
     Example: td3-hpc checkpoint prune checkpoints/1k --dry-run
     """
@@ -119,9 +121,7 @@ def prune(
         _prune_set_aside(run, dry_run, as_json)
         return
     _manifest_paths(run)
-    config_path = run / "config.yaml"
-    config = load_resolved(config_path).checkpoint if config_path.exists() else CheckpointConfig()
-    pruned = remove_unneeded(run, config, dry_run)
+    pruned = remove_unneeded(run, _rules(run), dry_run)
     if as_json:
         typer.echo(json.dumps({"dry_run": dry_run, **vars(pruned)}, indent=1))
         return
@@ -129,6 +129,17 @@ def prune(
         typer.echo(name)
     verb = "would free" if dry_run else "freed"
     typer.echo(f"{verb} {pruned.bytes / 1e6:.1f} MB")
+
+
+def _rules(run: Path) -> CheckpointConfig:
+    """The run's own, which every checkpoint holds, too. Raises BadInput where nothing tells them."""
+    path = run / CONFIG_FILE
+    if path.exists():
+        return load_resolved(path).checkpoint
+    newest = CheckpointStore(run, CheckpointConfig()).latest()
+    if newest is None:
+        raise BadInput(f"{path}: missing, and no checkpoint tells the run's rules; nothing is removed")
+    return parse_resolved(newest.state()["config"], newest.manifest.name).checkpoint
 
 
 def _prune_set_aside(run: Path, dry_run: bool, as_json: bool) -> None:
@@ -169,14 +180,13 @@ def continue_(
 def set_aside_all(run: Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]) -> None:
     """Set all checkpoints of a run aside, so that it begins anew; nothing is deleted, and `continue` brings them back.
 
-    The record, the verdict and TensorBoard's files, which tell of them, go with them.
+    The record, the verdict and TensorBoard's files, which tell of them, go with them, and come back with them.
 
     Example: td3-hpc checkpoint set-aside checkpoints/1k
     """
     _require_state(run)
     with _told_as_bad_input(run):
-        files = (run / "record.jsonl", run / "verdict.json", *sorted((run / "tensorboard").glob("events.*")))
-        moved = choice.set_all_aside(run, files)
+        moved = choice.set_all_aside(run)
     _echo_sizes(moved)
     typer.echo(f"{run}: {len(moved)} files set aside in {set_aside_dir(run)}; the run begins anew")
 
@@ -209,7 +219,7 @@ def _manifest_paths(path: Path) -> list[Path]:
 def _problems(path: Path) -> list[str]:
     try:
         return list(problems(path.parent.parent, read_manifest(path)))
-    except CheckpointDamaged as error:
+    except (CheckpointDamaged, CheckpointUnreadable) as error:
         return [str(error)]
 
 
@@ -244,7 +254,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         manifest, damage = None, ""
         try:
             manifest = read_manifest(manifest_path)
-        except CheckpointDamaged as error:
+        except (CheckpointDamaged, CheckpointUnreadable) as error:
             damage = str(error)
         known = _contents(manifest) if manifest else dict.fromkeys(_CONTENTS)
         rows.append(

@@ -13,6 +13,7 @@ from typing import Any
 
 from td3_hpc.checkpoint import listing
 from td3_hpc.checkpoint.sealed_json import unseal
+from td3_hpc.durable import insist, is_answer
 
 _NAME = re.compile(r"^epoch-(\d{4,})\.json$")
 _PROBED = 1000
@@ -87,7 +88,7 @@ def epoch_of(name: str) -> int | None:
 
 
 def read_epochs(directory: Path) -> Epochs:
-    """All epoch files of a state folder. Raises OSError where it cannot be read."""
+    """All epoch files of a state folder. Raises OSError where the file system does not give them."""
     found = Epochs()
     for epoch in _numbers(directory, 1):
         _read(directory, epoch, found)
@@ -115,10 +116,12 @@ def _numbers(directory: Path, first: int) -> Iterator[int]:
 def _read(directory: Path, epoch: int, found: Epochs) -> None:
     path = directory / epoch_name(epoch)
     try:
-        raw = path.read_bytes()
+        raw = insist(path.read_bytes)
     except FileNotFoundError:
         return
     except OSError as error:
+        if not is_answer(error):
+            raise
         found.unreadable[epoch] = f"{path.name} cannot be read ({error.strerror})"
         return
     try:

@@ -11,8 +11,12 @@ class Superseded(UserError):
     """Another attempt has taken the run over; this one must stop."""
 
 
-class RunDirectoryTaken(BadInput):
-    """Another live process writes in the run directory; the message names it."""
+class CheckpointUnreadable(UserError):
+    """The file system does not give a file of a checkpoint, again and again: whether it is whole is not known."""
+
+
+class RunDirectoryTaken(UserError):
+    """Another live process writes in the run directory; the message names it. It ends, and one may try again."""
 
 
 class NotContinued(BadInput):

@@ -1,19 +1,20 @@
 """A manifest makes a checkpoint: written last, it names every file with its size and checksum."""
 
-import functools
 import json
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import xxhash
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from td3_hpc.checkpoint.errors import CheckpointDamaged
+from td3_hpc.checkpoint.errors import CheckpointDamaged, CheckpointUnreadable
 from td3_hpc.checkpoint.sealed_json import seal, unseal
 from td3_hpc.checkpoint_names import Order, manifest_name, order_of
+from td3_hpc.durable import insist, is_answer
 from td3_hpc.errors import BadInput
 
 FORMAT = 2
@@ -86,7 +87,7 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest in a file. Raises CheckpointDamaged, and BadInput for one that a later version wrote."""
+    """The manifest in a file. Raises CheckpointDamaged, CheckpointUnreadable, BadInput for one of a later version."""
     manifest = read_manifest_of_any_name(path)
     if manifest.order != order_of(path):
         raise CheckpointDamaged(f"{path}: the manifest is of another checkpoint, {manifest.name}")
@@ -96,10 +97,13 @@ def read_manifest(path: Path) -> Manifest:
 def read_manifest_of_any_name(path: Path) -> Manifest:
     """The manifest in a file that somebody may have renamed. Raises as `read_manifest` does."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode) or path.stat().st_size > _MAX_BYTES:
+        status = insist(path.stat)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
             raise CheckpointDamaged(f"{path}: not a manifest's file")
-        content = path.read_bytes()
+        content = insist(path.read_bytes)
     except OSError as error:
+        if not is_answer(error):
+            raise _unreadable(path, error) from error
         raise CheckpointDamaged(f"{path}: cannot be read ({error.strerror})") from None
     try:
         return _parsed(content)
@@ -109,7 +113,7 @@ def read_manifest_of_any_name(path: Path) -> Manifest:
         raise BadInput(f"{path}: {error}") from None
 
 
-@functools.lru_cache(256)  # a save looks through all that are kept
+@lru_cache(256)  # a save looks through all that are kept
 def _parsed(content: bytes) -> Manifest:
     """Raises ValueError, and BadInput for a later format, in words that go on from the file's name."""
     try:
@@ -147,21 +151,33 @@ def _rows_are_complete(manifest: Manifest) -> bool:
 
 
 def problems(run_dir: Path, manifest: Manifest, checksums: bool = True) -> Iterator[str]:
-    """Everything wrong with the files of a checkpoint, each named; without their checksums, no file is read."""
+    """Everything wrong with the files of a checkpoint, each named; without their checksums, no file is read.
+
+    Raises CheckpointUnreadable where the file system does not say.
+    """
     for file in manifest.files():
         path = run_dir / file.path
         try:
-            status = path.stat()
+            status = insist(path.stat)
             if not stat.S_ISREG(status.st_mode):
                 yield f"{path}: not a regular file"
             elif status.st_size != file.bytes:
                 yield f"{path}: has {status.st_size} bytes, {file.bytes} were written"
-            elif checksums and file_checksum(path) != file.xxh3_128:
+            elif checksums and insist(partial(file_checksum, path)) != file.xxh3_128:
                 yield f"{path}: its content has changed since it was written (checksum)"
         except FileNotFoundError:
             yield f"{path}: missing (a scratch file system's purge removes files that look old)"
         except OSError as error:
+            if not is_answer(error):
+                raise _unreadable(path, error) from error
             yield f"{path}: cannot be read ({error.strerror})"
+
+
+def _unreadable(path: Path, error: OSError) -> CheckpointUnreadable:
+    return CheckpointUnreadable(
+        f"{path}: cannot be read ({error.strerror}), so it cannot be told whether the checkpoint is whole; try again. "
+        "Where that does not help, move this file away: the run then goes on from an earlier checkpoint"
+    )
 
 
 def is_there(run_dir: Path, manifest: Manifest) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -27,8 +28,6 @@ SIGN_OF_LIFE_S = 5.0
 """Seconds between two signs of life."""
 SILENCE_S = 30.0
 """A holder that cannot be asked, and shows no sign of life for this long, is taken for dead."""
-_LONG_SILENCE_S = 600.0
-"""Then the time stamp alone is enough, however far the machines' clocks are apart."""
 
 
 class Ownership:
@@ -82,7 +81,10 @@ class Ownership:
         return epochs.highest
 
     def check(self) -> None:
-        """Raise Superseded where a newer attempt has claimed the run, or another directory stands in its place."""
+        """Raise Superseded where a newer attempt has claimed the run, or another directory stands in its place.
+
+        Raises OSError where the file system does not say.
+        """
         epochs = read_epochs_from(self._directory, self.epoch)
         epochs.disown(str(self._content.get("run") or ""))
         newest = max([0, *epochs.claims, *epochs.unreadable])
@@ -144,15 +146,16 @@ class Ownership:
             "saved": None,
             **({"anew": True} if anew else {}),
         }
-        temporary = self._directory / f".claim-{secrets.token_hex(8)}"
+        temporary, path = self._directory / f".claim-{secrets.token_hex(8)}", _path(self._directory, epoch)
         try:
             with temporary.open("wb") as file:
                 file.write(seal(self._content))
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(temporary, _path(self._directory, epoch))  # atomic and exclusive on NFS too, unlike O_EXCL of old
+            os.link(temporary, path)  # atomic and exclusive on NFS too, unlike O_EXCL of old
         except FileExistsError:
-            return False
+            if not os.path.samefile(temporary, path):  # NFS may ask its server twice, and then finds our own link
+                return False
         finally:
             temporary.unlink(missing_ok=True)
         sync_directory(self._directory)
@@ -185,10 +188,11 @@ def _start_ticks(pid: int) -> int:
 
 
 def _shows_life(path: Path) -> bool:
-    """Whether a holder renews its epoch file's time stamp."""
+    """Whether a holder renews its epoch file's time stamp. How old that is says nothing: clocks may be apart."""
     first = _modified(path)
-    if time.time() - first > _LONG_SILENCE_S:
-        return False
+    print(
+        f"{path.parent.parent}: waiting up to {SILENCE_S:.0f} s for a sign of life of its last attempt", file=sys.stderr
+    )
     deadline = time.monotonic() + SILENCE_S
     while time.monotonic() < deadline:
         time.sleep(SIGN_OF_LIFE_S / 20)

@@ -1,5 +1,8 @@
 """Files that do not count are moved to state/set-aside/, never deleted but on request."""
 
+import errno
+import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,7 +51,7 @@ def move(run_dir: Path, paths: Iterable[Path]) -> dict[str, int]:
         while target.exists():
             copies += 1
             target = target_dir / f"{path.name}.{copies}"
-        path.rename(target)
+        _rename(path, target)
         moved[path.name] = size
     if moved:
         for folder in (target_dir, run_dir / STATE_DIR, run_dir / REPLAY_DIR):
@@ -63,9 +66,24 @@ def bring_back(run_dir: Path, manifest: Manifest) -> None:
     for target in (*(run_dir / file.path for file in manifest.files()), run_dir / STATE_DIR / manifest.name):
         source = aside / target.name
         if not target.exists() and source.exists():
-            source.rename(target)
+            _rename(source, target)
     sync_directory(run_dir / REPLAY_DIR)
     sync_directory(run_dir / STATE_DIR)
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename a file, or copy it where replay/ is a link to another file system. Raises OSError."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        temporary = target.with_name(f".{target.name}.tmp")
+        shutil.copy2(source, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.rename(target)
+        source.unlink()
 
 
 def set_aside_files(run_dir: Path) -> dict[str, int]:
@@ -73,7 +91,9 @@ def set_aside_files(run_dir: Path) -> dict[str, int]:
     contents = read_contents(run_dir)
     needed = contents.files_of([*contents.manifests, *contents.renamed.values()])
     only = set() if contents.listing_lags else contents.files_of(contents.aside) - needed
-    paths = [*listing.paths(set_aside_dir(run_dir)), *sorted(only)]
+    there = listing.paths(set_aside_dir(run_dir))
+    told = listing.paths(*(path for path in there if path.is_dir()))
+    paths = [*there, *told, *sorted(only)]
     return {str(path.relative_to(run_dir)): path.stat().st_size for path in paths if path.is_file()}
 
 
@@ -81,3 +101,6 @@ def remove_set_aside(run_dir: Path, names: Iterable[str]) -> None:
     """Delete what `set_aside_files` told. Raises OSError."""
     for name in names:
         (run_dir / name).unlink(missing_ok=True)
+    for folder in listing.paths(set_aside_dir(run_dir)):
+        if folder.is_dir() and not listing.names(folder):
+            folder.rmdir()

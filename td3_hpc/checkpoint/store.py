@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from td3_hpc.checkpoint import listing, retention
+from td3_hpc.checkpoint.errors import CheckpointUnreadable, Superseded
 from td3_hpc.checkpoint.hdf5_file import read_table, read_tree, table_image, tree_image, write_file
 from td3_hpc.checkpoint.hdf5_image import Hdf5Image
 from td3_hpc.checkpoint.manifest import Manifest, Segment, StoredFile
@@ -25,9 +26,9 @@ from td3_hpc.checkpoint.tree_layout import Descriptions, Tree, TreeLayouts
 from td3_hpc.checkpoint_names import REPLAY_DIR, STATE_DIR, Order, manifest_name, save_of
 from td3_hpc.config import CheckpointConfig
 from td3_hpc.durable import replace_file, sync_directory
-from td3_hpc.errors import BadInput, UserError, failure_of
+from td3_hpc.errors import UserError, failure_of, file_error
 
-#: The files of the kept checkpoints get new time stamps this often, lest a scratch purge take them for abandoned.
+#: A run's files get new time stamps this often, lest a scratch purge take them for abandoned.
 FRESH_S = 24 * 3600.0
 
 
@@ -91,8 +92,16 @@ class Checkpoint:
 class CheckpointStore:
     """The checkpoints of one run directory."""
 
-    def __init__(self, run_dir: Path, config: CheckpointConfig, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        config: CheckpointConfig,
+        clock: Callable[[], float] = time.time,
+        keep_fresh: Sequence[Path] = (),
+    ) -> None:
+        """`keep_fresh`: files and folders whose time stamps are renewed with those of the run's own files."""
         self._run_dir = run_dir
+        self._fresh = (run_dir, *keep_fresh)
         self._config = config
         self._clock = clock
         self._state_dir, self._replay_dir = run_dir / STATE_DIR, run_dir / REPLAY_DIR
@@ -117,30 +126,34 @@ class CheckpointStore:
 
     # ---- opening --------------------------------------------------------------------------------------------------
     def check_continuable(self) -> None:
-        """Raise RunDirectoryTaken, NotContinued, CheckpointDamaged where no attempt may begin. Writes nothing."""
+        """Raise RunDirectoryTaken, NotContinued, CheckpointDamaged or CheckpointUnreadable where no attempt may begin.
+
+        Writes nothing.
+        """
         self._look()
 
     def open_for_writing(self) -> None:
         """Become the run's one writer, and set aside what does not count.
 
-        Raises as `check_continuable` does, nothing changed, and BadInput where the directory cannot be written.
+        Raises as `check_continuable` does, nothing changed, and UserError where the directory cannot be written:
+        BadInput where that will not pass.
         """
         before = self._look()
-        with self._told_as_bad_input():
+        with self._told():
             for directory in (self._state_dir, self._replay_dir):
                 directory.mkdir(parents=True, exist_ok=True)
             self._run = before.run or secrets.token_hex(16)
             name = before.newest.name if before.newest else None
             self._ownership.claim(name, self._run, above=before.contents.highest_epoch)
         try:
-            with self._told_as_bad_input():
+            with self._told():
                 self._begin(before)
         except BaseException:
             self._ownership.release()
             raise
 
     def _look(self) -> Survey:
-        with self._told_as_bad_input():
+        with self._told():
             self._ownership.refuse_live_holder()
             return survey(self._run_dir, self._verified)
 
@@ -161,13 +174,14 @@ class CheckpointStore:
             )
 
     @contextlib.contextmanager
-    def _told_as_bad_input(self) -> Iterator[None]:
+    def _told(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise BadInput(
+            raise file_error(
+                error,
                 f"{self._run_dir}: cannot be used ({error.strerror}); checkpoints need a file system with space, "
-                "hard links, and permission to read and write"
+                "hard links, and permission to read and write",
             ) from error
 
     def close(self) -> None:
@@ -184,7 +198,7 @@ class CheckpointStore:
         """
         if self.epoch:
             return Checkpoint(self._run_dir, self._newest) if self._newest else None
-        with self._told_as_bad_input():
+        with self._told():
             found = survey(self._run_dir, self._verified)
         self.messages = found.messages
         return Checkpoint(self._run_dir, found.newest) if found.newest else None
@@ -217,7 +231,7 @@ class CheckpointStore:
         A save that still runs is waited for. `poll` tells the outcome. Raises Superseded.
         """
         self.wait()
-        self._ownership.check()
+        self._check_owner(step)
         bounds = rows.first_row, rows.sealed_row
 
         def write() -> None:
@@ -251,7 +265,7 @@ class CheckpointStore:
         descriptions: Descriptions,
     ) -> CheckpointInfo:
         started = time.monotonic()
-        self._ownership.check()
+        self._check_owner(step)
         self._number += 1
         order = (self.epoch, step, self._number)
         try:
@@ -272,23 +286,41 @@ class CheckpointStore:
             with contextlib.suppress(OSError):
                 self._ownership.check()  # a superseded one leaves what it is writing to the newer one
                 self._discard(order)
-            raise UserError(
-                f"{self._run_dir}: the checkpoint of step {step} could not be written ({error.strerror}); the previous "
-                "one is whole. Make space, or check the file system",
-                code=failure_of(error),
-            ) from error
+            raise self._not_written(step, error) from error
         # One taken over in this moment must not report it. The manifest stays: the newer attempt may continue from it.
-        self._ownership.check()
+        self._check_owner(step)
         old = self._newest.files() if self._newest else ()
         self._newest = manifest
         self._own = [*(one for one in self._own if (self._state_dir / one.name).exists()), manifest]
         with contextlib.suppress(OSError):  # a later save notes it; until then, the listing tells
             self._ownership.note_saved(manifest.name)
-        with contextlib.suppress(OSError):  # an old file that cannot be removed is no fault of the new checkpoint
+        with contextlib.suppress(OSError, CheckpointUnreadable):  # nor is an old file a fault of the new checkpoint
             retention.prune(self._run_dir, self._config, own=self._own)
             self._keep_fresh()
         written = sum(file.bytes for file in manifest.files() if file not in old)
         return CheckpointInfo(path, step, written, time.monotonic() - started, tuple(lost))
+
+    def is_owner(self) -> bool:
+        """Whether the run is this attempt's, as far as the file system says."""
+        try:
+            self._ownership.check()
+        except (OSError, Superseded):
+            return False
+        return True
+
+    def _check_owner(self, step: int) -> None:
+        """Raises Superseded, and UserError where the file system does not say whose the run is."""
+        try:
+            self._ownership.check()
+        except OSError as error:
+            raise self._not_written(step, error) from error
+
+    def _not_written(self, step: int, error: OSError) -> UserError:
+        return UserError(
+            f"{self._run_dir}: the checkpoint of step {step} could not be written ({error.strerror}); the previous "
+            "one is whole. Make space, or check the file system",
+            code=failure_of(error),
+        )
 
     def _write_rows(
         self, order: Order, rows: RowSource, bounds: Range, descriptions: Descriptions
@@ -342,14 +374,21 @@ class CheckpointStore:
                 path.unlink(missing_ok=True)
 
     def _keep_fresh(self) -> None:
-        """Renew the time stamps of all checkpoints' files once a day, and at each attempt's first save."""
+        """Renew the files' time stamps once a day, and at each attempt's first save."""
         if self._clock() - self._freshened < FRESH_S:
             return
         self._freshened = self._clock()
-        for path in listing.paths(self._state_dir, self._replay_dir):
-            if save_of(path):
-                with contextlib.suppress(OSError):  # gone meanwhile, or another user's
-                    os.utime(path)
+        for path in self._fresh:
+            for folder, folders, names in os.walk(path):
+                folders[:] = [name for name in folders if not name.startswith("lock")]  # their age means something
+                for name in names:
+                    _renew(Path(folder, name))
+            _renew(path)
+
+
+def _renew(path: Path) -> None:
+    with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+        os.utime(path)
 
 
 class _Overwritten(UserError):

@@ -59,7 +59,7 @@ def survey(run_dir: Path, verified: Verified, before: int | None = None) -> Surv
     """Look at a run, as it was before the claim of an epoch where one is given.
 
     Raises CheckpointDamaged where there are checkpoints and none verifies, NotContinued where the user must decide,
-    OSError where a folder cannot be read.
+    CheckpointUnreadable and OSError where the file system does not say.
     """
     contents = read_contents(run_dir)
     epochs = contents.epochs

@@ -145,9 +145,14 @@ def _subject(verdict: Verdict) -> tuple[object, ...]:
 
 
 def read_gates(run_dir: Path) -> GatesConfig:
-    """The gates that the run's campaign set (gates.yaml), or the defaults; raises BadInput for a wrong file."""
+    """The gates that the run's campaign set (gates.yaml), or the defaults.
+
+    Raises BadInput for a wrong file, and where a campaign's run has lost it: other gates would give another verdict.
+    """
     path = run_dir / GATES_FILE
     if not path.exists():
+        if SubmissionFolder(run_dir).notes().get("campaign"):
+            raise BadInput(f"{path}: missing, and the run's campaign wrote it; `td3-hpc campaign resume` does again")
         return GatesConfig()
     return validate(GatesConfig, read_yaml(path), str(path))
 

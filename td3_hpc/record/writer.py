@@ -1,12 +1,14 @@
 """The one writer of records.
 
 An event's line is written at once, so a killed run leaves at most one cut line, which the reader skips. On a full disk
-lines wait in memory until there is space.
+lines wait in memory until there is space. Where somebody has removed the file, or put another in its place, it is put
+back at the next checkpoint.
 """
 
 import contextlib
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,12 +24,15 @@ RECORD_FILE = "record.jsonl"
 class RunRecord:
     """Writes the record of one run directory."""
 
-    def __init__(self, run_dir: Path, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives the seconds since 1970."""
+    def __init__(
+        self, run_dir: Path, clock: Callable[[], float] = time.time, is_ours: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`clock` gives the seconds since 1970; `is_ours` tells whether no newer attempt writes the record."""
         self.path = run_dir / RECORD_FILE
         self.step = 0
         """Last completed step, which every event notes."""
         self._clock = clock
+        self._is_ours = is_ours
         self._file: BinaryIO | None = None
         self._waiting = bytearray()
         self._lock = threading.Lock()  # simulators that start side by side have something to say at once
@@ -36,7 +41,7 @@ class RunRecord:
         """Open for appending. With `keep_bytes` (a checkpoint's), what stands beyond is cut, but for history events."""
         if keep_bytes is not None and self.path.exists():
             self._cut(keep_bytes)
-        self._file = self.path.open("ab", buffering=0)
+        self._file = self.path.open("a+b", buffering=0)
 
     def append(self, event: Event) -> None:
         """Write one event, with the current step and time; NaN and infinities are written as NaN and Infinity."""
@@ -52,7 +57,10 @@ class RunRecord:
         """Bytes of the record so far, on disk after this call but for what waits for space."""
         if self._file is None:
             raise RuntimeError("the record is not open")
-        self._write(self._file)
+        with self._lock:
+            self._write(self._file)
+            if not self._is_in_place(self._file) and self._is_ours():
+                self._put_back(self._file)
         with contextlib.suppress(OSError):
             os.fsync(self._file.fileno())
         return os.fstat(self._file.fileno()).st_size + len(self._waiting)
@@ -60,7 +68,9 @@ class RunRecord:
     def close(self) -> None:
         """Write what waits, as far as the disk takes it, and close the file."""
         if self._file is not None:
-            self._write(self._file)
+            self.size()
+            if self._waiting:
+                print(f"{self.path}: its last {len(self._waiting):,} bytes could not be written", file=sys.stderr)
             self._file.close()
             self._file = None
 
@@ -69,6 +79,22 @@ class RunRecord:
         with contextlib.suppress(OSError):
             while self._waiting:
                 del self._waiting[: file.write(self._waiting)]
+
+    def _is_in_place(self, file: BinaryIO) -> bool:
+        """Whether everything is written, in the file that has the record's name."""
+        try:
+            return not self._waiting and os.path.samestat(os.fstat(file.fileno()), os.stat(self.path))
+        except OSError:
+            return False
+
+    def _put_back(self, file: BinaryIO) -> None:
+        """Write the whole record anew under its name, as far as the disk takes it."""
+        with contextlib.suppress(OSError):
+            file.seek(0)
+            replace_file(self.path, file.read() + bytes(self._waiting))
+            self._waiting.clear()
+            self._file = self.path.open("a+b", buffering=0)
+            file.close()
 
     def _cut(self, keep_bytes: int) -> None:
         content = self.path.read_bytes()

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput, ExitCode, UserError
+from td3_hpc.errors import BadInput, ExitCode, UserError, failure_of
 from td3_hpc.supervision import ports
 from td3_hpc.supervision.child_group import ChildGroup, describe_exit
 from td3_hpc.supervision.heartbeat import VersionCall
@@ -87,6 +87,10 @@ class Supervisor:
         except UserError as error:
             self._give_up(error)
             return error.exit_code
+        except OSError as error:
+            failed = UserError(f"{error.filename or self._directory}: {error.strerror}", code=failure_of(error))
+            self._give_up(failed)
+            return failed.exit_code
         finally:
             self._stop_server()
             self._version_call.close()
@@ -303,7 +307,10 @@ class Supervisor:
         self._event("failed", str(error), code=error.code, lines=self._last_lines(), bad_input=bad_input)
 
     def _last_lines(self) -> list[str]:
-        return self._log.last_lines() if self._config.kind != "external" else []
+        try:
+            return self._log.last_lines() if self._config.kind != "external" else []
+        except OSError:  # the log may be what is wrong
+            return []
 
 
 def _configuration(written: dict[str, Any]) -> "SimulatorConfig":

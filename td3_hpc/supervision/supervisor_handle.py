@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from td3_hpc.code import run_module
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput, FailureCode, UserError
+from td3_hpc.errors import BadInput, FailureCode, UserError, failure_of
 from td3_hpc.supervision.ports import BLOCK
 
 if TYPE_CHECKING:
@@ -129,7 +129,17 @@ class SupervisorHandle:
         """The server has outgrown its memory limit: call `recycle()` where nothing depends on it."""
 
     def start(self) -> None:
-        """Start the supervisor, which starts the simulator; does not wait for either."""
+        """Start the supervisor, which starts the simulator; does not wait for either.
+
+        Where that cannot be done, as on a full disk, `address` says so.
+        """
+        try:
+            self._start()
+        except OSError as error:
+            cause = f"the {self._name} simulator cannot be started: {error.filename or self._directory}"
+            self._failure = SimulatorFailed(f"{cause}: {error.strerror}", code=failure_of(error), simulator=self._index)
+
+    def _start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._log_dir.mkdir(parents=True, exist_ok=True)
         specification = {

@@ -1,5 +1,6 @@
 """The training loop: act, update while the simulators tick, collect."""
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from td3_hpc.driving.worker_handle import EpisodeLog
 from td3_hpc.errors import BadInput, ExitCode, UserError
 from td3_hpc.record import CheckpointSaved, PictureDrive, ReferenceDrive, RunRecord, read_events
 from td3_hpc.replay import ReplayBuffer
+from td3_hpc.supervision.supervisor_handle import SimulatorFailed
 from td3_hpc.td3 import TD3Agent
 from td3_hpc.training.descriptions import DESCRIPTIONS
 from td3_hpc.training.env_slot import EnvSlot, side_by_side
@@ -82,7 +84,7 @@ class TrainingLoop:
     # ---- the run --------------------------------------------------------------------------------------------------
     def run(self) -> ExitCode:
         """Run to the last step: DONE when it is reached, PREEMPTED when a stop signal came first, NO_GO when the
-        picture was found not to matter to the policy. Saves in every case."""
+        picture was found not to matter to the policy. Saves in every case, before SimulatorFailed, too."""
         total = self._config.training.total_steps
         try:
             while True:
@@ -104,6 +106,10 @@ class TrainingLoop:
         except StopRequested:
             self.save({"signal": self._components.stop.signal_name or ""})
             return ExitCode.PREEMPTED
+        except SimulatorFailed:
+            with contextlib.suppress(UserError):  # the simulator's failure is the one to tell
+                self.save({})
+            raise
 
     def play_round(self) -> None:
         """A decision in every environment, in fixed order: send the actions, make the updates due on what the buffer

@@ -15,7 +15,7 @@ from td3_hpc.checkpoint_names import STATE_DIR
 from td3_hpc.config import CONFIG_FILE, AgentConfig, StageConfig, dump_yaml, load_resolved, load_stage, parse_resolved
 from td3_hpc.config.changes import CHANGEABLE, CONTINUABLE, changes
 from td3_hpc.durable import replace_file
-from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.errors import BadInput, ExitCode, file_error
 from td3_hpc.record import RECORD_FILE, CheckpointSaved, PictureDrive, RunFinished, RunRecord, read_events
 from td3_hpc.supervision.remote_supervisor_handle import remote_simulators
 from td3_hpc.training.evaluation.picture import PictureTest
@@ -31,9 +31,15 @@ def default_run_dir(config_path: Path, overrides: Sequence[str] = ()) -> Path:
 
 
 def train(
-    config_path: Path, run_dir: Path, overrides: Sequence[str] = (), picture: PictureTest | None = None
+    config_path: Path,
+    run_dir: Path,
+    overrides: Sequence[str] = (),
+    picture: PictureTest | None = None,
+    keep_fresh: Sequence[Path] = (),
 ) -> ExitCode:
     """Run or continue the stage in its run directory; `picture`: the test that is made on the way.
+
+    `keep_fresh`: what else than the run's own files must not look old to a scratch purge.
 
     Returns DONE, PREEMPTED where a signal stopped it with a checkpoint saved, or NO_GO where the test of the picture
     ended it. Raises BadInput before anything is started, UserError where the run cannot go on.
@@ -52,7 +58,7 @@ def train(
     if config.agent.pretrained is not None and not has_checkpoint(run_dir):
         weights_for(config.agent)
     read_channels(config.monitors.alerts)  # a mistake in them is told now, not with the first alert
-    store = CheckpointStore(run_dir, config.checkpoint)
+    store = CheckpointStore(run_dir, config.checkpoint, keep_fresh=keep_fresh)
     with StopFlag() as stop:
         store.check_continuable()  # a run that must not go on is left as it is, to the last byte
         refuse_lost(run_dir, store.latest() is not None)
@@ -86,7 +92,7 @@ def _attempt(
     tree = checkpoint.state() if checkpoint else None
     if checkpoint is not None and tree is not None:
         _check_whose(checkpoint, tree, config)
-    record = RunRecord(run_dir)
+    record = RunRecord(run_dir, is_ours=store.is_owner)
     record.step = int(tree["counters"]["step"]) if tree else 0
     with contextlib.closing(record), contextlib.ExitStack() as simulators:
         record.open(keep_bytes=tree["provenance"]["record_bytes"] if tree else 0)
@@ -117,8 +123,8 @@ def _prepare_directory(run_dir: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise BadInput(
-            f"{run_dir}: the run directory cannot be written ({error.strerror}); give another --run-dir"
+        raise file_error(
+            error, f"{run_dir}: the run directory cannot be written ({error.strerror}); give another --run-dir"
         ) from error
 
 

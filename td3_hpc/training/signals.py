@@ -1,13 +1,13 @@
 """Signals set one flag; one place in the loop reads it.
 
 Slurm announces preemption and the time limit by SIGTERM, SIGUSR1 or SIGUSR2 according to the site, a person by
-SIGINT. All mean the same: finish the step, save, leave.
+SIGINT, a terminal that goes away by SIGHUP. All mean the same: finish the step, save, leave.
 """
 
 import signal
 from types import FrameType, TracebackType
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
 class StopRequested(Exception):
@@ -26,6 +26,8 @@ class StopFlag:
 
     def __enter__(self) -> "StopFlag":
         for number in STOP_SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # by nohup, which wants the run to go on
             self._previous[number] = signal.signal(number, self._set)
         return self
 

@@ -8,8 +8,15 @@ from typer.testing import CliRunner
 
 from td3_hpc.checkpoint.cli import app
 from td3_hpc.checkpoint_names import manifest_paths
+from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.errors import BadInput
 from tests.checkpoint.rows import GrowingRows, open_store, tree
+from tests.disks import small_disk
+from tests.small_stage import SMALL, changed
+
+
+def stage(**rules):
+    return StageConfig.model_validate(changed(SMALL, {f"checkpoint.{key}": value for key, value in rules.items()}))
 
 
 @pytest.fixture
@@ -96,7 +103,7 @@ def test_diff_exits_0_only_for_the_same_bytes(run_dir):
 
 
 def test_prune_tells_first_and_then_removes(run_dir):
-    (run_dir / "config.yaml").unlink(missing_ok=True)  # without one, the default rules: the last three
+    (run_dir / "config.yaml").write_text(dump_yaml(stage(keep_last=3)))
     store = open_store(run_dir, keep_last=9)
     store.save(4, tree(4), GrowingRows(40))
     store.close()
@@ -136,3 +143,86 @@ def test_diff_compares_what_configurations_mean(tmp_path):
 
     assert checkpoint("diff", tmp_path / "1", tmp_path / "2") == (0, "the same bytes\n")
     assert checkpoint("diff", tmp_path / "2", tmp_path / "other") == (1, "config: agent.tau (0.005 -> 0.5)\n")
+
+
+def test_without_a_configuration_the_newest_checkpoint_tells_what_is_kept(tmp_path):
+    """Defaults would remove what the run's own rules keep."""
+    store = open_store(tmp_path, keep_last=9)
+    for step in range(1, 7):
+        store.save(step, {**tree(step), "config": dump_yaml(stage(keep_last=5))}, GrowingRows(10 * step))
+    store.close()
+    assert checkpoint("prune", tmp_path)[0] == 0
+    assert len(manifest_paths(tmp_path)) == 5
+
+
+def test_without_any_rules_nothing_is_removed(tmp_path):
+    store = open_store(tmp_path, keep_last=9)
+    for step in range(1, 7):
+        store.save(step, {**tree(step), "config": "no mapping"}, GrowingRows(10 * step))
+    store.close()
+    assert isinstance(invoke("prune", tmp_path).exception, BadInput)
+    assert len(manifest_paths(tmp_path)) == 6
+
+
+def test_what_tells_of_the_checkpoints_goes_and_comes_back_with_them(run_dir):
+    def tell(epoch, what):
+        (run_dir / "tensorboard").mkdir(exist_ok=True)
+        for name in ("verdict.json", "config.yaml", "tensorboard/events.out.1"):
+            (run_dir / name).write_text(what)
+        (run_dir / "record.jsonl").write_text(json.dumps({"event": "attempt", "epoch": epoch, "what": what}) + "\n")
+
+    def told():
+        names = ("verdict.json", "config.yaml", "tensorboard/events.out.1")
+        return {(run_dir / name).read_text() for name in names} | {
+            json.loads((run_dir / "record.jsonl").read_text())["what"]
+        }
+
+    old = manifest_paths(run_dir)[0].name
+    tell(1, "the first")
+    assert "record.jsonl" in checkpoint("set-aside", run_dir)[1]
+    left = {str(path.relative_to(run_dir)) for path in run_dir.rglob("*") if path.is_file()}
+    assert {name for name in left if not name.startswith("state/")} == {"config.yaml"}
+
+    store = open_store(run_dir)
+    store.save(1, tree(1), GrowingRows(10))
+    store.close()
+    new = manifest_paths(run_dir)[0].name
+    tell(store.epoch, "the second")
+    assert checkpoint("continue", run_dir)[0] == 0
+    assert told() == {"the second"}, "it goes on as it is"
+
+    for name, what in ((old, "the first"), (new, "the second"), (old, "the first")):
+        assert checkpoint("continue", run_dir, run_dir / "state" / "set-aside" / name)[0] == 0
+        assert told() == {what}
+    assert checkpoint("prune", run_dir, "--set-aside")[0] == 0
+    assert list((run_dir / "state" / "set-aside").iterdir()) == []
+    assert told() == {"the first"}
+
+
+def test_a_record_that_begins_with_an_earlier_stages_is_told_from_it_by_its_own_attempts(run_dir):
+    old = manifest_paths(run_dir)[0].name
+    lines = [{"event": "attempt", "epoch": 1}, {"event": "attempt", "epoch": 1, "continues_stage": True}]
+    (run_dir / "record.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    first = (run_dir / "record.jsonl").read_bytes()
+    assert checkpoint("set-aside", run_dir)[0] == 0
+    store = open_store(run_dir)
+    store.save(1, tree(1), GrowingRows(10))
+    store.close()
+    lines[1]["epoch"] = store.epoch
+    (run_dir / "record.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert checkpoint("continue", run_dir, run_dir / "state" / "set-aside" / old)[0] == 0
+    assert (run_dir / "record.jsonl").read_bytes() == first
+
+
+def test_files_are_set_aside_from_a_replay_folder_on_another_file_system(tmp_path):
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "replay").symlink_to(disk)
+        store = open_store(tmp_path / "run")
+        store.save(1, tree(1), GrowingRows(10))
+        store.close()
+        name = manifest_paths(tmp_path / "run")[0].name
+        assert checkpoint("set-aside", tmp_path / "run")[0] == 0
+        assert list(disk.iterdir()) == []
+        assert checkpoint("continue", tmp_path / "run", tmp_path / "run" / "state" / "set-aside" / name)[0] == 0
+        assert checkpoint("verify", tmp_path / "run")[0] == 0

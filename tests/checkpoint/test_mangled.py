@@ -20,7 +20,7 @@ from td3_hpc.checkpoint.cli import app
 from td3_hpc.checkpoint.errors import Superseded
 from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.config import CheckpointConfig
-from td3_hpc.errors import BadInput
+from td3_hpc.errors import BadInput, UserError
 from tests.checkpoint.rows import GrowingRows, content, loaded_rows, open_store, same, tree
 from tests.checkpoint.test_store import flip, reopen
 
@@ -262,7 +262,7 @@ def test_a_read_only_one_and_one_without_inodes(run: Path, tmp_path: Path, optio
                     (disk / str(number)).touch()
                 except OSError:
                     break
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(UserError, match=said):
             CheckpointStore(disk / "run", CheckpointConfig()).open_for_writing()
         assert reopen_without_writing(disk / "run") == NEWEST
     finally:

@@ -24,7 +24,7 @@ from td3_hpc.checkpoint.errors import RunDirectoryTaken
 from td3_hpc.checkpoint.set_aside import remove_set_aside, set_aside_files
 from td3_hpc.checkpoint_names import order_of
 from td3_hpc.config import CheckpointConfig
-from td3_hpc.errors import BadInput, UserError
+from td3_hpc.errors import UserError
 from tests.checkpoint.model_ledger import Attempt, Reported, in_line
 from tests.checkpoint.rows import GrowingRows
 from tests.checkpoint.unreliable_disk import InTurn, Killed, UnreliableDisk, copy_over, write
@@ -330,7 +330,7 @@ class Model(RuleBasedStateMachine):
     def begin_anew_by_command(self) -> None:
         count()
         self.forced = False
-        with self.nothing_lost(), contextlib.suppress(BadInput, OSError):
+        with self.nothing_lost(), contextlib.suppress(UserError, OSError):
             choice.set_all_aside(self.run)
             # What a crash has brought back and no listing shows yet stays in place, and was told not to count.
             self.given_up |= {one.name for one in self.whole()}

@@ -99,12 +99,28 @@ def test_a_silent_holder_elsewhere_is_taken_for_dead_and_stops_if_it_is_not(held
     newer.release()
 
 
-def test_one_that_has_been_silent_for_long_is_not_waited_for(held: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership_module, "SILENCE_S", 1e6)
-    os.utime(held / "epoch-0001.json", (0, 0))
-    ownership = Ownership(held)
+def test_a_clock_far_ahead_takes_no_live_run_over(alive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ownership_module.time.time
+    monkeypatch.setattr(ownership_module.time, "time", lambda: real() + 365 * 24 * 3600)
+    with pytest.raises(RunDirectoryTaken):
+        Ownership(alive).claim(None)
+
+
+def test_a_link_that_was_made_although_the_file_system_says_that_it_was_there_is_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS sends a request again whose answer was lost, and the server finds the link there."""
+    link = os.link
+
+    def twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    ownership = Ownership(tmp_path)
     ownership.claim(None)
-    assert ownership.epoch == 2
+    assert ownership.epoch == 1
+    ownership.check()
     ownership.release()
 
 

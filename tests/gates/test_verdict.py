@@ -154,3 +154,12 @@ def test_a_place_that_cannot_be_written_is_one_line(healthy_run, write):
     with pytest.raises(UserError, match=r"cannot be written") as caught:
         write(healthy_run)
     assert "\n" not in str(caught.value)
+
+
+def test_a_campaigns_run_without_its_gates_is_not_judged_by_others(healthy_run):
+    (healthy_run / "submission").mkdir()
+    (healthy_run / "submission" / "submission.json").write_text(json.dumps({"campaign": "mine"}))
+    with pytest.raises(BadInput, match=r"gates.yaml: missing.*campaign resume"):
+        judge(healthy_run)
+    (healthy_run / "gates.yaml").write_text("{}")
+    assert judge(healthy_run).verdict == "GO"

@@ -1,5 +1,6 @@
 """Writing the record: what stands in it, and what is left of it after kills and on resume."""
 
+import io
 import json
 
 import numpy as np
@@ -17,6 +18,7 @@ from td3_hpc.record import (
     SimulatorChanged,
     read_events,
 )
+from tests.disks import fill_up, small_disk
 
 
 @pytest.fixture
@@ -112,3 +114,59 @@ def test_nan_and_infinity_come_back(record):
     alert, reading = read_events(record.path, Event)
     assert np.isnan(alert.value)
     assert reading.before_clipping == {"actor": np.inf}
+
+
+@pytest.mark.parametrize("replace", [lambda path: path.unlink(), lambda path: path.rename(path.with_suffix(".old"))])
+def test_a_record_that_was_taken_away_is_put_back(record, replace):
+    record.append(interval(1))
+    replace(record.path)
+    record.append(interval(11))
+    assert record.size() == record.path.stat().st_size
+    record.append(interval(21))
+    assert [event.first_step for event in read_events(record.path, Interval)] == [1, 11, 21]
+
+
+def test_a_copy_in_the_records_place_is_replaced_by_the_record(record):
+    record.append(interval(1))
+    content = record.path.read_bytes()
+    record.path.unlink()
+    record.path.write_bytes(content)
+    record.append(interval(11))
+    record.close()
+    assert [event.first_step for event in read_events(record.path, Interval)] == [1, 11]
+
+
+def test_a_superseded_attempt_does_not_put_its_record_back(tmp_path):
+    old = RunRecord(tmp_path, is_ours=lambda: False)
+    old.open()
+    old.append(interval(1))
+    new = RunRecord(tmp_path)
+    new.open(keep_bytes=0)
+    new.append(AttemptStarted(epoch=2))
+    old.append(interval(11))
+    old.size()
+    old.close()
+    new.close()
+    assert [event.kind for event in read_events(new.path, Event)] == ["attempt"]
+
+
+def test_a_record_that_cannot_be_written_any_more_is_written_anew(record, monkeypatch):
+    record.append(interval(1))
+    broken = record._file
+    record._file = io.FileIO(broken.fileno(), "rb", closefd=False)  # it reads, and never writes
+    record.append(interval(11))
+    assert [event.first_step for event in read_events(record.path, Interval)] == [1]
+    record.size()
+    broken.close()
+    assert [event.first_step for event in read_events(record.path, Interval)] == [1, 11]
+
+
+def test_what_could_not_be_written_in_the_end_is_said(tmp_path, capsys):
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        record = RunRecord(disk)
+        record.open()
+        fill_up(disk / "filler")
+        for first in range(1, 10_000, 10):
+            record.append(interval(first))
+        record.close()
+        assert "bytes could not be written" in capsys.readouterr().err

@@ -15,6 +15,7 @@ import pytest
 from td3_hpc.config import SimulatorConfig
 from td3_hpc.errors import BadInput
 from td3_hpc.supervision.supervisor_handle import SimulatorFailed, SupervisorHandle
+from tests.disks import fill_up, small_disk
 from tests.processes import descendants, wait_until_gone
 from tests.simulator.programs import carla_installation, installation_of_version
 from tests.supervision.supervised import READY_S, ready
@@ -227,6 +228,23 @@ def test_a_simulator_that_never_was_ready_is_given_up_after_four_starts(supervis
     assert isinstance(error, SimulatorFailed)
     assert "after 3 restarts within an hour, never ready" in str(error)
     assert [event.state for event in handle.events()] == ["started", "died"] * 4 + ["failed"]
+
+
+def test_a_disk_without_space_is_told_and_is_no_traceback(supervise, tmp_path):
+    with small_disk(tmp_path / "disk", "16k") as disk:
+        fill_up(disk / "filler")
+        error = failure(supervise(config(), directory=disk))
+    assert isinstance(error, SimulatorFailed)
+    assert error.code == "disk_full"
+    assert "the training simulator cannot be started" in str(error)
+
+
+def test_a_file_that_the_supervisor_cannot_write_is_told(supervise, tmp_path):
+    (tmp_path / "simulators").mkdir()
+    (tmp_path / "simulators" / "home-training").touch()
+    error = failure(supervise(carla_config(carla_installation(tmp_path / "carla", "exit 1"))))
+    assert isinstance(error, SimulatorFailed)
+    assert "home-training: File exists" in str(error)
 
 
 def test_a_missing_binary_is_bad_input(supervise, tmp_path):

@@ -51,13 +51,18 @@ def test_an_interrupted_run_ends_with_the_same_bytes(make_run, name):
     whole, interrupted = make_run("whole", **every_step), make_run("interrupted", **every_step)
     code, output = whole.train()
     assert code == 0, output
-    for stop_after in (7, 26):
-        interrupted.start()
-        interrupted.wait_for(lambda run, at=stop_after: last_step(run) >= at)
-        interrupted.process.send_signal(signal.Signals[name])
-        code, output = interrupted.finish()
-        assert code == 75, output
-        assert interrupted.events("stopped")[-1]["signal"] == name
+    interrupted.start()
+    interrupted.wait_for(lambda run: last_step(run) >= 7)
+    interrupted.process.send_signal(signal.Signals[name])
+    code, output = interrupted.finish()
+    assert code == 75, output
+    assert interrupted.events("stopped")[-1]["signal"] == name
+    interrupted.start()
+    interrupted.process.stdout.close()  # as `| head` does, or a terminal that goes away
+    interrupted.wait_for(lambda run: last_step(run) >= 26)
+    interrupted.process.send_signal(signal.SIGHUP)
+    assert interrupted.process.wait(60) == 75, interrupted.events("failed")
+    assert interrupted.events("stopped")[-1]["signal"] == "SIGHUP"
     code, output = interrupted.train()
     assert code == 0, output
     assert len(interrupted.events("attempt")) == 3
@@ -77,6 +82,20 @@ def test_the_run_outlives_its_simulator(make_run, number):
     assert covered_steps(run) == list(range(1, 41))
     states = [event["state"] for event in run.events("simulator") if event["purpose"] == "training"]
     assert {"died", "hung"} & set(states), f"the record does not name the event: {states}"
+
+
+def test_a_run_whose_simulator_is_given_up_has_saved_its_last_step(make_run):
+    run = make_run(**{"simulator.restarts_per_hour": 0})
+    run.start()
+    run.wait_for(lambda run: last_step(run) >= 10)
+    os.kill(run.simulator_pid(), signal.SIGKILL)
+    code, output = run.finish()
+    assert code == 1, output
+    assert run.events("failed")[-1]["code"] == "simulator_failed"
+    assert run.events("checkpoint")[-1]["at_step"] == run.events("failed")[-1]["step"] >= 10
+    code, output = run.train()
+    assert code == 0, output
+    assert covered_steps(run) == list(range(1, 41)), "a step is lost or stands twice in the record"
 
 
 def test_nothing_is_left_running_after_the_learner_is_killed(make_run):

@@ -1,6 +1,5 @@
 """What a person sees while a run goes on: a progress bar in a terminal, plain lines elsewhere."""
 
-import contextlib
 import time
 from types import TracebackType
 
@@ -9,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class RunConsole:
-    """Lines and a bar on standard output."""
+    """Lines and a bar on standard output, which `survive_lost_output` keeps from ending the run."""
 
     def __init__(self, name: str, total_steps: int, first_step: int, console: RichConsole | None = None) -> None:
         self._console = console or RichConsole(highlight=False, soft_wrap=True)
@@ -36,8 +35,7 @@ class RunConsole:
 
     def line(self, text: str) -> None:
         """One line, with the time of day."""
-        with contextlib.suppress(OSError):  # its log may lie on a full disk
-            self._console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
+        self._console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
 
     def progress(self, step: int, status: str) -> None:
         """Move the bar; in a file or a pipe nothing is written."""

@@ -20,7 +20,8 @@ class TensorBoard:
     def open(self, keep: Mapping[str, int] | None = None) -> None:
         """Start a new event file. With `keep` (file name -> bytes, a checkpoint's), older ones are cut back to it."""
         if keep is not None:
-            cut_event_files(self._directory, keep)
+            with contextlib.suppress(OSError):  # another user's: its steps stand there twice, which costs no run
+                cut_event_files(self._directory, keep)
         self._start_file()
 
     def scalar(self, name: str, value: float, step: int) -> None:
