@@ -59,9 +59,9 @@ def _figures(run_dir: Path, config: StageConfig, step: int) -> list[str]:
         return ["No evaluation cycle had been driven."]
     last = cycles[-1]
     drivers = {"this policy": last.episodes}
-    for drive in read_events(record, ReferenceDrive):
-        if drive.step == last.step:
-            drivers[f"{drive.policy} driver"] = drive.episodes
+    for drive in read_events(record, ReferenceDrive):  # of the last cycle, which has as many episodes or more
+        if len(drive.episodes) >= len(last.episodes):
+            drivers[f"{drive.policy} driver"] = drive.episodes[: len(last.episodes)]
     found = {name: estimates(episodes, config.environment.decision_seconds) for name, episodes in drivers.items()}
     measures = ("route completion", "success", "collisions", "mean speed")
     units = ("%", "%", "per km", "km/h")

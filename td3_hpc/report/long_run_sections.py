@@ -122,11 +122,10 @@ def _time_risk(history: RunHistory) -> Risk:
     answer = f"checkpoints and requeueing carry it over any time limit; {faster} it"
     if rate is None:
         return Risk("medium", "Time", "no speed of learning is in the record", answer)
-    seconds = LONG_RUN / rate
+    seconds, updates = LONG_RUN / rate, history.config.training.updates_per_step
     level: Level = "low" if seconds < 3 * DAY_S else "medium" if seconds < 14 * DAY_S else "high"
-    return Risk(
-        level, "Time", f"1M steps at {linked(f'{rate:.3g} steps/s', 'resources')} take {duration(seconds)}", answer
-    )
+    speed_here = f"{linked(f'{rate:.3g} steps/s', 'resources')}, with {updates:g} updates a step as here,"
+    return Risk(level, "Time", f"1M steps at {speed_here} take {duration(seconds)}", answer)
 
 
 def speed(history: RunHistory) -> float | None:

@@ -13,9 +13,10 @@ import safetensors.numpy
 from td3_hpc.checkpoint import open_checkpoint
 from td3_hpc.config import load_resolved
 from td3_hpc.errors import BadInput, UserError
-from td3_hpc.export import command
+from td3_hpc.export import card, command
 from td3_hpc.export.command import export, stored_observations
 from td3_hpc.export.policy import load
+from td3_hpc.record import EvaluationCycle, read_events
 from td3_hpc.replay import ReplayBuffer
 from td3_hpc.spaces import OBSERVATION
 from td3_hpc.td3 import TD3Agent
@@ -85,6 +86,17 @@ def test_the_card_says_what_it_is_and_what_it_was_not_tried_on(exported: Path):
     card = (exported / "MODEL_CARD.md").read_text(encoding="utf-8")
     for expected in ("step 40", "Hamlet", "| this policy |", "What nobody has tried", "sha256"):
         assert expected in card
+
+
+def test_the_card_of_an_earlier_checkpoint_has_the_reference_drivers_too(small_run: Trained):
+    config = load_resolved(small_run.run_dir / "config.yaml")
+    cycles = read_events(small_run.run_dir / "record.jsonl", EvaluationCycle)
+    assert len(cycles) > 1
+    for cycle in cycles:
+        lines = "\n".join(card._figures(small_run.run_dir, config, cycle.step))
+        assert f"at step {cycle.step:,}" in lines
+        for driver in ("this policy", "constant driver", "random driver", "pure-pursuit driver"):
+            assert f"| {driver} |" in lines
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(small_run: Trained, exported: Path, tmp_path: Path):
