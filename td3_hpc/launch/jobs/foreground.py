@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from td3_hpc.errors import BadInput
+from td3_hpc.lasting_output import survive_lost_output
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -18,8 +19,10 @@ def run_script(script: Path, environment: Mapping[str, str] | None = None, keep_
     """Run a script in a session of its own until it ends; returns its exit status.
 
     A stop signal, such as Ctrl-C, goes to the script's whole group as SIGTERM, once; the trainer saves and leaves, and
-    this still waits for it. `keep_open`: file descriptors that the script inherits.
+    this still waits for it. Where nobody takes the output any more, both go on. `keep_open`: file descriptors that the
+    script inherits.
     """
+    survive_lost_output()
     process: subprocess.Popen[bytes] | None = None
     told = False
 
@@ -29,13 +32,15 @@ def run_script(script: Path, environment: Mapping[str, str] | None = None, keep_
             os.killpg(process.pid, signal.SIGTERM)
         told = True
 
-    before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
+    ignored = (signal.SIGHUP,) if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else ()  # by nohup
+    before = {number: signal.signal(number, pass_on) for number in PASSED_ON if number not in ignored}
     try:
         process = subprocess.Popen(
             ["bash", str(script)],
             env={**os.environ, **(environment or {})},
             pass_fds=keep_open,
             start_new_session=True,
+            restore_signals=False,  # Python ignores SIGPIPE, which would end the script between two lines of its own
             stdin=subprocess.DEVNULL,
         )
         if told:  # just before

@@ -45,6 +45,34 @@ def test_a_stop_signal_reaches_what_the_script_runs_and_is_waited_for(tmp_path: 
     assert process.returncode == 7
 
 
+def test_a_script_goes_on_where_nobody_reads_what_it_writes(tmp_path: Path) -> None:
+    """As where Ctrl-C ends the `tee` that it wrote to."""
+    script = write(tmp_path / "s", f"for n in 1 2 3; do echo $n; done; touch {tmp_path}/end; exit 7\n")
+    driver = (
+        "from td3_hpc.launch.jobs.foreground import *\n"
+        f"status = run_script(Path({str(script)!r})); print(status); raise SystemExit(status)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", driver], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(60) == 7
+    assert (tmp_path / "end").exists()
+
+
+def test_what_nohup_ignores_is_not_passed_on(tmp_path: Path) -> None:
+    script = write(tmp_path / "s", "echo up; sleep 1; exit 7\n")
+    driver = (
+        "from td3_hpc.launch.jobs.foreground import *; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        f"raise SystemExit(run_script(Path({str(script)!r})))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", driver], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 7
+
+
 def test_only_one_process_holds_the_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     assert not is_held(lock)
