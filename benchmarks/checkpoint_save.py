@@ -4,13 +4,15 @@
 
 Stable-Baselines3 saves its whole DictReplayBuffer of 100,000 transitions by what `save_replay_buffer` calls. Ours
 writes the segment of the new rows, or the whole checkpoint: networks, optimizers, segment, manifest, all of it fsynced
-(theirs is not). Plain writing is the same bytes in as many files, written and fsynced. Promised: the segment 50 times,
+(theirs is not). Plain writing is the same bytes in as many files, written and fsynced. Ours and the plain ones are new
+files each time, as a run's are; a checkpoint removes those that are no longer kept. Promised: the segment 50 times,
 the checkpoint 25 times as fast as theirs; the checkpoint at 60 % of the plain rate.
 Before each, the disk is given time to take what was left in the page cache (theirs leaves up to 6 GB there) and to
 discard freed blocks, which some file systems do after the sync.
-Needs 7 GB of memory and 7 GB in the temporary directory.
+Needs 7 GB of memory and 10 GB in the temporary directory.
 """
 
+import itertools
 import os
 import tempfile
 import time
@@ -63,9 +65,10 @@ def checkpoint() -> tuple[Work, Facts]:
 def segment() -> tuple[Work, Facts]:
     """This package's segment alone."""
     rows, directory = StoredRows(STORED), Path(tempfile.mkdtemp())
+    names = (f"rows-{number}.h5" for number in itertools.count())
 
     def work() -> None:
-        write_file(directory / "rows.h5", table_image(rows.read_rows(0, rows.block_rows), 0, False, DESCRIPTIONS))
+        write_file(directory / next(names), table_image(rows.read_rows(0, rows.block_rows), 0, False, DESCRIPTIONS))
 
     return work, {}
 
@@ -74,10 +77,12 @@ def plain() -> tuple[Work, Facts]:
     """As many bytes as a checkpoint's state and segment, written and fsynced."""
     directory = Path(tempfile.mkdtemp())
     contents = {"state": os.urandom(64_100_000), "rows": os.urandom(73_900_000)}
+    numbers = itertools.count()
 
     def work() -> None:
+        number = next(numbers)
         for name, content in contents.items():
-            with (directory / name).open("wb", buffering=0) as file:
+            with (directory / f"{name}-{number}").open("wb", buffering=0) as file:
                 view = memoryview(content)
                 while view:
                     view = view[file.write(view) :]

@@ -65,7 +65,8 @@ def measure(
     """Every peer's measurement, `rounds` of them interleaved, each process with `threads` PyTorch threads.
 
     `environments`: variables that a peer's process starts with, besides this one's. `settle`: called before each unit,
-    lest it pay for what another has left behind.
+    lest it pay for what another has left behind; nor does one always follow the same other, since every second round is
+    in reverse order.
     """
     context = multiprocessing.get_context("spawn")
     processes, pipes, facts = [], {}, {}
@@ -79,11 +80,11 @@ def measure(
         pipes[name] = ours
         facts[name] = ours.recv()
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in setups}
-    for _ in range(rounds):
-        for name, pipe in pipes.items():
+    for number in range(rounds):
+        for name in list(pipes)[:: -1 if number % 2 else 1]:
             settle()
-            pipe.send(True)
-            seconds[name].append(pipe.recv())
+            pipes[name].send(True)
+            seconds[name].append(pipes[name].recv())
     for pipe in pipes.values():
         pipe.send(False)
     for process in processes:
