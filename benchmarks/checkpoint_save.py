@@ -4,9 +4,9 @@
 
 Stable-Baselines3 saves its whole DictReplayBuffer of 100,000 transitions by what `save_replay_buffer` calls. Ours
 writes the segment of the new rows, or the whole checkpoint: networks, optimizers, segment, manifest, all of it fsynced
-(theirs is not). Plain writing is the same bytes in as many files, written and fsynced, and the oldest ones
-removed, as a checkpoint does. Ours and the plain ones are new files each time, as a run's are. Promised: the segment 50 times,
-the checkpoint 25 times as fast as theirs; the checkpoint at 60 % of the plain rate.
+(theirs is not). Plain writing is the same bytes in as many files, written and fsynced, and the oldest ones removed, as
+a checkpoint does. Ours and the plain ones are new files each time, as a run's are. Promised: the segment 50 times, the
+checkpoint 25 times as fast as theirs; the checkpoint at 60 % of the plain rate.
 Before each, the disk is given time to take what was left in the page cache (theirs leaves up to 6 GB there) and to
 discard freed blocks, which some file systems do after the sync.
 Needs 7 GB of memory and 10 GB in the temporary directory.
