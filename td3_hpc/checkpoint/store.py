@@ -30,6 +30,8 @@ from td3_hpc.errors import UserError, failure_of, file_error
 
 #: A run's files get new time stamps this often, lest a scratch purge take them for abandoned.
 FRESH_S = 24 * 3600.0
+#: Folders in which a file's age tells something: whether a lock's holder is at work, which log is the newest.
+_AGE_TELLS = ("lock", "logs")
 
 
 @dataclass(frozen=True)
@@ -380,7 +382,7 @@ class CheckpointStore:
         self._freshened = self._clock()
         for path in self._fresh:
             for folder, folders, names in os.walk(path):
-                folders[:] = [name for name in folders if not name.startswith("lock")]  # their age means something
+                folders[:] = [name for name in folders if not name.startswith(_AGE_TELLS)]
                 for name in names:
                     _renew(Path(folder, name))
             _renew(path)
