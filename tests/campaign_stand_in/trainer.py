@@ -105,6 +105,6 @@ def judge(config: dict, run: Path) -> dict:
 if __name__ == "__main__":
     if sys.argv[1] == "train":
         sys.exit(train(Path(sys.argv[2]), Path(sys.argv[4])))
-    from td3_hpc.cli import main
+    from td3_hpc.entry import main
 
     main()
