@@ -107,10 +107,9 @@ def _section_fault(section: ET.Element) -> str | None:
         return "a lane has no number; give it an id"
     if numbers != list(range(numbers[0], numbers[-1] + 1)) or 0 not in numbers:
         return f"its lanes {', '.join(map(str, numbers))} are not numbered without gaps from the middle; renumber them"
-    for side, sign in (("left", 1), ("right", -1)):
-        for lane in section.findall(f"{side}/lane"):
-            if (lane_id(lane) or 0) * sign <= 0:
-                return f"lane {lane.get('id')} stands under <{side}>; move it, or change its sign"
+    for side in ("left", "right"):
+        if any(lane_id(lane) == 0 for lane in section.findall(f"{side}/lane")):
+            return f"lane 0 stands under <{side}>; move it under <center>"
     for lane in lanes_of(section):
         if lane_id(lane) != 0 and lane.find("width") is None:
             return f"lane {lane.get('id')} has neither width nor border; give it one"

@@ -27,10 +27,13 @@ DAMAGES = {
     "no lanes": (lambda text: re.sub(r"<lanes>.*?</lanes>", "", text, count=1, flags=re.S), "road 1: it has no lanes"),
     "lane gap": (lambda text: text.replace('<lane id="-2"', '<lane id="-9"', 1), "without gaps"),
     "wrong side": (
-        lambda text: text.replace("<left>", "<right>", 1).replace("</left>", "</right>", 1),
-        "under <right>",
+        lambda text: text.replace("<center>", "<left>", 1).replace("</center>", "</left>", 1),
+        "lane 0 stands under <left>",
     ),
-    "no width": (lambda text: re.sub(r"<width[^>]*/>", "", text, count=1), "has neither width nor border"),
+    "no width": (
+        lambda text: re.sub(r'("driving".*?)<width[^>]*/>', r"\1", text, count=1, flags=re.S),
+        "has neither width nor border",
+    ),
     "one-sided sections": (lambda text: text.replace("<laneSection", '<laneSection singleSide="true"', 1), "one side"),
     "traffic on the left": (lambda text: text.replace("RHT", "LHT", 1), "road 1: traffic on the left"),
     "twice a junction": (

@@ -5,7 +5,7 @@ each kind is told in one line.
 
 naming.py   namespaces; ids that the client library cannot read or takes for each other
 shapes.py   geometries, lengths, elevations
-lanes.py    sections, borders, widths, markings
+lanes.py    layers, sections, borders, widths, markings
 links.py    what follows what: roads and lanes;  junctions.py  junctions, direct ones too
 signals.py  signals, references, controllers
 """
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from td3_hpc.errors import BadInput
 from td3_hpc.roads.faults import find_fault
-from td3_hpc.roads.healing.lanes import heal_lanes
+from td3_hpc.roads.healing.lanes import heal_lanes, heal_layers
 from td3_hpc.roads.healing.links import heal_links
 from td3_hpc.roads.healing.naming import heal_names
 from td3_hpc.roads.healing.shapes import heal_shapes
@@ -41,7 +41,7 @@ def heal_opendrive(text: str, source: str) -> OpenDrive:
     """The text, healed. Raises BadInput, naming `source`, the road and what to do, for what cannot be healed."""
     root = parse_opendrive(text, source)
     notes = Notes()
-    for heal in (heal_names, heal_shapes, heal_lanes, heal_links, heal_signals):
+    for heal in (heal_names, heal_layers, heal_shapes, heal_lanes, heal_links, heal_signals):
         heal(root, notes)
     fault = find_fault(root)
     if fault:

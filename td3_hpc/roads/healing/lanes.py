@@ -1,4 +1,4 @@
-"""Lane sections, borders, widths and markings that the client library needs and does not find."""
+"""Layers, lane sections, borders, widths and markings that the client library needs and does not find."""
 
 import math
 import xml.etree.ElementTree as ET
@@ -12,6 +12,26 @@ _DRIVEN = frozenset({"entry", "exit", "onramp", "offramp", "connectingramp", "sl
 _SHORTEST = 1e-3  # Of a lane section, m.
 
 
+def heal_layers(root: ET.Element, notes: Notes) -> None:
+    """One set of lanes for each road, and links between lanes of these: the permanent ones (OpenDRIVE 1.9)."""
+    for road in root.findall("road"):
+        layers = road.findall("lanes")
+        permanent = [layer for layer in layers if _is_permanent(layer)]
+        left_out = [(road, layer) for layer in layers if layer is not (permanent or layers)[0]]
+        for link in road.iterfind("lanes/laneSection/*/lane/link"):
+            for onward in (link.findall("predecessor"), link.findall("successor")):
+                if any(_is_permanent(other) for other in onward):
+                    left_out += [(link, other) for other in onward if not _is_permanent(other)]
+        for parent, layer in left_out:
+            parent.remove(layer)
+            kind = "layers of lanes beside the permanent one, as of roadworks, are left out"
+            notes.add(kind, f"road {road.get('id')}")
+
+
+def _is_permanent(element: ET.Element) -> bool:
+    return element.get("layer", "permanent") == "permanent"
+
+
 def heal_lanes(root: ET.Element, notes: Notes) -> None:
     """Every road covered with sections, every lane with a width and a marking from its start on."""
     for road in root.findall("road"):
@@ -19,6 +39,7 @@ def heal_lanes(root: ET.Element, notes: Notes) -> None:
         _order_sections(road, notes, place)
         for section in sections_of(road):
             _add_centre(section, notes, place)
+            _move_to_sides(section, notes, place)
             _borders_to_widths(section, notes, place)
             for lane in lanes_of(section):
                 if lane.get("type", "").lower() in _DRIVEN:
@@ -27,6 +48,7 @@ def heal_lanes(root: ET.Element, notes: Notes) -> None:
                     )
                     lane.set("type", "driving")
                 if lane_id(lane) != 0:
+                    _add_width(lane, notes, f"{place} lane {lane.get('id')}")
                     _begin_width(lane, notes, f"{place} lane {lane.get('id')}")
                 _begin_marking(lane, notes, f"{place} lane {lane.get('id')}")
 
@@ -60,6 +82,21 @@ def _add_centre(section: ET.Element, notes: Notes, place: str) -> None:
         centre = ET.SubElement(section, "center") if centre is None else centre
         ET.SubElement(centre, "lane", {"id": "0", "type": "none", "level": "false"})
         notes.add("sections without a middle lane got one", place)
+
+
+def _move_to_sides(section: ET.Element, notes: Notes, place: str) -> None:
+    """Lanes on the side that their ids say, which is all that the client library reads.
+
+    SUMO writes the ways through junctions of left-hand traffic with negative ids under <left>.
+    """
+    for tag, sign, other in (("left", 1, "right"), ("right", -1, "left")):
+        for side in section.findall(tag):
+            for lane in [lane for lane in side.findall("lane") if (lane_id(lane) or 0) * sign < 0]:
+                there = section.find(other)
+                there = ET.SubElement(section, other) if there is None else there
+                side.remove(lane)
+                there.append(lane)
+                notes.add("lanes stand on the side that their ids say", f"{place} lane {lane.get('id')}")
 
 
 class _Cubic(NamedTuple):
@@ -131,6 +168,12 @@ def _write_widths(lane: ET.Element, widths: list[_Cubic]) -> None:
     for position, width in enumerate(widths):
         names = ("sOffset", "a", "b", "c", "d")
         lane.insert(position, ET.Element("width", {name: written(value) for name, value in zip(names, width)}))
+
+
+def _add_width(lane: ET.Element, notes: Notes, place: str) -> None:
+    if lane.get("type", "").lower() != "driving" and lane.find("width") is None and lane.find("border") is None:
+        lane.insert(0, ET.Element("width", {"sOffset": "0", "a": "0", "b": "0", "c": "0", "d": "0"}))
+        notes.add("lanes that nobody drives on and that have no width have the width 0", place)
 
 
 def _begin_width(lane: ET.Element, notes: Notes, place: str) -> None:

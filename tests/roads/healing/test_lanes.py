@@ -3,7 +3,9 @@
 import carla
 import pytest
 
+from td3_hpc.errors import BadInput
 from td3_hpc.roads.healing import heal_opendrive
+from tests.roads.healing.test_junctions import FROM_ROAD, THROUGH, crossing, topology
 from tests.roads.small_roads import WIDTH, back, lane, next_road, road, section, to, town
 
 
@@ -62,3 +64,38 @@ def test_a_section_without_a_length_keeps_its_links():
 def test_a_middle_lane_is_added(centre: str):
     road_map = healed_map(town(road(1, 100.5, section(0, lane(1), lane(-1), centre))))
     assert road_map.get_waypoint_xodr(1, -1, 1.0).left_lane_marking is not None
+
+
+def test_of_several_layers_of_lanes_the_permanent_one_is_driven_on():
+    works = section(0, "", lane(-1, width=WIDTH.replace("3.5", "2.5")), "<center/>")
+    layers = section(0, "", lane(-1)) + f'</lanes><lanes layer="temporary">{works}'
+    onward = to(-1).replace("/>", ' layer="temporary"/>') + to(-2).replace("/>", ' layer="permanent"/>')
+    text = town(
+        road(1, 100.5, layers, next_road(2)).replace("<link></link>", f"<link>{onward}</link>", 1),
+        road(2, 50.25, section(0, "", lane(-1) + lane(-2)), next_road(1, "end", side="predecessor"), x=100.5),
+    )
+    road_map = healed_map(text)
+    assert road_map.get_waypoint_xodr(1, -1, 10.0).lane_width == 3.5
+    assert [(w.road_id, w.lane_id) for w in road_map.get_waypoint_xodr(1, -1, 99.0).next(5.0)] == [(2, -2)]
+    said = "layers of lanes beside the permanent one, as of roadworks, are left out (road 1)"
+    assert said in heal_opendrive(text, "x").healed
+
+
+def test_lanes_that_nobody_drives_on_and_without_a_width_have_none():
+    text = town(road(1, 100.5, section(0, "", lane(-1) + lane(-2, width="", kind="none") + lane(-3, kind="sidewalk"))))
+    road_map = healed_map(text)
+    assert road_map.get_waypoint_xodr(1, -2, 10.0).lane_width == 0.0
+    middles = [road_map.get_waypoint_xodr(1, number, 10.0).transform.location.y for number in (-1, -3)]
+    assert middles == pytest.approx([1.75, 5.25])
+    with pytest.raises(BadInput, match="lane -1 has neither width nor border; give it one"):
+        heal_opendrive(town(road(1, 100.5, section(0, "", lane(-1, width="")))), "x")
+
+
+def test_lanes_stand_on_the_side_that_their_ids_say():
+    """SUMO writes ways through junctions of left-hand traffic, which are one-way roads, so."""
+    text = crossing(FROM_ROAD, back(-1))
+    wrong = text[::-1].replace("<right>"[::-1], "<left>"[::-1], 1).replace("</right>"[::-1], "</left>"[::-1], 1)[::-1]
+    healed = heal_opendrive(wrong, "x")
+    assert "lanes stand on the side that their ids say (road 3 lane -1)" in healed.healed
+    assert topology(wrong) == topology(text) == THROUGH
+    assert [item.get("id") for item in healed.root.iterfind("road/lanes/laneSection/right/lane")] == ["-1", "-1"]
