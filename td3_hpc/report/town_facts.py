@@ -13,6 +13,8 @@ from td3_hpc.roads.lanes import lane_graph
 from td3_hpc.roads.notes import listed
 from td3_hpc.simulator.towns.town import Town
 
+_FEWEST_CORNERS = 3  # Of a crosswalk.
+
 
 def town_facts(town: Town, min_length_m: float, max_length_m: float) -> tuple[list[tuple[str, str]], list[Route]]:
     """Pairs of a question and its answer, in the order of asking; and the held-out routes, if there are any."""
@@ -28,7 +30,7 @@ def town_facts(town: Town, min_length_m: float, max_length_m: float) -> tuple[li
         ("traffic lights", f"{len(town.traffic_lights)}, in {len(town.signal_groups)} groups that take turns"),
         ("signs", _counted(Counter(sign.kind.removeprefix("traffic.") for sign in town.signs))),
         ("speed limits", _limits(town)),
-        ("crosswalks", f"{_crosswalks(root)}"),
+        ("crosswalks", f"{len(_crosswalks(root)[0])}"),
         ("heights", _heights(town)),
         ("spawn points", f"{len(town.spawn_points)}"),
         ("dead ends", f"{len(ends)} driving lanes lead nowhere" + _places([str(key.road) for key in ends])),
@@ -77,8 +79,14 @@ def _limits(town: Town) -> str:
     return ", ".join(f"{limit} km/h ({100 * count / total:.0f} %)" for limit, count in sorted(limits.items()))
 
 
-def _crosswalks(root: ET.Element) -> int:
-    return sum(item.get("type") == "crosswalk" for item in root.iter("object"))
+def _crosswalks(root: ET.Element) -> tuple[list[str], list[str]]:
+    """Ids of those that the client library sees, and of the others: it knows corners in the object's own axes alone."""
+    seen: list[str] = []
+    others: list[str] = []
+    for item in root.iterfind("road/objects/object[@type='crosswalk']"):
+        corners = item.findall("outline/cornerLocal")
+        (seen if len(corners) >= _FEWEST_CORNERS else others).append(item.get("id", ""))
+    return seen, others
 
 
 def _heights(town: Town) -> str:
@@ -118,8 +126,22 @@ def _missing(town: Town, root: ET.Element) -> Iterator[str]:
         yield "speed limits: there are neither signs nor roads or lanes with one; CARLA's 30 km/h holds"
     if not town.spawn_points:
         yield "spawn points: no driving lane outside junctions is long and wide enough"
-    if not _crosswalks(root):
+    crosswalks, unseen = _crosswalks(root)
+    if not crosswalks and not unseen:
         yield "crosswalks"
+    if unseen:
+        yield f"{len(unseen)} crosswalks without an outline of <cornerLocal>, the only one that is read" + _places(
+            unseen
+        )
+    tilted = [road.get("id", "") for road in root.findall("road") if _is_tilted(road)]
+    if tilted:
+        yield f"superelevation and shape of {len(tilted)} roads, which the client library lays level" + _places(tilted)
+
+
+def _is_tilted(road: ET.Element) -> bool:
+    """Whether something else than a level line is told of a road's cross-section, in whichever version's words."""
+    told = [item for profile in road.findall("lateralProfile") for item in profile]
+    return any(item.tag == "crossSectionSurface" or any(number(item, name) for name in "abcd") for item in told)
 
 
 def _places(names: list[str]) -> str:

@@ -64,6 +64,36 @@ def test_lanes_that_no_car_drives_on_along_are_told():
     assert "(1 to 2)" in facts_of(text)["gaps"]
 
 
+def test_crosswalks_are_those_that_the_client_library_sees():
+    corners = "".join(f'<cornerLocal u="{u}" v="{v}" z="0"/>' for u, v in ((0, 3), (0, -3), (4, -3), (4, 3)))
+    road_corners = corners.replace("cornerLocal u", "cornerRoad s").replace(" v=", " t=").replace(" z=", " dz=")
+    outlines = {"7": f"<outline>{corners}</outline>", "8": "", "9": f"<outline>{road_corners}</outline>"}
+    crosswalks = "".join(
+        f'<object id="{name}" type="crosswalk" s="50" t="0" zOffset="0" hdg="0" length="3" width="6">{outline}</object>'
+        for name, outline in outlines.items()
+    )
+    text = town(road(1, 100.25).replace("<signals>", f"<objects>{crosswalks}</objects><signals>"))
+    assert len(parse_town("t", text).map.get_crosswalks()) == 4
+    facts = facts_of(text)
+    assert facts["crosswalks"] == "1"
+    assert "2 crosswalks without an outline of <cornerLocal>, the only one that is read (8, 9)" in facts["missing"]
+
+
+@pytest.mark.parametrize(
+    "profile", ['<superelevation s="0" a="0.05" b="0" c="0" d="0"/>', '<shape s="0" t="-3" a="0" b="0.1" c="0" d="0"/>']
+)
+def test_what_tilts_a_road_is_missing(profile: str):
+    flat = profile.replace("0.05", "0").replace("0.1", "0")
+    texts = [
+        town(road(1, 100.25).replace("<lateralProfile/>", f"<lateralProfile>{p}</lateralProfile>"))
+        for p in (profile, flat)
+    ]
+    tilted, level = (facts_of(text) for text in texts)
+    assert tilted["heights"] == level["heights"] == "0.0 to 0.0 m"
+    assert "superelevation and shape of 1 roads, which the client library lays level (1)" in tilted["missing"]
+    assert "superelevation" not in level["missing"]
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "td3_hpc", "town", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -62,6 +62,9 @@ def _heal_objects(road: ET.Element, notes: Notes) -> None:
         elif item.get("type") == "crosswalk":
             if unwrap_outline(item):
                 notes.add("crosswalks have the outline where OpenDRIVE 1.4 has it", place)
+            elif item.find("outline") is None:
+                ET.SubElement(item, "outline")  # Else the client library gives it the corners of the one before.
+                notes.add("crosswalks without an outline have an empty one", place)
             if length is not None and not 0.0 <= s <= length:
                 item.set("s", written(min(max(s, 0.0), length)))
                 notes.add("crosswalks beyond their road's ends stand at the end", place)
