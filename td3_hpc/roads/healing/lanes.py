@@ -48,6 +48,7 @@ def heal_lanes(root: ET.Element, notes: Notes) -> None:
                     )
                     lane.set("type", "driving")
                 if lane_id(lane) != 0:
+                    _tell_direction(lane, notes, f"{place} lane {lane.get('id')}")
                     _add_width(lane, notes, f"{place} lane {lane.get('id')}")
                     _begin_width(lane, notes, f"{place} lane {lane.get('id')}")
                 _begin_marking(lane, notes, f"{place} lane {lane.get('id')}")
@@ -168,6 +169,19 @@ def _write_widths(lane: ET.Element, widths: list[_Cubic]) -> None:
     for position, width in enumerate(widths):
         names = ("sOffset", "a", "b", "c", "d")
         lane.insert(position, ET.Element("width", {name: written(value) for name, value in zip(names, width)}))
+
+
+def _tell_direction(lane: ET.Element, notes: Notes, place: str) -> None:
+    """The client library drives on every lane as its side says: nobody must drive on one against it (OpenDRIVE 1.8)."""
+    direction = lane.get("direction")
+    if lane.get("type", "").lower() != "driving" or direction not in ("reversed", "both"):
+        return
+    del lane.attrib["direction"]
+    if direction == "both":
+        notes.add("lanes for both directions are driven on in that of their side", place)
+    else:
+        lane.set("type", "restricted")
+        notes.add("lanes against the direction of their side have the type restricted, and nobody drives there", place)
 
 
 def _add_width(lane: ET.Element, notes: Notes, place: str) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from td3_hpc.errors import BadInput
 from td3_hpc.roads.healing import heal_opendrive
+from td3_hpc.roads.lanes import lane_graph
 from tests.roads.healing.test_junctions import FROM_ROAD, THROUGH, crossing, topology
 from tests.roads.small_roads import WIDTH, back, lane, next_road, road, section, to, town
 
@@ -99,3 +100,16 @@ def test_lanes_stand_on_the_side_that_their_ids_say():
     assert "lanes stand on the side that their ids say (road 3 lane -1)" in healed.healed
     assert topology(wrong) == topology(text) == THROUGH
     assert [item.get("id") for item in healed.root.iterfind("road/lanes/laneSection/right/lane")] == ["-1", "-1"]
+
+
+def test_nobody_drives_on_a_lane_against_its_direction():
+    """The client library knows no direction but that of a lane's side."""
+    ways = {1: "reversed", 2: "standard", 3: "both"}
+    left = "".join(lane(number).replace("level", f'direction="{way}" level') for number, way in ways.items())
+    healed = heal_opendrive(town(road(1, 100.5, section(0, left, lane(-1)))), "x")
+    assert list(lane_graph(healed.root).lanes) == [(1, 0, 2), (1, 0, 3), (1, 0, -1)]
+    assert carla.Map("m", healed.text).get_waypoint_xodr(1, 1, 10.0).lane_type == carla.LaneType.Restricted
+    assert set(healed.healed) >= {
+        "lanes against the direction of their side have the type restricted, and nobody drives there (road 1 lane 1)",
+        "lanes for both directions are driven on in that of their side (road 1 lane 3)",
+    }
