@@ -5,7 +5,8 @@ Its input is healed text: what is left here would crash the client library or gi
 
 import xml.etree.ElementTree as ET
 
-from td3_hpc.roads.elements import lane_id, lanes_of, number, sections_of
+from td3_hpc.roads.elements import lane_id, lane_number, lanes_of, number, sections_of
+from td3_hpc.roads.network import RoadIndex, entered_at
 
 _SHAPES = frozenset({"line", "arc", "spiral", "poly3", "paramPoly3"})
 _NUMBERS = {
@@ -25,6 +26,7 @@ _NUMBERS = {
 """Attributes that must be finite numbers, of elements within a road."""
 _GAP = 1.0  # Between the end of one geometry and the next one's start, metres.
 _LONGEST = 5e6  # Of all lanes together, metres; Town04 has 150 km.
+_LEFT_CONNECTIONS = 4  # Fewer may be a mistake, each of which is healed.
 _REACH = 1e6  # Farther from the origin, metres, single precision no longer resolves a lane.
 
 
@@ -46,6 +48,25 @@ def find_fault(root: ET.Element) -> str | None:
     if lanes_m > _LONGEST:
         return f"its lanes are {lanes_m / 1000:,.0f} km long together; cut out the roads that are needed"
     return _junctions_fault(root)
+
+
+def find_left_traffic(root: ET.Element) -> str | None:
+    """Traffic on the left that no road's rule tells, as SUMO writes it: all connections enter their roads on the left.
+
+    To be asked before links against the traffic are left out.
+    """
+    index, right, left = RoadIndex(root), 0, 0
+    for connection in root.iterfind("junction/connection[@contactPoint]"):
+        road = connection.get("connectingRoad", "")
+        for link in connection.findall("laneLink"):
+            lane = lane_number(link.get("to"))
+            if lane and index.sections(road) and index.drives(road, lane):
+                fits = entered_at(lane) == connection.get("contactPoint")
+                right, left = right + fits, left + (not fits)
+    if left < _LEFT_CONNECTIONS or right > left / 10:
+        return None
+    remedy = "mirror the roads (with SUMO's netconvert, leave out opendrive-output.lefthand-left)"
+    return f"traffic on the left, as its junctions lead it, which the client library does not know; {remedy}"
 
 
 def _numbers_fault(road: ET.Element) -> str | None:

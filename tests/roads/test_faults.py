@@ -10,7 +10,7 @@ import pytest
 from td3_hpc.errors import BadInput
 from td3_hpc.roads.healing import heal_opendrive
 from tests.paths import ROOT
-from tests.roads.small_roads import road, town
+from tests.roads.small_roads import lane, next_road, road, section, town
 
 HAMLET = (ROOT / "td3_hpc/simulator/own_towns/Hamlet.xodr").read_text(encoding="utf-8")
 TAGS = ["lane", "laneSection", "geometry", "width", "link", "road", "junction", "connection", "signal", "controller"]
@@ -58,6 +58,23 @@ def test_what_is_wrong_is_said_in_one_line(damage: str):
         heal_opendrive(text, "town.xodr")
     assert str(caught.value).startswith("town.xodr: ")
     assert "\n" not in str(caught.value)
+
+
+def test_traffic_on_the_left_that_no_rule_tells():
+    """As SUMO's netconvert writes it with opendrive-output.lefthand-left: lanes on the left, entered at their start."""
+    arms = [road(n, 100.25, section(0, lane(1), ""), next_road(9, "", "junction")) for n in range(1, 5)]
+    ways = [road(n, 20.25, section(0, lane(1), ""), junction=9) for n in range(11, 15)]
+    links = [
+        f'<connection id="{n}" incomingRoad="{n}" connectingRoad="{10 + n}" contactPoint="start">'
+        '<laneLink from="1" to="1"/></connection>'
+        for n in range(1, 5)
+    ]
+    text = town(*arms, *ways, f'<junction id="9" name="j">{"".join(links)}</junction>')
+    with pytest.raises(
+        BadInput, match=r"^x: traffic on the left, as its junctions lead it, which .*; mirror the roads"
+    ):
+        heal_opendrive(text, "x")
+    heal_opendrive(text.replace('contactPoint="start"', 'contactPoint="end"'), "x")
 
 
 def damaged(seed: int) -> str:

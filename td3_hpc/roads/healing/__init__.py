@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 from typing import NamedTuple
 
 from td3_hpc.errors import BadInput
-from td3_hpc.roads.faults import find_fault
+from td3_hpc.roads.faults import find_fault, find_left_traffic
 from td3_hpc.roads.healing.lanes import heal_lanes, heal_layers
 from td3_hpc.roads.healing.links import heal_links
 from td3_hpc.roads.healing.naming import heal_names
@@ -41,9 +41,12 @@ def heal_opendrive(text: str, source: str) -> OpenDrive:
     """The text, healed. Raises BadInput, naming `source`, the road and what to do, for what cannot be healed."""
     root = parse_opendrive(text, source)
     notes = Notes()
-    for heal in (heal_names, heal_layers, heal_shapes, heal_lanes, heal_links, heal_signals):
+    for heal in (heal_names, heal_layers, heal_shapes, heal_lanes):
         heal(root, notes)
-    fault = find_fault(root)
+    left_traffic = find_left_traffic(root)
+    for heal in (heal_links, heal_signals):
+        heal(root, notes)
+    fault = find_fault(root) or left_traffic
     if fault:
         raise BadInput(f"{source}: {one_line(fault)}")
     if not notes:
