@@ -3,7 +3,7 @@
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 MAX_ID = 2**31 - 1
@@ -23,6 +23,13 @@ def is_id(text: str | None) -> bool:
     return (
         text is not None and text.isascii() and text.isdigit() and str(int(text[:20])) == text and int(text) <= MAX_ID
     )
+
+
+def fresh_ids(taken: Collection[str]) -> Iterator[str]:
+    """Ids for roads and junctions that nobody has, above those that somebody has where there is room."""
+    start = max((int(name) for name in taken), default=0) + 1
+    start = start if start < 2**30 else 1
+    return (str(value) for value in range(start, 2**31) if str(value) not in taken)
 
 
 def lane_id(element: ET.Element) -> int | None:

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from td3_hpc.roads.elements import lane_id, lane_numbers, lanes_of, sections_of
+from td3_hpc.roads.elements import fresh_ids, is_id, lane_id, lane_numbers, lanes_of, sections_of
 
 
 class RoadEnd(NamedTuple):
@@ -22,11 +22,21 @@ class RoadIndex:
     """The roads of a file by id, with their ends and the lanes at both."""
 
     def __init__(self, root: ET.Element) -> None:
+        self._root = root
         self.roads = {road.get("id", ""): road for road in root.findall("road")}
         self.junctions = {junction.get("id", ""): junction for junction in root.findall("junction")}
         self._lanes = {
             name: [lane_numbers(section) for section in sections_of(road)] for name, road in self.roads.items()
         }
+
+    def add_road(self, road: ET.Element) -> str:
+        """Add a road to the file. Returns the id that it got."""
+        name = next(fresh_ids({name for name in (*self.roads, *self.junctions) if is_id(name)}))
+        road.set("id", name)
+        self._root.append(road)
+        self.roads[name] = road
+        self._lanes[name] = [lane_numbers(section) for section in sections_of(road)]
+        return name
 
     def sections(self, road: str) -> list[set[int]]:
         """Lane ids by section; empty for a road that is not there."""

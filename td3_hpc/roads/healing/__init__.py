@@ -6,7 +6,8 @@ each kind is told in one line.
 naming.py   namespaces; ids that the client library cannot read or takes for each other
 shapes.py   geometries, lengths, elevations
 lanes.py    layers, sections, borders, widths, markings
-links.py    what follows what: roads and lanes;  junctions.py  junctions, direct ones too
+links.py    what follows what: roads and lanes
+junctions.py  junctions, direct ones too;  stubs.py  the shortest of roads, between two others
 signals.py  signals, references, controllers
 """
 

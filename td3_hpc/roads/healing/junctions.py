@@ -6,9 +6,11 @@ ones.
 """
 
 import xml.etree.ElementTree as ET
+from collections import Counter
 from typing import NamedTuple
 
 from td3_hpc.roads.elements import lane_id, lane_number, lanes_of
+from td3_hpc.roads.healing.stubs import stub_before
 from td3_hpc.roads.network import RoadIndex, add_lane_link, entered_at, lane_link, side_at
 from td3_hpc.roads.notes import Notes
 
@@ -136,19 +138,46 @@ def _heal_direct(junction: ET.Element, index: RoadIndex, notes: Notes, place: st
         notes.add("direct junctions in which several roads meet several lead nowhere", place)
         return
     notes.add("direct junctions are written as common ones", place)
-    for count, (hub, hub_contact, spoke, spoke_contact, pairs) in enumerate(meetings):
+    onward = [[pair for pair in meeting.lanes if entered_at(pair[0]) != meeting.hub_contact] for meeting in meetings]
+    part = max(Counter(lane for pairs in onward for lane, _ in pairs).values(), default=0) > 1
+    for count, (meeting, pairs) in enumerate(zip(meetings, onward)):
+        hub, hub_contact, spoke, spoke_contact, _ = meeting
         _link_road(index, spoke, spoke_contact, hub, hub_contact)
-        attributes = {"id": str(count), "incomingRoad": hub, "connectingRoad": spoke, "contactPoint": spoke_contact}
-        connection = ET.Element("connection", attributes)
         lanes = {lane_id(lane): lane for lane in lanes_of(index.section_at(spoke, spoke_contact))}
-        for hub_lane, spoke_lane in pairs:
+        for hub_lane, spoke_lane in meeting.lanes:
             lane = lanes.get(spoke_lane)
             if lane is not None and lane_link(lane, side_at(spoke_contact)) is None:
                 add_lane_link(lane, side_at(spoke_contact), hub_lane)
-            if entered_at(hub_lane) != hub_contact:
-                ET.SubElement(connection, "laneLink", {"from": str(hub_lane), "to": str(spoke_lane)})
-        if len(connection):
-            junction.append(connection)
+        if not pairs:
+            continue
+        entered, contact = spoke, spoke_contact
+        if part and "start" in (hub_contact, spoke_contact):
+            notes.add("where a lane parts in a direct junction, each way begins with a road of 2 mm", place)
+            entered, contact, pairs = _add_way(junction, index, meeting, pairs)
+        attributes = {"id": str(count), "incomingRoad": hub, "connectingRoad": entered, "contactPoint": contact}
+        connection = ET.SubElement(junction, "connection", attributes)
+        for start, end in pairs:
+            ET.SubElement(connection, "laneLink", {"from": str(start), "to": str(end)})
+
+
+def _add_way(
+    junction: ET.Element, index: RoadIndex, meeting: _Meeting, pairs: list[tuple[int, int]]
+) -> tuple[str, str, list[tuple[int, int]]]:
+    """A road within the junction from the hub to a spoke, too short to be seen, its lane pairs of hub and spoke.
+
+    The client's Traffic Manager crashes where a lane parts onto roads outside junctions. Returns the road's id, where
+    traffic enters it, and the pairs of the hub's lanes and its own.
+    """
+    hub, hub_contact, spoke, spoke_contact, _ = meeting
+    before_spoke = spoke_contact == "start"  # Else before the start of the hub, whose lanes it has then.
+    base, other, contact = (spoke, hub, hub_contact) if before_spoke else (hub, spoke, spoke_contact)
+    links = {base_lane: other_lane for other_lane, base_lane in pairs} if before_spoke else dict(pairs)
+    road = stub_before(index.roads[base], links)
+    road.set("junction", junction.get("id", ""))
+    name = index.add_road(road)
+    _link_road(index, name, "start", other, contact)
+    _link_road(index, name, "end", base, "start")
+    return name, *(("start", pairs) if before_spoke else ("end", [(lane, lane) for lane, _ in pairs]))
 
 
 def _meetings(junction: ET.Element, connections: list[ET.Element], index: RoadIndex) -> list[_Meeting]:

@@ -5,9 +5,9 @@ same id (`MapBuilder::GetLaneNext`; carla issue 2511 is one of its faces).
 """
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from td3_hpc.roads.elements import is_id
+from td3_hpc.roads.elements import fresh_ids, is_id
 from td3_hpc.roads.notes import Notes
 
 _ROAD_REFERENCES = ("incomingRoad", "connectingRoad", "linkedRoad", "mainRoad")
@@ -35,7 +35,7 @@ def _renumber(root: ET.Element, notes: Notes) -> None:
     roads = [road.get("id", "") for road in root.findall("road")]
     junctions = [junction.get("id", "") for junction in root.findall("junction")]
     taken = {name for name in (*roads, *junctions) if is_id(name)}
-    fresh = _fresh(taken)
+    fresh = fresh_ids(taken)
     new_roads = {name: next(fresh) for name in dict.fromkeys(roads) if not is_id(name)}
     clash = set(roads) & set(junctions)
     new_junctions = {name: next(fresh) for name in dict.fromkeys(junctions) if not is_id(name) or name in clash}
@@ -49,13 +49,6 @@ def _renumber(root: ET.Element, notes: Notes) -> None:
     for kind, new in (("road", new_roads), ("junction", new_junctions)):
         for old, name in new.items():
             notes.add(f"{kind} ids that the client library cannot read are new numbers", f"{kind} {old!r} is {name}")
-
-
-def _fresh(taken: set[str]) -> Iterator[str]:
-    """Ids that nobody has, above those that somebody has where there is room."""
-    start = max((int(name) for name in taken), default=0) + 1
-    start = start if start < 2**30 else 1
-    return (str(value) for value in range(start, 2**31) if str(value) not in taken)
 
 
 def _rename(elements: Iterable[ET.Element], attribute: str, names: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import carla
 import pytest
 
+from td3_hpc.driving.lanes import read_lanes
 from td3_hpc.roads.healing import heal_opendrive
 from tests.roads.small_roads import back, lane, next_road, road, section, to, town
 
@@ -149,6 +150,43 @@ def test_a_direct_junction_where_two_way_roads_meet():
         direct(meets(1, 3, "-1>-1 1>1"), meets(2, 3, "-1>-2")),
     )
     assert topology(text) == {((1, -1), (3, -1)), ((2, -1), (3, -2)), ((3, 1), (1, 1))}
+
+
+def ways_out(text: str) -> dict[tuple[int, int], set[tuple[int, int]]]:
+    """Which (road, lane) a car drives onto from each, where that is not a dead end."""
+    network = read_lanes(carla.Map("m", heal_opendrive(text, "x").text))
+    keys = [(lane.key.road, lane.key.lane) for lane in network.lanes]
+    return {keys[lane]: {keys[after] for after in found} for lane, found in enumerate(network.successors) if found}
+
+
+@pytest.mark.parametrize("overlap", [-2, -1])
+def test_a_direct_junction_where_a_lane_parts(overlap: int, tmp_path: Path):
+    """An exit whose lane begins on one that goes straight on: both ways can be driven, also by the Traffic Manager."""
+    text = town(
+        road(1, 100.25, section(0, "", lane(-1) + lane(-2)), next_road(9, "", "junction")),
+        road(2, 100.25, section(0, "", lane(-1) + lane(-2)), next_road(9, "", "junction", "predecessor"), x=100.25),
+        road(3, 100.25, section(0, "", lane(-1)), next_road(9, "", "junction", "predecessor"), x=100.25, y=-3.5),
+        direct(meets(1, 2, "-1>-1 -2>-2"), meets(1, 3, f"{overlap}>-1")),
+    ).replace('y="-3.5"', f'y="{3.5 * (overlap + 1)}"')
+    out = {(1, -1): {(2, -1)}, (1, -2): {(2, -2)}}
+    out[1, overlap] |= {(3, -1)}
+    assert ways_out(text) == out
+    assert traffic_managers_map(text, tmp_path) > 0
+    served = heal_opendrive(text, "x")
+    assert "each way begins with a road of 2 mm (junction 9)" in "; ".join(served.healed)
+    assert heal_opendrive(served.text, "x").text == served.text
+
+
+def test_a_direct_junction_where_a_lane_parts_against_the_roads_direction(tmp_path: Path):
+    """The traffic that parts is on the left of roads that begin there, and all roads are for both directions."""
+    text = town(
+        road(1, 100.25, link=next_road(9, "", "junction", "predecessor"), x=100.25),
+        road(2, 100.25, link=next_road(9, "", "junction")),
+        road(3, 100.25, link=next_road(9, "", "junction")),
+        direct(meets(1, 2, "1>1 -1>-1", "end"), meets(1, 3, "1>1", "end")),
+    )
+    assert ways_out(text) == {(1, 1): {(2, 1), (3, 1)}, (2, -1): {(1, -1)}}
+    assert traffic_managers_map(text, tmp_path) > 0
 
 
 def test_virtual_junctions_do_not_interrupt_the_road():
