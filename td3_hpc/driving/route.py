@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from td3_hpc.config.environment import RouteConfig
-from td3_hpc.driving.lanes import FloatArray, Lane, distances_along, read_lanes
+from td3_hpc.driving.lanes import FloatArray, Lane, LaneNetwork, distances_along, read_lanes
 from td3_hpc.errors import BadInput
 from td3_hpc.spaces import WAYPOINTS
 
@@ -122,9 +122,10 @@ class RoutePlanner:
     when the map has not enough routes of the configured length.
     """
 
-    def __init__(self, town: str, carla_map: Any, config: RouteConfig) -> None:
+    def __init__(self, town: str, carla_map: Any, config: RouteConfig, network: LaneNetwork | None = None) -> None:
+        """`network`: the map's lanes, where they have been read already."""
         self._town, self._config = town, config
-        self._network = read_lanes(carla_map)
+        self._network = read_lanes(carla_map) if network is None else network
         self._lanes, self._successors = self._network.lanes, self._network.successors
         self._anchors = [anchor for index, lane in enumerate(self._lanes) for anchor in _anchors(index, lane)]
         self._held_out: set[Anchor] = set()

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from td3_hpc.config.environment import RouteConfig
-from td3_hpc.driving.lanes import read_lanes
+from td3_hpc.driving.lanes import LaneNetwork, read_lanes
 from td3_hpc.driving.route import Route, RoutePlanner
 from td3_hpc.errors import BadInput
 from td3_hpc.roads.elements import lane_id, lanes_of, number, sections_of
@@ -22,7 +22,8 @@ def town_facts(town: Town, min_length_m: float, max_length_m: float) -> tuple[li
     root = ET.fromstring(town.opendrive)
     graph = lane_graph(root)
     ends = [key for key, after in graph.following.items() if not after]
-    routes, told = _routes(town, config)
+    network = read_lanes(town.map)
+    routes, told = _routes(town, config, network)
     facts = [
         ("roads", _roads(root)),
         ("lanes", _lanes(root)),
@@ -34,7 +35,7 @@ def town_facts(town: Town, min_length_m: float, max_length_m: float) -> tuple[li
         ("heights", _heights(town)),
         ("spawn points", f"{len(town.spawn_points)}"),
         ("dead ends", f"{len(ends)} driving lanes lead nowhere" + _places([str(key.road) for key in ends])),
-        ("gaps", _gaps(town)),
+        ("gaps", _gaps(network)),
         ("routes", told),
     ]
     facts += [("healed", line) for line in town.healed] or [("healed", "nothing had to be")]
@@ -94,10 +95,10 @@ def _heights(town: Town) -> str:
     return f"{min(heights):.1f} to {max(heights):.1f} m" if heights else "none"
 
 
-def _routes(town: Town, config: RouteConfig) -> tuple[list[Route], str]:
+def _routes(town: Town, config: RouteConfig, network: LaneNetwork) -> tuple[list[Route], str]:
     wanted = f"of {config.min_length_m:g} to {config.max_length_m:g} m"
     try:
-        planner = RoutePlanner(town.name, town.map, config)
+        planner = RoutePlanner(town.name, town.map, config, network)
     except BadInput:
         return [], f"not {config.evaluation_routes} {wanted} and one for training; change environment.route"
     lengths = sorted(route.length for route in planner.evaluation_routes)
@@ -105,8 +106,8 @@ def _routes(town: Town, config: RouteConfig) -> tuple[list[Route], str]:
     return planner.evaluation_routes, f"{len(lengths)} held-out ones {wanted}, the middle one {middle:.0f} m"
 
 
-def _gaps(town: Town) -> str:
-    links = read_lanes(town.map).left_out
+def _gaps(network: LaneNetwork) -> str:
+    links = network.left_out
     if not links:
         return "none between lanes that follow each other"
     what = "jump, turn on the spot or are narrow where they meet: no route takes them, and cars may leave their lane"

@@ -83,6 +83,7 @@ class World:
     def _set_town(self, town: Town) -> None:
         if town is not self.town:
             self._renderer = None
+        town.find_edge_objects()
         self.town = town
 
     def show_scenery(self, numbers: Iterable[int], shown: bool) -> None:

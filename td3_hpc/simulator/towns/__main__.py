@@ -3,6 +3,8 @@
 import os
 import sys
 
+import carla
+
 from td3_hpc.simulator.towns import parse_town
 from td3_hpc.simulator.towns.trial import run_trial
 
@@ -12,6 +14,7 @@ def read_as_clients_do(text: str, source: str) -> None:
     town = parse_town("trial", text, source)
     road_map = town.map
     for start, end in road_map.get_topology():
+        road_map.get_waypoint(start.transform.location, True, carla.LaneType.Any)  # As `Town.edge_objects` asks.
         for place in (start, end):
             _ = place.left_lane_marking, place.right_lane_marking, place.lane_change, place.lane_width
             _ = place.get_left_lane(), place.get_right_lane(), place.next(2.0), place.previous(2.0)

@@ -1,6 +1,7 @@
 """Which towns there are, and loading one: our own two, a folder's (`--maps`), or any OpenDRIVE file."""
 
 import difflib
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def _town(name: str, opendrive: OpenDrive, source: str) -> Town:
             find_signal_groups(opendrive.root, lights),
             signs,
             find_give_way(road_map, lanes, signs, lights),
-            find_edge_objects(road_map, lanes),
+            partial(find_edge_objects, road_map, lanes),
             SpeedLimits(opendrive.root, road_map, lanes, limits).at,
         ),
     )

@@ -5,6 +5,7 @@ import math
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import carla
@@ -132,17 +133,32 @@ class Town:
         """One for each junction with lights."""
         self.signs = facts.signs
         self.give_way = facts.give_way
-        self.edge_objects = facts.edge_objects
         self.speed_limit_kmh = facts.speed_limits
         """Of road id, lane id and s: the speed limit at a place on a lane, km/h."""
-        self._edges = _index(facts.edge_objects)
-        self._beside = _beside(facts.edge_objects)
+        self._find_edge_objects = facts.edge_objects
         self._roads: ET.Element | None = opendrive.root  # until the search is made
         self._lanes: LaneSearch | None = None
         self.whole = self
         """This town with all of its edge objects."""
         self.hidden: frozenset[int] = frozenset()
         """Which of the whole town's edge objects are left out, numbered from 1."""
+
+    @cached_property
+    def edge_objects(self) -> tuple[EdgeObject, ...]:
+        """What stands beside the roads. Found when it is first asked for: seconds in a large town."""
+        return self._find_edge_objects()
+
+    @cached_property
+    def _edges(self) -> dict[tuple[int, int], list["_Met"]]:
+        return _index(self.edge_objects)
+
+    @cached_property
+    def _beside(self) -> set[tuple[int, int]]:
+        return _beside(self.edge_objects)
+
+    def find_edge_objects(self) -> None:
+        """Find what stands beside the roads now, not at the first question."""
+        _ = self._edges, self._beside
 
     def without(self, hidden: frozenset[int]) -> "Town":
         """The whole town less some of its edge objects, by number."""
@@ -207,7 +223,8 @@ class Facts(NamedTuple):
     signal_groups: tuple[SignalGroup, ...]
     signs: tuple[SignSite, ...]
     give_way: tuple[GiveWayJunction, ...]
-    edge_objects: tuple[EdgeObject, ...]
+    edge_objects: Callable[[], tuple[EdgeObject, ...]]
+    """Finds them."""
     speed_limits: Callable[[int, int, float], float]
     """Of road id, lane id and s, km/h."""
 

@@ -5,8 +5,11 @@ import random
 
 import pytest
 
+from td3_hpc.report.town_facts import town_facts
+from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns import load_town, parse_town
 from td3_hpc.simulator.towns.town import CLEAR, Town
+from td3_hpc.simulator.world import World
 from tests.simulator.opendrive_text import Road, opendrive_text
 
 RISE = 0.08
@@ -96,3 +99,13 @@ def test_grounds_are_those_of_each_place():
         alone = town.ground(*place)
         assert found == alone
         assert [math.copysign(1.0, value) for value in found] == [math.copysign(1.0, value) for value in alone]
+
+
+def test_what_stands_beside_the_roads_is_found_when_it_is_asked_for_and_before_a_world_moves():
+    """It takes most of the time of a large town, and whoever asks what a town holds does not ask for it."""
+    town, other = (town_of(Road(0.0, 0.0, 0.0, 400.0)) for _ in range(2))
+    town_facts(town, 30.0, 200.0)
+    assert "edge_objects" not in vars(town)
+    World(town, Streams())
+    assert {"edge_objects", "_edges", "_beside"} <= set(vars(town))
+    assert town.edge_objects == other.edge_objects != ()
