@@ -54,11 +54,13 @@ class Streams:
     def has_subscribers(self, stream_id: int) -> bool:
         return bool(self._sessions.get(stream_id))
 
-    def send(self, stream_id: int, payload: bytes, keep: bool = False) -> None:
-        """Send a message to every subscriber; with `keep` also to those that come before the next one."""
-        message = struct.pack("<I", len(payload)) + payload
-        if keep:
-            self._last[stream_id] = message
+    def keep(self, stream_id: int, payload: bytes) -> None:
+        """A message for those that subscribe before another one is kept."""
+        self._last[stream_id] = _message(payload)
+
+    def send(self, stream_id: int, payload: bytes) -> None:
+        """Send a message to every subscriber."""
+        message = _message(payload)
         for session in tuple(self._sessions.get(stream_id, ())):
             session.send(message, self.lossless)
 
@@ -76,6 +78,10 @@ class Streams:
         sessions = self._sessions.get(stream_id, [])
         if session in sessions:
             sessions.remove(session)
+
+
+def _message(payload: bytes) -> bytes:
+    return struct.pack("<I", len(payload)) + payload
 
 
 class StreamSession(asyncio.Protocol):

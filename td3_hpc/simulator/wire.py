@@ -29,6 +29,8 @@ HEADER = struct.Struct("<QQd6f")
 """Sensor type, frame, seconds, transform (x y z pitch yaw roll)."""
 EPISODE = struct.Struct("<Qdf3iI")
 """Episode id, platform seconds, delta seconds, map origin, simulation state."""
+MAP_CHANGE = 1
+"""The simulation state of an episode's first step: clients then ask for the map again."""
 IMAGE = struct.Struct("<IIf")
 """Width, height, field of view in degrees; then the pixels."""
 

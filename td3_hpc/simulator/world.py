@@ -39,6 +39,7 @@ class World:
         frame: number of the last step; never goes back.
         episode_id: grows with every `load`.
         ticks: steps since the episode's start.
+        next_town: the town that is loaded after the next step, if one has been asked for.
         lights: the town's traffic lights by signal id.
         contacts: of the last step.
         imu_gravity: m/s², as accelerometers take it.
@@ -52,6 +53,7 @@ class World:
         self.frame = self.episode_id = 0
         self.population = Population()
         self.town = town
+        self.next_town: Town | None = None
         self._renderer: Future[Renderer] | None = None
         self._cameras_due: list[Sensor] = []
         self.contacts: list[Contact] = []
@@ -59,8 +61,12 @@ class World:
 
     # ---- episodes -------------------------------------------------------------------------------------------------
     def load(self, town: Town) -> None:
-        """Start a new episode in a town: no actors but its own; ids, clock and lights from the start."""
+        """Start a new episode in a town: no actors but its own; clock and lights from the start.
+
+        Who subscribes before its first step sees it as it is; the others are told with that step.
+        """
         self._set_town(town)
+        self.next_town, self._is_new = None, True
         for sensor in self.population.sensors:
             self.streams.destroy(sensor.stream_id)
         self.imu_gravity = GRAVITY
@@ -78,7 +84,7 @@ class World:
             self.population.add(make_sign(sign))
         self.light_groups = [LightGroup(group, self.lights) for group in town.signal_groups]
         self._stop_boxes = StopBoxes(town, self.lights)
-        self.publish()
+        self.streams.keep(self.stream_id, self._state())
 
     def _set_town(self, town: Town) -> None:
         if town is not self.town:
@@ -192,6 +198,10 @@ class World:
                 actor.yaw_rate, actor.tilting = actor.parent.yaw_rate, actor.parent.tilting
         self.publish()
         self._cameras_due = send_measurements(self, self.contacts)
+        if self.next_town is not None:
+            self.draw()
+            self.load(self.next_town)
+            self.prepare_pictures()
         return self.frame
 
     def draw(self) -> None:
@@ -209,13 +219,19 @@ class World:
     # ---- what clients see -----------------------------------------------------------------------------------------
     def publish(self) -> None:
         """Send the world's state to every client, and keep it for those that come before the next step."""
+        state = self._state()
+        self.streams.keep(self.stream_id, state)
+        self.streams.send(self.stream_id, self._state(wire.MAP_CHANGE) if self._is_new else state)
+        self._is_new = False
+
+    def _state(self, simulation_state: int = 0) -> bytes:
         elapsed, step_s = self.elapsed_s, self.settings.step_seconds
         parts = [
             wire.HEADER.pack(wire.SensorType.WORLD, self.frame, elapsed, 0, 0, 0, 0, 0, 0),
-            wire.EPISODE.pack(self.episode_id, elapsed, step_s, 0, 0, 0, 0),
+            wire.EPISODE.pack(self.episode_id, elapsed, step_s, 0, 0, 0, simulation_state),
         ]
         parts += [actor.state() for actor in self.population.by_id.values()]
-        self.streams.send(self.stream_id, b"".join(parts), keep=True)
+        return b"".join(parts)
 
     def describe(self, actor: Actor, token: bytes = b"") -> list[Any]:
         """`Actor` on the wire."""

@@ -84,6 +84,7 @@ class RawClient:
         """A new episode, synchronous, with steps of 0.05 s."""
         self.call("set_episode_settings", [True, False, [True, 0.05], True, 0.01, 10, 0.0, True, 3000.0, 2000.0, True])
         self.call("load_new_episode", town, False, 65535)
+        self.call("tick_cue")
 
     def world_stream(self) -> "RawStream":
         return self.subscribe(self.call("get_episode_info")[1][0])

@@ -422,6 +422,7 @@ def test_layers_that_are_scenery_come_and_go_and_others_are_refused(client: RawC
         assert text.startswith(f"{call}: this simulator's towns have no layer Foliage, Props")
     assert scenery(client, building) == before[building]
     client.call("load_new_episode", "", False, 0xFFFF & ~0x1)
+    client.call("tick_cue")
     assert {label: scenery(client, label) for label in before} == {**before, building: 0}
     client.fresh()
     assert {label: scenery(client, label) for label in before} == before

@@ -1,4 +1,4 @@
-"""A tick's wake-up that the client library loses does not hang its script: the server wakes the Traffic Manager."""
+"""What the client library's Traffic Manager does not survive by itself: a tick's wake-up that is lost, a world anew."""
 
 import shutil
 import socket
@@ -10,6 +10,7 @@ import pytest
 
 from td3_hpc.simulator import traffic_manager
 from tests.conftest import SimulatorServer, StartServer
+from tests.simulator.opendrive_text import Road, opendrive_text
 from tests.simulator.protocol import RawClient, run_client
 
 LOSES_ONE = """
@@ -120,6 +121,46 @@ def test_calls_of_the_cycle_and_a_client_without_one_wake_nobody(server: Simulat
         time.sleep(2.5 * traffic_manager.SILENT_FOR_S)
         client.call("destroy_traffic_manager", 2)
     assert server.log.read_text() == before
+
+
+LOADS = """
+def drive():
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+    world.apply_settings(settings)
+    library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+    cars = [world.spawn_actor(library.find("vehicle.tesla.model3"), points[number]) for number in (0, 7, 20)]
+    world.tick()
+    starts = [car.get_location() for car in cars]
+    for car in cars:
+        car.set_autopilot(True, int(sys.argv[2]))
+    for _ in range(40):
+        world.tick()
+    return [world.get_map().name, max(car.get_location().distance(start) for car, start in zip(cars, starts))]
+settings = world.get_settings()
+settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+world.apply_settings(settings)
+manager = client.get_trafficmanager(int(sys.argv[2]))
+manager.set_synchronous_mode(True)
+found = [drive()]
+for load in (lambda: client.reload_world(False), lambda: client.load_world("Crossing", False), client.reload_world):
+    world = load()
+    found.append(drive())
+tell(found)
+"""
+"""As the Leaderboard and ScenarioRunner: one Traffic Manager for all worlds."""
+
+
+def test_a_traffic_manager_drives_on_in_a_world_that_is_loaded_anew(simulator_server: StartServer, tmp_path: Path):
+    (tmp_path / "Crossing.xodr").write_text(opendrive_text([Road(0.0, 0.0, 0.0, 800.0)]))
+    server = simulator_server("Hamlet", tmp_path)
+    for attempt in range(3):
+        found = run_client(LOADS, server.port, str(server.port + 61 + attempt))
+        assert [name.rpartition("/")[2] for name, _ in found] == ["Hamlet", "Hamlet", "Crossing", "Crossing"]
+        assert min(metres for _, metres in found) > 1.0
+        with RawClient(server.port) as client:
+            client.fresh("Hamlet")
+    server.stop()
 
 
 PLAIN = """

@@ -11,6 +11,7 @@ from td3_hpc.simulator.geometry import Pose
 from td3_hpc.simulator.settings import EpisodeSettings
 from td3_hpc.simulator.streams import Streams
 from td3_hpc.simulator.towns import load_town
+from td3_hpc.simulator.wire import MAP_CHANGE
 from td3_hpc.simulator.world import World
 from tests.conftest import SimulatorServer, StartServer
 from tests.simulator.protocol import WORLD_HEADER, RawClient, run_client
@@ -96,6 +97,49 @@ def test_ids_and_clock_restart_with_the_episode_and_frames_never(hamlet_server: 
             assert client.call("tick_cue") == frame + 1
             header = WORLD_HEADER.unpack(stream.receive()[: WORLD_HEADER.size])
             assert header[2] == pytest.approx(0.05)
+
+
+def test_a_world_is_loaded_after_the_next_step_and_its_own_first_step_says_so(hamlet_server: SimulatorServer):
+    """A client that loads a world listens anew after the answer, and must find the old one until then."""
+    with RawClient(hamlet_server.port) as client:
+        client.fresh()
+        client.call("tick_cue")
+        episode_id, (token,) = client.call("get_episode_info")
+        car = client.spawn("vehicle.audi.tt", client.spawn_points()[0])[0]
+        with client.subscribe(token) as stream:
+            states = [WORLD_HEADER.unpack(stream.receive()[: WORLD_HEADER.size])]
+            client.call("load_new_episode", "Brookfield", False, 65535)
+            assert client.call("get_episode_info")[0] == episode_id
+            assert len(client.call("get_actors_by_id", [car])) == 1
+            for step in range(3):
+                client.call("tick_cue")
+                states.append(WORLD_HEADER.unpack(stream.receive()[: WORLD_HEADER.size]))
+                assert client.call("get_map_info")[0] == "Carla/Maps/Brookfield"
+                assert client.call("get_episode_info")[0] == episode_id + 1
+                if step == 0:
+                    with client.subscribe(token) as late:
+                        states_of_late = WORLD_HEADER.unpack(late.receive()[: WORLD_HEADER.size])
+        assert [state[9] - episode_id for state in states] == [0, 0, 1, 1]
+        assert [state[15] for state in states] == [0, 0, MAP_CHANGE, 0]
+        assert (states_of_late[9] - episode_id, states_of_late[15]) == (1, 0)
+
+
+def test_other_clients_of_the_world_see_that_the_map_is_another(hamlet_server: SimulatorServer):
+    told = run_client(
+        """
+world = client.load_world("Hamlet", False)
+other_client = carla.Client("127.0.0.1", int(sys.argv[1]))
+other_client.set_timeout(20.0)
+other = other_client.get_world()
+names = [other.get_map().name]
+frame = client.load_world("Brookfield", False).tick()
+while other.get_snapshot().frame < frame:
+    time.sleep(0.01)
+tell([*names, other.get_map().name])
+""",
+        hamlet_server.port,
+    )
+    assert told == ["Carla/Maps/Hamlet", "Carla/Maps/Brookfield"]
 
 
 def test_no_sum_of_steps_accumulates_an_error():

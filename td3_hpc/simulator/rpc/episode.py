@@ -76,7 +76,11 @@ class SessionCalls:
             raise Refused(str(error)) from None
 
     def load_new_episode(self, name: str, reset_settings: bool, layers: int = _ALL_LAYERS) -> None:
-        """Load a town by the last part of its name; '' loads the present one anew."""
+        """Have a town loaded after the next step, by the last part of its name; '' loads the present one anew.
+
+        Not at once, as in CARLA: the client leaves its old episode after the answer, and what shows the new one comes
+        when it listens again. Before that, its threads would change the world while the caller takes the old one down.
+        """
         world = self._service.world
         try:
             town = self._town(name.rstrip("/").rpartition("/")[2])
@@ -84,9 +88,7 @@ class SessionCalls:
             raise Refused(f"Map '{name}' not found: {error}") from None
         if reset_settings:
             world.apply_settings(FRESH)
-        world.load(town)
-        world.show_scenery(_of_layers(town, ~layers), shown=False)
-        world.prepare_pictures()
+        world.next_town = town.without(frozenset(_of_layers(town, ~layers)))
 
     def load_map_layer(self, layers: int) -> None:
         """Put scenery back. Raises Refused for a layer that is no scenery of ours."""
