@@ -20,7 +20,11 @@ def simulator(
     ] = "127.0.0.1",
     synchronous: Annotated[
         bool,
-        typer.Option("--synchronous", help="Start with time standing still, in steps of 0.05 s, until a client ticks."),
+        typer.Option(
+            "--synchronous",
+            help="Start with time standing still, in steps of 0.05 s, until a client ticks; each world that is loaded "
+            "numbers its actors from 1.",
+        ),
     ] = False,
 ) -> None:
     """Serve the embedded simulator: CARLA 0.9.16's protocol, headless, for the unmodified client.

@@ -4,9 +4,10 @@ from td3_hpc.simulator.actors import Actor, FrictionTrigger, Sensor, Vehicle, Wa
 
 
 class Population:
-    """Actors by id, and those of a kind, always in the order of their ids, which start at 1."""
+    """Actors by id, and those of a kind, always in the order of their ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_id: int = 0) -> None:
+        """The first actor gets the id after `last_id`."""
         self.by_id: dict[int, Actor] = {}
         self.vehicles: list[Vehicle] = []
         self.walkers: list[Walker] = []
@@ -15,12 +16,12 @@ class Population:
         self.sensors: list[Sensor] = []
         self.triggers: list[FrictionTrigger] = []
         self.attached: list[Actor] = []
-        self._last_id = 0
+        self.last_id = last_id
 
     def add(self, actor: Actor) -> None:
         """Give it the next id."""
-        self._last_id += 1
-        actor.id = self._last_id
+        self.last_id += 1
+        actor.id = self.last_id
         self.by_id[actor.id] = actor
         for group in self._groups(actor):
             group.append(actor)
@@ -32,8 +33,8 @@ class Population:
         del self.by_id[actor.id]
 
     def has_left(self, actor_id: int) -> bool:
-        """Whether there was such an actor in this episode, and is no more."""
-        return 0 < actor_id <= self._last_id and actor_id not in self.by_id
+        """Whether there was such an actor, and is no more."""
+        return 0 < actor_id <= self.last_id and actor_id not in self.by_id
 
     def _groups(self, actor: Actor) -> list[list[Actor]]:
         groups: list[list[Actor]] = []

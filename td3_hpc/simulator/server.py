@@ -34,7 +34,7 @@ async def _serve(host: str, port: int, town: str, maps: Path | None, settings: E
     here = load_town(town, maps)
     for line in here.healed:
         print(f"town {here.name}, as served: {line}", file=sys.stderr, flush=True)
-    world = World(here, Streams(), settings)
+    world = World(here, Streams(), settings, numbers_anew=settings.synchronous_mode)
     table = CallTable(Service(world, port, maps))
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

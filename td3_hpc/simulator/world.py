@@ -45,7 +45,11 @@ class World:
         imu_gravity: m/s², as accelerometers take it.
     """
 
-    def __init__(self, town: Town, streams: Streams, settings: EpisodeSettings = FRESH) -> None:
+    def __init__(
+        self, town: Town, streams: Streams, settings: EpisodeSettings = FRESH, numbers_anew: bool = False
+    ) -> None:
+        """Actors of each episode are numbered on from those before, as in CARLA, or from 1 with `numbers_anew`."""
+        self._numbers_anew = numbers_anew
         self.streams, self.settings = streams, settings
         streams.lossless = settings.synchronous_mode
         self.stream_id = streams.create()
@@ -73,7 +77,7 @@ class World:
         self.episode_id += 1
         self.ticks = self._ticks_before = 0
         self._seconds_before = 0.0
-        self.population = Population()
+        self.population = Population(0 if self._numbers_anew else self.population.last_id)
         self.spectator = Actor(0, "spectator", _SPECTATOR)
         self.population.add(self.spectator)
         self.lights: dict[str, TrafficLight] = {}

@@ -82,7 +82,30 @@ def test_asynchronous_steps_do_not_wait_until_the_scene_is_built():
     assert len(listener.messages) == 1
 
 
-def test_ids_and_clock_restart_with_the_episode_and_frames_never(hamlet_server: SimulatorServer):
+def test_a_clients_handle_of_an_earlier_world_finds_nobody(simulator_server: StartServer):
+    server = simulator_server("Hamlet", options=())
+    told = run_client(
+        """
+def spawn():
+    library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+    return world.spawn_actor(library.find("vehicle.audi.tt"), points[0])
+old = spawn()
+spectator = world.get_spectator().id
+world = client.reload_world()
+new = spawn()
+response, = client.apply_batch_sync([carla.command.DestroyActor(old.id)])
+world.wait_for_tick()
+tell([new.id > old.id, world.get_spectator().id > old.id > spectator, "not found" in response.error, new.is_alive])
+""",
+        server.port,
+    )
+    assert told == [True, True, True, True]
+    server.stop()
+
+
+def test_ids_and_clock_of_a_synchronous_server_restart_with_the_episode_and_frames_never(
+    hamlet_server: SimulatorServer,
+):
     with RawClient(hamlet_server.port) as client:
         client.fresh()
         ids = [client.spawn("vehicle.audi.tt", client.spawn_points()[number])[0] for number in range(0, 9, 3)]
@@ -94,7 +117,7 @@ def test_ids_and_clock_restart_with_the_episode_and_frames_never(hamlet_server: 
         assert client.spawn("vehicle.audi.tt", client.spawn_points()[0])[0] == ids[0]
         with client.world_stream() as stream:
             stream.receive()
-            assert client.call("tick_cue") == frame + 1
+            assert client.call("tick_cue") == frame + 2  # the step before is the loading's
             header = WORLD_HEADER.unpack(stream.receive()[: WORLD_HEADER.size])
             assert header[2] == pytest.approx(0.05)
 
@@ -122,6 +145,7 @@ def test_a_world_is_loaded_after_the_next_step_and_its_own_first_step_says_so(ha
         assert [state[9] - episode_id for state in states] == [0, 0, 1, 1]
         assert [state[15] for state in states] == [0, 0, MAP_CHANGE, 0]
         assert (states_of_late[9] - episode_id, states_of_late[15]) == (1, 0)
+        client.fresh("Hamlet")
 
 
 def test_other_clients_of_the_world_see_that_the_map_is_another(hamlet_server: SimulatorServer):
@@ -135,7 +159,9 @@ names = [other.get_map().name]
 frame = client.load_world("Brookfield", False).tick()
 while other.get_snapshot().frame < frame:
     time.sleep(0.01)
-tell([*names, other.get_map().name])
+names.append(other.get_map().name)
+client.load_world("Hamlet", False)
+tell(names)
 """,
         hamlet_server.port,
     )
