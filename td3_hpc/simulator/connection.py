@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from td3_hpc.simulator.traffic_manager import LostWakeUp, TrafficManagerCycle
+from td3_hpc.simulator.traffic_manager import TICKS, EpisodeChange, LostWakeUp, TrafficManagerCycle
 from td3_hpc.simulator.world import World
 
 REQUEST, RESPONSE, NOTIFY = 0, 1, 2
@@ -48,6 +48,7 @@ class RpcConnection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._traffic_manager = TrafficManagerCycle()
         self._lost_wake_up = LostWakeUp(self._take_postponed)
+        self._episode_change = EpisodeChange[_Call](self._finish)
         self._postponed: list[_Call] = []
         self._held: _Call | None = None
         self._release_timer: asyncio.TimerHandle | None = None
@@ -61,6 +62,7 @@ class RpcConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._held = None
         self._lost_wake_up.forget()
+        self._episode_change.forget()
         if self._release_timer is not None:
             self._release_timer.cancel()
 
@@ -82,11 +84,16 @@ class RpcConnection(asyncio.Protocol):
         if self._lost_wake_up.is_waking:
             self._postponed.append(call)
             return
+        if self._episode_change.takes(call, call.name, self._lost_wake_up.managers):
+            return
         if self._held is None and self._must_wait(call.name):
             self._held = call
             self._world.streams.when_complete.append(self._proceed)
             self._release_in(_LONGEST_HOLD_S)
             return
+        self._finish(call)
+
+    def _finish(self, call: _Call) -> None:
         self._answer(call)
         self._traffic_manager.saw(call.name)
         self._lost_wake_up.saw(call.name)
@@ -125,7 +132,7 @@ class RpcConnection(asyncio.Protocol):
 
     def _expect_cycle(self, call: _Call) -> None:
         """After a call that was obeyed: whether the thread of the client's Traffic Manager is to begin a cycle."""
-        if call.name in _TICKS and self._transport is not None:
+        if call.name in TICKS and self._transport is not None:
             self._lost_wake_up.ticked(self._transport.get_extra_info("peername")[0])
         elif call.name == "add_traffic_manager_running":
             self._lost_wake_up.started(int(call.arguments[0][1]))
@@ -162,8 +169,6 @@ def _call(message: Any) -> _Call:
     return _Call(number, name, arguments[1:])  # the first tells whether the client waits
 
 
-_TICKS = frozenset({"tick_cue", "set_episode_settings"})
-"""Calls after which the client lets its Traffic Managers run a cycle each."""
 _LONGEST_HOLD_S = 0.5
 _HELD_BACK = {"tick_cue": 0.0, "destroy_traffic_manager": 0.003}
 """Calls that wait for the client's Traffic Manager, and for how many seconds more; a step also waits for a client that

@@ -1,4 +1,5 @@
-"""The Traffic Manager in a client: its cycle, seen from its calls, and its thread woken where the library loses that.
+"""The Traffic Manager in a client: its cycle, seen from its calls; its thread woken where the library loses that, and
+kept still where it would end the process.
 
 The client library runs one cycle of a synchronous Traffic Manager inside `world.tick()`, on a thread of its own. Its
 `SynchronousTick` sets a flag and notifies that thread's condition variable without holding the mutex
@@ -11,6 +12,7 @@ this makes the loss rare. Where it happens all the same, a call on the Traffic M
 import asyncio
 import sys
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import msgpack
 
@@ -20,7 +22,15 @@ within milliseconds; a cycle too many would change what the cars do, so a client
 _LOOKS = 10
 """The time is counted in so many pieces: a pause of this process alone is no silence of the client."""
 _CALL_TIMEOUT_S = 5.0
+_AWAKE = 3
+"""A Traffic Manager that asks for the settings so often without a tick is asynchronous."""
+_COMES_BY_S = 3.0
+"""It then asks at least once in so long, even where its process is starved."""
+_CHANGES_S = 2.0
+"""A client that does not ask where to subscribe within that does not load: its call was refused."""
 _LAST_PORT = 65535
+TICKS = frozenset({"tick_cue", "set_episode_settings"})
+"""Calls after which the client lets its Traffic Managers run a cycle each."""
 _CYCLE_BEGINS = frozenset({"get_vehicle_light_states", "get_episode_settings"})
 """Calls of the Traffic Manager's thread only: the first while it drives, the second also while it has no vehicles."""
 
@@ -55,6 +65,11 @@ class LostWakeUp:
         self._ports: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def managers(self) -> int:
+        """How many Traffic Managers the client has."""
+        return len(self._ports)
 
     def started(self, port: int) -> None:
         """The client has a Traffic Manager that listens there."""
@@ -118,6 +133,67 @@ class LostWakeUp:
             print(f"{lost}; not woken: {error!r}", file=sys.stderr, flush=True)
         self.is_waking = False
         self._done()
+
+
+_Call = TypeVar("_Call")
+
+
+class EpisodeChange(Generic[_Call]):
+    """Keeps the threads of a client's Traffic Managers still while the client changes its episode.
+
+    The client library drops its episode when `load_new_episode` is answered, and has another one when it asks where to
+    subscribe (LibCarla/source/carla/client/detail/Simulator.cpp). A thread that looks for it in between ends the
+    process, and that of an asynchronous Traffic Manager never rests; but it asks for the settings in every cycle.
+    So the load is answered when it has asked, and it is answered when there is an episode again.
+    """
+
+    def __init__(self, answer: Callable[[_Call], None]) -> None:
+        self._answer = answer
+        self._asked = 0  # since the last tick
+        self._load: _Call | None = None
+        self._still: list[_Call] = []
+        self._timer: asyncio.TimerHandle | None = None
+        """Runs from the load's arrival until all is answered."""
+
+    def takes(self, call: _Call, name: str, managers: int) -> bool:
+        """Whether a call, of a client with so many Traffic Managers, is kept to be answered later."""
+        if name in TICKS:
+            self._asked = 0
+        elif name == "get_episode_settings":
+            self._asked += 1
+        if name == "load_new_episode" and managers and self._asked >= _AWAKE and self._timer is None:
+            self._load = call
+            self._wait(_COMES_BY_S, self._begin)
+            return True
+        if name == "get_episode_settings" and self._timer is not None:
+            self._still.append(call)
+            if self._load is not None and len(self._still) >= managers:
+                self._begin()
+            return True
+        if name == "get_sensor_token" and self._timer is not None:
+            self._wait(0.0, self._end)
+        return False
+
+    def forget(self) -> None:
+        """The client has gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _begin(self) -> None:
+        load, self._load = self._load, None
+        self._wait(_CHANGES_S, self._end)
+        if load is not None:
+            self._answer(load)
+
+    def _end(self) -> None:
+        self._timer = None
+        still, self._still = self._still, []
+        for call in still:
+            self._answer(call)
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        self.forget()
+        self._timer = asyncio.get_running_loop().call_later(seconds, then)
 
 
 async def _call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str, *arguments: list[bool]) -> None:

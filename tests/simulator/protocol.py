@@ -37,10 +37,14 @@ class RawClient:
     def request(self, name: str, *arguments: Any) -> tuple[Any, Any]:
         """(error, result) as they were sent."""
         self._number += 1
-        self.socket.sendall(msgpack.packb([0, self._number, name, [[False], *arguments]]))
+        self.send(self._number, name, *arguments)
         _, number, error, result = self.receive()
         assert number == self._number
         return error, result
+
+    def send(self, number: int, name: str, *arguments: Any) -> None:
+        """A request, without waiting for its answer."""
+        self.socket.sendall(msgpack.packb([0, number, name, [[False], *arguments]]))
 
     def call(self, name: str, *arguments: Any) -> Any:
         """The value of a call that succeeds; None of a void one."""

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -160,6 +161,50 @@ def test_a_traffic_manager_drives_on_in_a_world_that_is_loaded_anew(simulator_se
         assert min(metres for _, metres in found) > 1.0
         with RawClient(server.port) as client:
             client.fresh("Hamlet")
+    server.stop()
+
+
+def test_a_load_waits_for_a_traffic_manager_that_is_awake_which_then_waits_for_the_new_episode(server: SimulatorServer):
+    with RawClient(server.port) as client:
+        client.fresh()
+        token = client.call("get_episode_info")[1][0]
+        assert client.call("add_traffic_manager_running", ["127.0.0.1", 3]) is True
+        for _ in range(5):
+            client.call("get_episode_settings")  # as an asynchronous one does, in every cycle
+        client.send(100, "load_new_episode", "", False, 65535)
+        client.send(101, "get_weather_parameters")  # still in its cycle
+        assert client.receive()[1] == 101
+        client.send(102, "get_episode_settings")
+        assert client.receive()[1] == 100
+        client.send(103, "get_episode_info")
+        assert client.receive()[1] == 103
+        client.send(104, "get_sensor_token", *struct.unpack("<I", token[:4]))
+        assert [client.receive()[1], client.receive()[1]] == [104, 102]
+        client.call("destroy_traffic_manager", 3)
+
+
+LOADS_ASYNCHRONOUSLY = """
+manager = client.get_trafficmanager(int(sys.argv[2]))
+found = []
+for load in range(3):
+    library, points = world.get_blueprint_library(), world.get_map().get_spawn_points()
+    cars = [world.spawn_actor(library.find("vehicle.tesla.model3"), points[number]) for number in (0, 7, 20)]
+    world.wait_for_tick()
+    world.wait_for_tick()
+    starts = [car.get_location() for car in cars]
+    for car in cars:
+        car.set_autopilot(True, int(sys.argv[2]))
+    for _ in range(40):
+        world.wait_for_tick()
+    found.append(max(car.get_location().distance(start) for car, start in zip(cars, starts)))
+    world = client.reload_world()
+tell(found)
+"""
+
+
+def test_an_asynchronous_traffic_manager_drives_on_too(simulator_server: StartServer):
+    server = simulator_server("Hamlet", options=())
+    assert min(run_client(LOADS_ASYNCHRONOUSLY, server.port, str(server.port + 64))) > 0.5
     server.stop()
 
 
