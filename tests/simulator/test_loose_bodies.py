@@ -90,3 +90,30 @@ tell([refused, hung, speeds, prop.get_location().z - points[1].location.z])
     assert hung == pytest.approx(0.0, abs=1e-4)
     assert speeds == pytest.approx([100.0 / PROP_MASS - GRAVITY * DT, 100.0 / 80.0 - GRAVITY * DT], abs=0.01)
     assert fallen < 1.0
+
+
+def test_angular_impulses_and_torques_are_in_carlas_units(hamlet_server: SimulatorServer):
+    """kg cm² degrees/s and, for one step, kg cm² degrees/s²; the client's `add_torque` sends an angular impulse."""
+    told = run_client(
+        """
+world = client.reload_world(False)
+point = world.get_map().get_spawn_points()[0]
+point.location.z += 4.0
+prop = world.spawn_actor(world.get_blueprint_library().find("static.prop.box01"), point)
+prop.set_simulate_physics(True)
+prop.set_enable_gravity(False)
+world.tick()
+extent, rates = prop.bounding_box.extent, []
+prop.add_angular_impulse(carla.Vector3D(0.0, 0.0, 1e6))
+world.tick()
+rates.append(prop.get_angular_velocity().z)
+client.apply_batch_sync([carla.command.ApplyTorque(prop, carla.Vector3D(0.0, 0.0, 1e6))])
+world.tick()
+tell([extent.x, extent.y, *rates, prop.get_angular_velocity().z])
+""",
+        hamlet_server.port,
+    )
+    half_length, half_width, first, second = told
+    inertia = PROP_MASS * (half_length**2 + half_width**2) / 3.0 * 1e4
+    assert first == pytest.approx(1e6 / inertia, rel=1e-3)
+    assert second - first == pytest.approx(1e6 * DT / inertia, rel=1e-3)

@@ -11,6 +11,8 @@ from td3_hpc.simulator.mounting import seen_from
 from td3_hpc.simulator.rpc.service import Service, pose_of, vector
 from td3_hpc.simulator.wire import Refused
 
+_CM2_PER_M2 = 1e4
+
 
 class ActorCalls:
     def __init__(self, service: Service) -> None:
@@ -142,10 +144,11 @@ class ActorCalls:
         _set_velocity(body, vector([v + dv for v, dv in zip(body.velocity, change)], "the velocity"))
 
     def _turn(self, body: Actor, momentum: list[float], seconds: float) -> None:
-        """Angular momentum in N m s, or a torque in N m for one step; about the vertical."""
+        """Angular momentum in kg cm² degrees/s, or a torque in kg cm² degrees/s² for one step, as CARLA hands them to
+        Unreal Engine's `AddAngularImpulseInDegrees`; about the vertical."""
         length, width, _ = body.extent
-        inertia = mass_of(body) * (length * length + width * width) / 3.0
-        spin = body.yaw_rate + momentum[2] * seconds / inertia
+        inertia = mass_of(body) * (length * length + width * width) / 3.0  # kg m²
+        spin = body.yaw_rate + math.radians(momentum[2]) / _CM2_PER_M2 * seconds / inertia
         _set_spin(body, vector([0.0, 0.0, spin], "the angular velocity")[2])
 
 
