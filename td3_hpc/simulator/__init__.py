@@ -10,7 +10,7 @@ world.py           the order of one step;  population.py, spawning.py, actors.py
 vehicle.py         vehicle dynamics;  physics.py their values;  drive_train.py, tyres.py, suspension.py
 ackermann.py       a controller;  friction_triggers.py;  collisions.py;  walking.py;  loose_bodies.py what else falls
 traffic_lights.py  whose turn it is;  sensors.py what is measured after each step
-blueprints.py      what can be spawned;  found_blueprints.py  what is listed and refused
+blueprints.py      what can be spawned;  props.py, pedestrians.py;  found_blueprints.py  what is listed and refused
 towns/             roads, signals, spawn points of an OpenDRIVE file; which towns there are;  own_towns/ ours
 drawing/           the camera's picture: what stands, what moves, weather
 """

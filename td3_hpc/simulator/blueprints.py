@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from td3_hpc.simulator.found_blueprints import FOUND, Found
 from td3_hpc.simulator.labels import CityObjectLabel
+from td3_hpc.simulator.pedestrians import FEMALE, PEDESTRIANS, age_of, generation_of
+from td3_hpc.simulator.props import PROPS, size_of
 
 
 class AttributeType(IntEnum):
@@ -178,12 +180,12 @@ def library() -> dict[str, Blueprint]:
     """Every blueprint by its id; numbered from 1, vehicles first."""
     entries: list[tuple[str, tuple[Attribute, ...]]] = []
     entries += [(f"vehicle.{name}", _vehicle_attributes(name, model)) for name, model in VEHICLES.items()]
-    entries += [(f"walker.pedestrian.{number:04}", _walker_attributes()) for number in range(1, 52)]
+    entries += [(f"walker.pedestrian.{number:04}", _walker_attributes(number)) for number in PEDESTRIANS]
     entries += [("sensor.camera.rgb", (*_camera_attributes(), *_exposure_attributes()))]
     cameras = ("depth", "semantic_segmentation", "instance_segmentation")
     entries += [(f"sensor.camera.{name}", _camera_attributes()) for name in cameras]
     entries += _other_sensors()
-    entries += [(f"static.prop.{name}", (_text("role_name", "prop"), _text("size", "small"))) for name in PROPS]
+    entries += [(f"static.prop.{name}", _prop_attributes(name)) for name in PROPS]
     entries += [(FRICTION_TRIGGER, _trigger_attributes())]
     entries += [(name, _found_attributes(found)) for name, found in FOUND.items()]
     return {name: Blueprint(uid, name, attributes) for uid, (name, attributes) in enumerate(entries, 1)}
@@ -204,15 +206,6 @@ def _other_sensors() -> list[tuple[str, tuple[Attribute, ...]]]:
         ("sensor.other.imu", (role, tick, seed, *(_number(name, "0.0") for name in motions))),
         ("sensor.other.obstacle", (role, tick, *beam, *beam_flags)),
     ]
-
-
-PROPS: dict[str, tuple[float, float, float]] = {
-    "trafficcone01": (0.4, 0.4, 0.7),
-    "streetbarrier": (1.2, 0.4, 1.1),
-    "constructioncone": (0.35, 0.35, 0.6),
-    "box01": (0.6, 0.6, 0.6),
-}
-"""Static props: length, width, height in metres."""
 
 
 def _text(name: str, value: str, recommended: tuple[str, ...] = (), modifiable: bool = True) -> Attribute:
@@ -243,19 +236,24 @@ def _vehicle_attributes(name: str, model: VehicleModel) -> tuple[Attribute, ...]
     )
 
 
+def _prop_attributes(name: str) -> tuple[Attribute, ...]:
+    return (_text("role_name", "prop"), _text("size", size_of(name), (), False))
+
+
 def _trigger_attributes() -> tuple[Attribute, ...]:
     extents = (_number(f"extent_{axis}", "1.0") for axis in "xyz")
     return (_text("role_name", "friction"), _number("friction", "3.5"), *extents)
 
 
-def _walker_attributes() -> tuple[Attribute, ...]:
+def _walker_attributes(number: int) -> tuple[Attribute, ...]:
+    walks, runs = ("1.1", "2.0") if age_of(number) in ("child", "teenager") else ("1.7", "4.0")
     return (
         _text("role_name", "pedestrian"),
         _flag("is_invincible", "true"),
-        Attribute("speed", AttributeType.FLOAT, "1.4", ("0.0", "1.4", "2.8")),
-        _text("age", "adult", (), False),
-        _text("gender", "female", (), False),
-        Attribute("generation", AttributeType.INT, "2", (), False),
+        Attribute("speed", AttributeType.FLOAT, "0.0", ("0.0", walks, runs)),
+        _text("gender", "female" if number in FEMALE else "male", (), False),
+        Attribute("generation", AttributeType.INT, str(generation_of(number)), (), False),
+        _text("age", age_of(number), (), False),
     )
 
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 from td3_hpc.simulator.actors import Actor, FrictionTrigger, Sensor, TrafficLight, TrafficSign, Vehicle, Walker
-from td3_hpc.simulator.blueprints import FRICTION_TRIGGER, PROPS, VEHICLES, is_true, label_of, library
+from td3_hpc.simulator.blueprints import FRICTION_TRIGGER, VEHICLES, is_true, label_of, library
 from td3_hpc.simulator.found_blueprints import FOUND
 from td3_hpc.simulator.geometry import OrientedBox, Pose, angle_between
 from td3_hpc.simulator.labels import CityObjectLabel
+from td3_hpc.simulator.props import FLAT, PROPS
 from td3_hpc.simulator.towns.town import SignSite, TrafficLightSite
 from td3_hpc.simulator.wire import Refused
 
@@ -52,7 +53,9 @@ def _of_kind(type_id: str, pose: Pose) -> Actor:
     if type_id == FRICTION_TRIGGER:
         return FrictionTrigger(0, type_id, pose)
     prop = Actor(0, type_id, pose, tags=bytes([CityObjectLabel.STATIC]))
-    _stand(prop, *PROPS[name.removeprefix("prop.")])
+    length, width, height = PROPS[name.removeprefix("prop.")]
+    _stand(prop, length, width, height)
+    prop.collides = height > FLAT
     return prop
 
 

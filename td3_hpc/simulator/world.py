@@ -129,7 +129,7 @@ class World:
         if parent is not None:
             actor.parent, actor.mount = parent, pose
             actor.pose = mounted(parent.pose, pose)
-        elif not isinstance(actor, (Sensor, FrictionTrigger)) and self._is_taken(actor):
+        elif actor.collides and not isinstance(actor, (Sensor, FrictionTrigger)) and self._is_taken(actor):
             raise Refused("Spawn failed because of collision at spawn position")
         if isinstance(actor, Sensor) and actor.type_id != CLIENT_SIDE:
             actor.stream_id = self.streams.create()
