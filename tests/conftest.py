@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from td3_hpc.supervision.ports import PortBlock, reserve
+from tests.made_once import of_all_processes
 from tests.paths import ROOT
 
 settings.register_profile("busy machine", deadline=None)  # how long an example takes says nothing of it
@@ -33,7 +34,8 @@ START_TIMEOUT_S = 60.0
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The user's cache for all tests: reference drives are kept there, and shared by the runs that tests make."""
-    folder = tmp_path_factory.mktemp("cache")
+    folder = of_all_processes(tmp_path_factory) / "cache"
+    folder.mkdir(exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(folder)
     return folder
 

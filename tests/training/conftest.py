@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.exported_policy import TOLD
 from tests.small_stage import SMALL, changed
 from tests.webhook import webhook
 
@@ -110,6 +112,15 @@ def make_run(tmp_path):
     """Factory: see `run_factory`."""
     with run_factory(tmp_path) as make:
         yield make
+
+
+@pytest.fixture
+def ended(make_run, small_run):
+    """A Run that has come to its end: a copy of the one that is made for all tests."""
+    assert small_run.code == 0, small_run.output
+    run = make_run("ended", **TOLD)
+    shutil.copytree(small_run.run_dir, run.directory)
+    return run
 
 
 @pytest.fixture

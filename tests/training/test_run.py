@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from td3_hpc.checkpoint import diff
+from tests.exported_policy import TOLD
 from tests.processes import descendants, wait_until_gone
 
 
@@ -12,20 +14,12 @@ def last_step(run):
     return max((event["step"] for event in run.events()), default=0)
 
 
-def diff(first, second):
-    from td3_hpc.checkpoint import diff
-
-    return diff(first.directory, second.directory)
-
-
 def covered_steps(run):
     return [step for event in run.events("interval") for step in range(event["first_step"], event["last_step"] + 1)]
 
 
-def test_a_run_reaches_its_last_step_and_says_so(make_run):
-    run = make_run()
-    code, output = run.train()
-    assert code == 0, output
+def test_a_run_reaches_its_last_step_and_says_so(ended):
+    run = ended
     finished = run.events("finished")[0]
     assert (finished["step"], finished["updates"], finished["actor_updates"], finished["evaluations"]) == (
         40,
@@ -46,11 +40,8 @@ def test_a_run_reaches_its_last_step_and_says_so(make_run):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGUSR1", marks=pytest.mark.long)])
-def test_an_interrupted_run_ends_with_the_same_bytes(make_run, name):
-    every_step = {"logging.interval_steps": 1}
-    whole, interrupted = make_run("whole", **every_step), make_run("interrupted", **every_step)
-    code, output = whole.train()
-    assert code == 0, output
+def test_an_interrupted_run_ends_with_the_same_bytes(make_run, small_run, name):
+    interrupted = make_run("interrupted", **TOLD)
     interrupted.start()
     interrupted.wait_for(lambda run: last_step(run) >= 7)
     interrupted.process.send_signal(signal.Signals[name])
@@ -67,10 +58,14 @@ def test_an_interrupted_run_ends_with_the_same_bytes(make_run, name):
     assert code == 0, output
     assert len(interrupted.events("attempt")) == 3
     assert covered_steps(interrupted) == list(range(1, 41)), "a step is lost or stands twice in the record"
-    assert diff(whole, interrupted) == []
+    assert diff(small_run.run_dir, interrupted.directory) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.long)],
+    ids=lambda number: number.name,
+)
 def test_the_run_outlives_its_simulator(make_run, number):
     run = make_run()
     run.start()
@@ -108,37 +103,26 @@ def test_nothing_is_left_running_after_the_learner_is_killed(make_run):
     run.process.communicate()
     assert wait_until_gone(processes) == []
 
-    code, output = run.train()
-    assert code == 0, output
-    assert covered_steps(run) == list(range(1, 41))
 
-
-def test_another_configuration_is_refused_and_names_the_keys(make_run):
-    run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 24})
-    code, output = run.train()
-    assert code == 0, output
-    code, output = run.train("-o", "agent.tau=0.01", "-o", "seed=4")
+def test_another_configuration_is_refused_and_names_the_keys(ended):
+    code, output = ended.train("-o", "agent.tau=0.01", "-o", "seed=4")
     assert code == 2
     assert "agent.tau (0.005 -> 0.01)" in output
     assert "seed (3 -> 4)" in output
 
 
-def test_a_checkpoint_of_another_run_is_refused_by_the_keys(make_run):
-    run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 24})
-    assert run.train()[0] == 0
-    (run.directory / "config.yaml").unlink()
-    (run.directory / "record.jsonl").unlink()
-    code, output = run.train("-o", "training.total_steps=28", "-o", "agent.tau=0.01")
+def test_a_checkpoint_of_another_run_is_refused_by_the_keys(ended):
+    (ended.directory / "config.yaml").unlink()
+    (ended.directory / "record.jsonl").unlink()
+    code, output = ended.train("-o", "training.total_steps=44", "-o", "agent.tau=0.01")
     assert code == 2, output
     assert "a checkpoint of another run: agent.tau (0.005 -> 0.01)" in output
 
 
-def test_a_finished_run_can_be_made_longer(make_run):
-    run = make_run(**{"training.total_steps": 24, "evaluation.every_steps": 24})
-    assert run.train()[0] == 0
-    code, output = run.train("-o", "training.total_steps=28")
+def test_a_finished_run_can_be_made_longer(ended):
+    code, output = ended.train("-o", "training.total_steps=44")
     assert code == 0, output
-    assert covered_steps(run) == list(range(1, 29))
+    assert covered_steps(ended) == list(range(1, 45))
 
 
 @pytest.mark.parametrize(
