@@ -19,7 +19,7 @@ from tests.paths import ROOT
 settings.register_profile("busy machine", deadline=None)  # how long an example takes says nothing of it
 settings.load_profile("busy machine")
 
-pytest_plugins = ["tests.judged_runs", "tests.exported_policy"]
+pytest_plugins = ["tests.judged_runs", "tests.exported_policy", "tests.told_here"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -91,13 +91,19 @@ def test_it_goes_on_where_it_was_stopped_and_a_run_begins_with_what_it_wrote(beg
         assert max(moved) < 0.01, f"{network} did not begin with the file's weights"
 
 
-def test_what_is_wrong_is_told_in_one_line(begin, tmp_path):
-    refused = ended(begin(*pretrain("-o", "environment.reward.heeds_hazards=false")), 2)
-    assert "heeds_hazards is off: nothing tells what is ahead; set it to true" in refused
-    (tmp_path / "distances.h5.drives").mkdir()
+def test_what_is_wrong_is_told_in_one_line(told_here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "see.yaml").write_text(yaml.safe_dump(STAGE))
+
+    def refused(*words):
+        told = told_here(*words)
+        assert (told.returncode, len(told.stderr.splitlines())) == (2, 1), told
+        return told.stderr
+
+    off = refused(*pretrain("-o", "environment.reward.heeds_hazards=false"))
+    assert "heeds_hazards is off: nothing tells what is ahead; set it to true" in off
     missing = f"agent.pretrained={tmp_path / 'missing.h5'}"
-    refused = ended(begin("train", "see.yaml", "-o", missing), 2)
-    assert "missing.h5: no such file; make it with td3-hpc pretrain" in refused
+    assert "missing.h5: no such file; make it with td3-hpc pretrain" in refused("train", "see.yaml", "-o", missing)
     (tmp_path / "text.h5").write_text("not HDF5")
-    refused = ended(begin("train", "see.yaml", "-o", f"agent.pretrained={tmp_path / 'text.h5'}"), 2)
-    assert "text.h5: not a pre-trained encoder, or damaged" in refused
+    text = f"agent.pretrained={tmp_path / 'text.h5'}"
+    assert "text.h5: not a pre-trained encoder, or damaged" in refused("train", "see.yaml", "-o", text)

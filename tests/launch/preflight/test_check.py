@@ -13,6 +13,7 @@ from td3_hpc.errors import BadInput
 from td3_hpc.launch.preflight import check, mistakes, require_ready
 from tests.launch.preflight.plans import profile, stage
 from tests.paths import ROOT
+from tests.told_here import Here
 
 STAGES = ROOT / "configs" / "stages"
 
@@ -91,10 +92,12 @@ def test_require_ready_lists_every_mistake_in_one_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_prints_a_line_a_check_and_exits_2_on_a_mistake(local: Path, tmp_path: Path) -> None:
+def test_the_command_prints_a_line_a_check_and_exits_2_on_a_mistake(
+    local: Path, tmp_path: Path, told_here: Here
+) -> None:
     ports = ["-o", "environment.traffic.port=0", "-o", "environment.traffic.evaluation_port=0"]
     good = command("preflight", STAGES / "1k.yaml", "--cluster", local, "--steps-per-second", "10", *ports)
-    bad = command("preflight", STAGES / "1k.yaml", "--cluster", local, "-o", "environment.town=Nowhere", *ports)
+    bad = told_here("preflight", STAGES / "1k.yaml", "--cluster", local, "-o", "environment.town=Nowhere", *ports)
 
     assert good.returncode == 0, good.stdout + good.stderr
     assert "memory\tok\t" in good.stdout
@@ -105,9 +108,9 @@ def test_the_command_prints_a_line_a_check_and_exits_2_on_a_mistake(local: Path,
     assert not (tmp_path / "runs").exists()
 
 
-def test_submit_refuses_what_preflight_finds_and_writes_nothing(local: Path, tmp_path: Path) -> None:
-    result = command("submit", STAGES / "1k.yaml", "--cluster", local, "-o", "environment.town=Nowhere",
-                     "-o", "simulator.version=0.9.15")  # fmt: skip
+def test_submit_refuses_what_preflight_finds_and_writes_nothing(local: Path, tmp_path: Path, told_here: Here) -> None:
+    result = told_here("submit", STAGES / "1k.yaml", "--cluster", local, "-o", "environment.town=Nowhere",
+                       "-o", "simulator.version=0.9.15")  # fmt: skip
 
     assert result.returncode == 2
     assert "versions: simulator.version 0.9.15, but the carla client" in result.stderr

@@ -55,8 +55,8 @@ def test_a_suite_is_driven_town_by_town_and_one_that_is_missing_is_said(make_run
         (("--suite", "must-hear"), "no such file, and no suite of that name is shipped; there are must-see"),
     ],
 )
-def test_mistakes_are_one_line(arguments, message):
-    done = evaluate("1k", "--policy", "pure-pursuit", *arguments)
+def test_mistakes_are_one_line(told_here, arguments, message):
+    done = told_here("evaluate", "1k", "--policy", "pure-pursuit", *arguments)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
