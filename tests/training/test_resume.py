@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,21 +15,39 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from td3_hpc.checkpoint import diff, open_checkpoint
 from td3_hpc.replay.rows import KIND, TRANSITION
+from tests.exported_policy import TOLD
 
-STEPS, LEARNING_STARTS, EVALUATE_EVERY = 600, 200, 150
 PATIENCE_S = 600.0
 """A run of a minute, on a machine that is busy with other tests."""
-DRIVING = {
-    "training.total_steps": STEPS,
-    "training.learning_starts": LEARNING_STARTS,
-    "environment.max_decisions": 60,
-    "environment.traffic.vehicles": 8,
-    "agent.batch_size": 4,
-    "evaluation.every_steps": EVALUATE_EVERY,
-    "checkpoint.every_steps": 50,
-    "logging.interval_steps": 5,
-    "logging.gradient_interval_updates": 50,
-}
+
+
+class Plan(NamedTuple):
+    """How long a run is, and where in it something else begins."""
+
+    steps: int
+    learning_starts: int
+    evaluate_every: int
+    episode: int
+    drives: bool
+    """Whether it is long enough for the ego to have learned to move."""
+
+    def stage(self):
+        """What the runs change in the small stage."""
+        return {
+            "training.total_steps": self.steps,
+            "training.learning_starts": self.learning_starts,
+            "environment.max_decisions": self.episode,
+            "environment.traffic.vehicles": 8,
+            "agent.batch_size": 4,
+            "evaluation.every_steps": self.evaluate_every,
+            "checkpoint.every_steps": self.steps // 12,
+            "logging.interval_steps": 5,
+            "logging.gradient_interval_updates": 50,
+        }
+
+
+QUICK = Plan(steps=300, learning_starts=100, evaluate_every=75, episode=40, drives=False)
+LONG = Plan(steps=600, learning_starts=200, evaluate_every=150, episode=60, drives=True)
 
 
 def last_step(run):
@@ -61,7 +80,7 @@ def interrupt_at(run, step):
 
 
 def interrupt_while_driving(run, rng, after):
-    """Stop it in the middle of an episode, once the ego has learned to move; tries again where one has just ended."""
+    """Stop it in the middle of an episode, where the one before was driven; tries again where one has just ended."""
     while True:
         after = interrupt_at(run, after + rng.randrange(5, 40))
         ended = run.events("episode")
@@ -69,12 +88,12 @@ def interrupt_while_driving(run, rng, after):
             return after
 
 
-def interrupt_evaluation(run, rng):
+def interrupt_evaluation(run, rng, plan):
     """Stop it inside an evaluation cycle, at any moment of it; tries the next cycle where the moment is missed."""
     while True:
         run.start()
-        due = (last_step(run) // EVALUATE_EVERY + 1) * EVALUATE_EVERY
-        assert due <= STEPS, "no evaluation cycle was hit"
+        due = (last_step(run) // plan.evaluate_every + 1) * plan.evaluate_every
+        assert due <= plan.steps, "no evaluation cycle was hit"
         run.wait_for(lambda run, due=due: last_step(run) >= due, PATIENCE_S)
         time.sleep(rng.uniform(0, 0.2))  # any instant will do
         stopped_at = stop(run)
@@ -121,17 +140,18 @@ def scalar_steps(run, tag):
     return [event.step for event in events if event.HasField("summary") and event.summary.value[0].tag == tag]
 
 
-def interrupted_run_ends_with_the_same_bytes(make_run, seed):
+def interrupted_run_ends_with_the_same_bytes(make_run, seed, plan):
     rng = random.Random(seed)
-    whole = make_run(f"whole-{seed}", seed=seed, **DRIVING)
-    interrupted = make_run(f"interrupted-{seed}", seed=seed, **DRIVING)
+    whole = make_run(f"whole-{seed}", seed=seed, **plan.stage())
+    interrupted = make_run(f"interrupted-{seed}", seed=seed, **plan.stage())
     whole.start()  # beside the other one
 
-    stops = [interrupt_at(interrupted, rng.randrange(20, 140))]
-    interrupt_evaluation(interrupted, rng)
+    stops = [interrupt_while_driving(interrupted, rng, plan.episode - 10)]
+    interrupt_evaluation(interrupted, rng, plan)
     after = last_step(interrupted)
-    stops.append(interrupt_at(interrupted, max(LEARNING_STARTS, after) + rng.randrange(5, 70)))
-    stops.append(interrupt_while_driving(interrupted, rng, stops[-1]))
+    stops.append(interrupt_at(interrupted, max(plan.learning_starts, after) + rng.randrange(5, plan.steps // 8)))
+    again = interrupt_while_driving if plan.drives else lambda run, rng, after: interrupt_at(run, after + 5)
+    stops.append(again(interrupted, rng, stops[-1]))
     kill_while_saving(interrupted, stops[-1] + 5)
     interrupted.start()
     code, output = interrupted.finish(PATIENCE_S)
@@ -147,7 +167,7 @@ def interrupted_run_ends_with_the_same_bytes(make_run, seed):
     assert interrupted.events("episode_not_reproduced") == []
     for kind in ("interval", "episode", "evaluation", "gradients"):
         assert without_times(interrupted.events(kind)) == without_times(whole.events(kind))
-    steps = list(range(5, STEPS + 1, 5))
+    steps = list(range(5, plan.steps + 1, 5))
     assert [event["last_step"] for event in interrupted.events("interval")] == steps, "lost, or twice, in the record"
     assert scalar_steps(interrupted, "train/reward") == steps, "lost, or twice, in TensorBoard"
 
@@ -158,7 +178,7 @@ def interrupted_run_ends_with_the_same_bytes(make_run, seed):
 
 @pytest.mark.timeout(1800)
 def test_a_run_interrupted_five_times_ends_with_the_same_bytes(make_run):
-    whole = interrupted_run_ends_with_the_same_bytes(make_run, 3)
+    whole = interrupted_run_ends_with_the_same_bytes(make_run, 3, QUICK)
     assert seen_while_standing(whole) > 3, "no traffic moved in view"
 
 
@@ -166,15 +186,13 @@ def test_a_run_interrupted_five_times_ends_with_the_same_bytes(make_run):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(10, 20))
 def test_for_ten_seeds(make_run, seed):
-    interrupted_run_ends_with_the_same_bytes(make_run, seed)
+    interrupted_run_ends_with_the_same_bytes(make_run, seed, LONG)
 
 
-def test_a_stop_does_not_wait_for_a_simulator_that_hangs(make_run):
-    changes = {"simulator.hang_timeout_s": 300, "environment.max_decisions": 40}
-    whole, run = make_run("whole", **changes), make_run("run", **changes)
-    whole.start()
+def test_a_stop_does_not_wait_for_a_simulator_that_hangs(make_run, small_run):
+    run = make_run("run", **TOLD, **{"simulator.hang_timeout_s": 300})
     run.start()
-    run.wait_for(lambda run: last_step(run) >= 10)
+    run.wait_for(lambda run: last_step(run) >= 5)
     os.kill(run.simulator_pid(), signal.SIGSTOP)
     run.process.send_signal(signal.SIGTERM)
     code, output = run.finish(timeout=200)  # less than what it gives a simulator that hangs
@@ -182,5 +200,5 @@ def test_a_stop_does_not_wait_for_a_simulator_that_hangs(make_run):
     assert {"hung", "died"}.isdisjoint(event["state"] for event in run.events("simulator"))
     assert run.events("checkpoint")[-1]["signal"] == "SIGTERM"
     assert run.train()[0] == 0
-    assert whole.finish()[0] == 0
-    assert diff(whole.directory, run.directory) == []
+    (patience,) = diff(small_run.run_dir, run.directory)
+    assert patience.what == "simulator.hang_timeout_s (5.0 -> 300.0)"
