@@ -183,7 +183,14 @@ def made_towns(simulator_server: StartServer, tmp_path_factory: pytest.TempPathF
     return simulator_server("Hamlet", folder)
 
 
-@pytest.mark.parametrize("name", [f"{maker}{seed}" for maker in MAKERS for seed in range(6)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(f"{maker}{seed}", marks=[pytest.mark.long] if seed > 1 else [])
+        for maker in MAKERS
+        for seed in range(6)
+    ],
+)
 def test_a_scripted_driver_keeps_its_lane_on_roads_of_chance(made_towns: SimulatorServer, tmp_path: Path, name: str):
     maker, seed = name[:-1], int(name[-1])
     opendrive = parse_town(name, text_of(MAKERS[maker](random.Random(seed)))).opendrive
