@@ -77,7 +77,7 @@ def kill_while_saving(run_dir, writer, times):
 
 
 def test_a_kill_at_any_instant_leaves_a_whole_checkpoint(tmp_path, writer):
-    kill_while_saving(tmp_path / "run", writer, 20)
+    kill_while_saving(tmp_path / "run", writer, 8)
 
 
 @pytest.mark.long
