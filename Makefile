@@ -36,9 +36,9 @@ learn: setup     ## three seeds of the 5K stage, in which the policy learns to d
 	$(BIN)/td3-hpc campaign submit configs/campaigns/learn.yaml --cluster local
 
 # A worker whose process is aborted, as the client library may do, ends the run with its test's name: pytest-xdist 3.8
-# waits for ever for the worker that takes its place.
+# waits for ever for the worker that takes its place. The files' order is that of tests/conftest.py.
 test: setup      ## what CI runs: every test but the long ones
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --max-worker-restart 0
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test-all: setup  ## every test, the long ones included; those of Slurm on both versions of the test cluster
 	$(BIN)/python -m pytest

@@ -28,6 +28,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--carla-port", type=int, help="RPC port of a running server; left out: an embedded one")
 
 
+WHOLE_RUNS = ("drills", "export", "gates/test_gates.py", "pretraining", "slurm", "test_wheel.py", "training")
+"""Where tests take longest: they come first, so that no process is left with one of these at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    long = tuple(f"tests/{place}" for place in WHOLE_RUNS)
+    items.sort(key=lambda item: not item.nodeid.startswith(long))
+
+
 START_TIMEOUT_S = 60.0
 
 
