@@ -22,7 +22,7 @@ def test_a_ray_meets_what_stands_in_its_way_the_nearest_first():
     prop = world.spawn([0, "static.prop.box01", []], Pose(130.0, 1.75, 0.0))
     found = hits(ray_between((100.0, 1.75, 0.5), (200.0, 1.75, 0.5)), world.population.solid, world.town)
     assert [hit.thing for hit in found] == [walker, car, prop]
-    assert [hit.distance for hit in found] == pytest.approx([10 - 0.19, 20 - car.extent[0], 30 - 0.3])
+    assert [hit.distance for hit in found] == pytest.approx([10 - 0.19, 20 - car.extent[0], 30 - 0.325])
     assert [hit.label for hit in found] == [CityObjectLabel.PEDESTRIANS, CityObjectLabel.CAR, CityObjectLabel.STATIC]
 
 
