@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from td3_hpc.cli import main
+from td3_hpc.entry import main
 
 
 class Told(NamedTuple):
