@@ -1,8 +1,6 @@
 """The drills: the quick ones in CI, all of them in the long tests. And that a drill can fail."""
 
 import socket
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -93,11 +91,10 @@ def test_the_table_is_markdown(tmp_path):
     ]
 
 
-def test_the_command_lists_them_and_refuses_others():
-    command = [sys.executable, "-m", "td3_hpc", "drill"]
-    listed = subprocess.run([*command, "--list"], capture_output=True, text=True, timeout=120)
+def test_the_command_lists_them_and_refuses_others(told_here):
+    listed = told_here("drill", "--list")
     assert [line.partition(":")[0] for line in listed.stdout.splitlines()] == list(DRILLS)
-    refused = subprocess.run([*command, "nonsense"], capture_output=True, text=True, timeout=120)
+    refused = told_here("drill", "nonsense")
     assert (refused.returncode, "no drill 'nonsense'" in refused.stderr) == (2, True)
 
 
