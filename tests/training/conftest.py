@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.exported_policy import TOLD
+from tests.made_once import made_once
 from tests.small_stage import SMALL, changed
 from tests.webhook import webhook
 
@@ -121,6 +122,22 @@ def ended(make_run, small_run):
     run = make_run("ended", **TOLD)
     shutil.copytree(small_run.run_dir, run.directory)
     return run
+
+
+@pytest.fixture(scope="session")
+def stopped_run(tmp_path_factory):
+    """The directory of a run that was stopped while it learned, in the middle of an episode: for all tests."""
+
+    def make_it(folder):
+        with run_factory(folder) as make:
+            run = make("stopped", **TOLD)
+            run.start()
+            run.wait_for(lambda run: max((event["step"] for event in run.events()), default=0) >= 26)
+            run.process.send_signal(signal.SIGTERM)
+            code, output = run.finish()
+            assert code == 75, output
+
+    return made_once(tmp_path_factory, "stopped", make_it) / "stopped"
 
 
 @pytest.fixture

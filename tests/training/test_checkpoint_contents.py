@@ -1,7 +1,6 @@
 """What the checkpoint of a real run holds: everything described, and everything compared by `diff`."""
 
 import random
-import signal
 import subprocess
 import sys
 
@@ -11,7 +10,6 @@ import pytest
 
 from td3_hpc.checkpoint import CheckpointStore, diff, open_checkpoint
 from td3_hpc.config import CheckpointConfig
-from tests.training.conftest import run_factory
 
 
 class LoadedRows:
@@ -24,20 +22,6 @@ class LoadedRows:
 
     def read_rows(self, start, stop):
         return {name: array[start - self.first_row : stop - self.first_row] for name, array in self.rows.items()}
-
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
-    """Of a run that was stopped while learning, in the middle of an episode."""
-    directory = tmp_path_factory.mktemp("contents")
-    with run_factory(directory) as make:
-        run = make(**{"training.total_steps": 100, "environment.max_decisions": 40, "evaluation.every_steps": 22})
-        run.start()
-        run.wait_for(lambda run: run.events("evaluation"))
-        run.process.send_signal(signal.SIGTERM)
-        code, output = run.finish()
-        assert code == 75, output
-    return run.directory
 
 
 def saved(directory, state, rows):
@@ -86,10 +70,10 @@ def changed_value(value):
     return value
 
 
-def test_a_stranger_can_read_what_every_entry_is(run_dir):
-    manifest = open_checkpoint(run_dir).manifest
+def test_a_stranger_can_read_what_every_entry_is(stopped_run):
+    manifest = open_checkpoint(stopped_run).manifest
     for stored in manifest.files():
-        with h5py.File(run_dir / stored.path) as file:
+        with h5py.File(stopped_run / stored.path) as file:
             unexplained = []
 
             def look(name, item, unexplained=unexplained):
@@ -101,8 +85,8 @@ def test_a_stranger_can_read_what_every_entry_is(run_dir):
             assert unexplained == []
 
 
-def test_everything_that_a_run_needs_is_there(run_dir):
-    state = open_checkpoint(run_dir).state()
+def test_everything_that_a_run_needs_is_there(stopped_run):
+    state = open_checkpoint(stopped_run).state()
     assert {"counters", "agent", "replay", "rollouts", "telemetry", "config", "provenance"} <= state.keys()
     assert state["rollouts"]["0"]["episode"]["actions"].shape[0] > 0, "the run was to be stopped in an episode"
     parameters = state["agent"]["actor"].keys()
@@ -113,19 +97,19 @@ def test_everything_that_a_run_needs_is_there(run_dir):
     ].keys()
 
 
-def test_diff_names_every_entry_that_is_changed(run_dir, tmp_path):
-    checkpoint = open_checkpoint(run_dir)
+def test_diff_names_every_entry_that_is_changed(stopped_run, tmp_path):
+    checkpoint = open_checkpoint(stopped_run)
     state, rows = checkpoint.state(), LoadedRows(checkpoint)
-    assert diff(run_dir, saved(tmp_path / "same", state, rows)) == [], "what is loaded and saved again is the same"
+    assert diff(stopped_run, saved(tmp_path / "same", state, rows)) == [], "what is loaded and saved again is the same"
     paths = list(leaves(state))
     assert len(paths) > 100
     other = saved(tmp_path / "other", changed(state, paths), rows)
-    found = {difference.path for difference in diff(run_dir, other)}
+    found = {difference.path for difference in diff(stopped_run, other)}
     assert found == {path.replace("\n", "/") for path in paths}
 
 
-def test_diff_names_every_row_field_that_is_changed(run_dir, tmp_path):
-    checkpoint = open_checkpoint(run_dir)
+def test_diff_names_every_row_field_that_is_changed(stopped_run, tmp_path):
+    checkpoint = open_checkpoint(stopped_run)
     state = checkpoint.state()
     small = {"counters": state["counters"]}
     first = saved(tmp_path / "first", small, LoadedRows(checkpoint))
@@ -140,19 +124,19 @@ def diff_command(first, second):
     return subprocess.run([sys.executable, "-m", "td3_hpc", "checkpoint", "diff", first, second]).returncode
 
 
-def test_the_command_exits_1_for_one_bit(run_dir, tmp_path):
-    checkpoint = open_checkpoint(run_dir)
+def test_the_command_exits_1_for_one_bit(stopped_run, tmp_path):
+    checkpoint = open_checkpoint(stopped_run)
     other = changed(checkpoint.state(), ["agent\ncritic_optimizer\ncnn.conv1.weight\nexp_avg_sq"])
-    assert diff_command(run_dir, saved(tmp_path / "other", other, LoadedRows(checkpoint))) == 1
-    assert diff_command(run_dir, run_dir) == 0
+    assert diff_command(stopped_run, saved(tmp_path / "other", other, LoadedRows(checkpoint))) == 1
+    assert diff_command(stopped_run, stopped_run) == 0
 
 
 @pytest.mark.long
-def test_diff_finds_a_change_in_any_single_entry(run_dir, tmp_path):
-    checkpoint = open_checkpoint(run_dir)
+def test_diff_finds_a_change_in_any_single_entry(stopped_run, tmp_path):
+    checkpoint = open_checkpoint(stopped_run)
     state, rows = checkpoint.state(), LoadedRows(checkpoint)
     for number, path in enumerate(leaves(state)):
         other = saved(tmp_path / str(number), changed(state, [path]), rows)
-        assert [difference.path for difference in diff(run_dir, other)] == [path.replace("\n", "/")]
+        assert [difference.path for difference in diff(stopped_run, other)] == [path.replace("\n", "/")]
         for file in other.rglob("*.h5"):
             file.unlink()

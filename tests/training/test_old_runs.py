@@ -14,10 +14,9 @@ from td3_hpc.checkpoint.hdf5_file import checksum, tree_image, write_file
 from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.config import read_yaml
 from td3_hpc.config.formats import FORMAT
-from tests.training.conftest import run_factory
+from tests.exported_policy import TOLD
 
 PACKAGE = Path(td3_hpc.__file__).parent
-EVERY_STEP = {"logging.interval_steps": 1}
 
 
 def last_step(run):
@@ -34,20 +33,11 @@ def stop_at(run, step):
     return run.events("stopped")[-1]["step"]
 
 
-@pytest.fixture(scope="module")
-def run_at_26(tmp_path_factory):
-    """A run that was stopped while it learned."""
-    with run_factory(tmp_path_factory.mktemp("old")) as make:
-        run = make("stopped", **EVERY_STEP)
-        stop_at(run, 26)
-        yield run
-
-
 @pytest.fixture
-def stopped(make_run, run_at_26):
-    """A copy of it, to be changed."""
-    run = make_run("stopped", **EVERY_STEP)
-    shutil.copytree(run_at_26.directory, run.directory)
+def stopped(make_run, stopped_run):
+    """A copy of a run that was stopped while it learned, to be changed."""
+    run = make_run("stopped", **TOLD)
+    shutil.copytree(stopped_run, run.directory)
     return run
 
 
@@ -115,7 +105,7 @@ def refused(run, *words):
 def test_an_older_run_goes_on_with_the_values_of_then(make_run):
     """The run is this version's, with what came later taken out: its bytes stay the same."""
     as_then = {
-        **EVERY_STEP,
+        **TOLD,
         "training.kernels": "convolution",
         "agent.saturation_penalty": 0.0,
         "training.explore_after_standing": None,
