@@ -28,6 +28,7 @@ class Plan(NamedTuple):
     learning_starts: int
     evaluate_every: int
     episode: int
+    updates_per_step: float
     drives: bool
     """Whether it is long enough for the ego to have learned to move."""
 
@@ -36,18 +37,19 @@ class Plan(NamedTuple):
         return {
             "training.total_steps": self.steps,
             "training.learning_starts": self.learning_starts,
+            "training.updates_per_step": self.updates_per_step,
             "environment.max_decisions": self.episode,
             "environment.traffic.vehicles": 8,
             "agent.batch_size": 4,
             "evaluation.every_steps": self.evaluate_every,
             "checkpoint.every_steps": self.steps // 12,
             "logging.interval_steps": 5,
-            "logging.gradient_interval_updates": 50,
+            "logging.gradient_interval_updates": self.steps // 12,
         }
 
 
-QUICK = Plan(steps=300, learning_starts=100, evaluate_every=75, episode=40, drives=False)
-LONG = Plan(steps=600, learning_starts=200, evaluate_every=150, episode=60, drives=True)
+QUICK = Plan(steps=300, learning_starts=100, evaluate_every=75, episode=40, updates_per_step=0.375, drives=False)
+LONG = Plan(steps=600, learning_starts=200, evaluate_every=150, episode=60, updates_per_step=1, drives=True)
 
 
 def last_step(run):
@@ -158,6 +160,8 @@ def interrupted_run_ends_with_the_same_bytes(make_run, seed, plan):
     assert code == 0, output
     code, output = whole.finish(PATIENCE_S)
     assert code == 0, output
+    updates = int((plan.steps - plan.learning_starts) * plan.updates_per_step)
+    assert whole.events("finished")[0]["updates"] == updates
 
     compared = command("checkpoint", "diff", whole.directory, interrupted.directory)
     assert compared.returncode == 0, compared.stdout + compared.stderr

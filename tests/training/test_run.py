@@ -39,7 +39,8 @@ def test_a_run_reaches_its_last_step_and_says_so(ended):
     assert len(run.events("attempt")) == 1
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGUSR1", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_an_interrupted_run_ends_with_the_same_bytes(make_run, small_run, name):
     interrupted = make_run("interrupted", **TOLD)
     interrupted.start()

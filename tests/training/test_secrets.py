@@ -35,7 +35,8 @@ def test_a_written_out_webhook_is_told_and_stands_in_no_file_of_the_run(make_run
     assert files_with_the_secret(run.directory) == []
 
 
-@pytest.mark.parametrize("by", ["env", pytest.param("file", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("by", ["env", "file"])
 def test_a_reference_is_told_and_is_what_the_copies_hold(make_run, server, tmp_path, monkeypatch, by):
     reference = "env:THE_WEBHOOK" if by == "env" else f"file:{tmp_path}/address"
     if by == "env":

@@ -18,7 +18,8 @@ def test_an_update_is_made_at_the_first_step_at_which_it_is_due(eighths, starts,
     assert training.updates_due(starts) == 0
 
 
-@pytest.mark.parametrize("rate", [0.375, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("rate", [0.375, 2])
 def test_an_interrupted_run_ends_with_the_same_bytes(make_run, rate):
     settings = {"training.updates_per_step": rate, "logging.interval_steps": 1}
     whole, interrupted = make_run("whole", **settings), make_run("interrupted", **settings)
