@@ -13,7 +13,10 @@ from tests.driving.scripted_drive import drive_routes
 
 @pytest.mark.parametrize(
     ("town", "route", "numbers"),
-    [("Hamlet", RouteConfig(min_length_m=60, max_length_m=200), range(2)), ("Brookfield", RouteConfig(), range(1))],
+    [
+        ("Hamlet", RouteConfig(min_length_m=60, max_length_m=200), range(2)),
+        pytest.param("Brookfield", RouteConfig(), range(1), marks=pytest.mark.long),
+    ],
 )
 def test_completes_routes(make_simulator, hamlet, tmp_path, town, route, numbers):
     simulator = hamlet if town == "Hamlet" else make_simulator(town)

@@ -169,7 +169,9 @@ def test_waiting_can_be_ended_by_the_caller(make_worker, hamlet):
 # --- under faults
 
 
-@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP, signal.SIGABRT, signal.SIGSEGV])
+@pytest.mark.parametrize(
+    "fault", [signal.SIGKILL, signal.SIGSTOP, signal.SIGABRT, pytest.param(signal.SIGSEGV, marks=pytest.mark.long)]
+)
 def test_a_lost_worker_is_replaced_and_its_episode_goes_on(make_worker, hamlet, fault):
     worker = make_worker(hamlet)
     sequence = actions(31, 40)

@@ -51,7 +51,7 @@ def drive(worker: EnvironmentWorker, number: int, blind_kmh: float | None = None
             return result.info["episode"]
 
 
-@pytest.mark.parametrize("kind", ["stopped_car", "pedestrian"])
+@pytest.mark.parametrize("kind", ["stopped_car", pytest.param("pedestrian", marks=pytest.mark.long)])
 def test_who_stops_gets_through_and_who_does_not_runs_into_it(hamlet, make_worker, kind):
     worker = make_worker(hamlet, config_of("Hamlet", 4, kind))
     told = drive(worker, 0)
