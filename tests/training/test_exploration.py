@@ -1,5 +1,7 @@
 """Random actions where the ego stands."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -56,16 +58,20 @@ def test_a_run_counts_for_how_long_its_ego_stands(make_run):
     """The first random action of this seed hardly moves the car, nor does a policy that has learnt nothing."""
     run = make_run(
         **{
-            "training.total_steps": 30,
+            "training.total_steps": 100,
             "training.learning_starts": 1,
             "training.explore_after_standing": 2,
             "environment.max_decisions": 200,
-            "evaluation.every_steps": 30,
+            "evaluation.every_steps": 100,
             "agent.learning_rates.actor": 1e-12,
+            "logging.interval_steps": 1,
         }
     )
-    code, output = run.train()
-    assert code in (0, 3), output
+    run.start()
+    run.wait_for(lambda run: len(run.events("interval")) >= 30)
+    run.process.send_signal(signal.SIGTERM)  # before anything is evaluated
+    code, output = run.finish()
+    assert code == 75, output
     assert not run.events("episode"), "the test is made for one episode in progress"
     random = sum(interval.random_actions for interval in read_events(run.directory / RECORD_FILE, Interval))
     (rollout,) = open_checkpoint(run.directory).state()["rollouts"].values()
