@@ -138,10 +138,10 @@ def test_a_finished_run_can_be_made_longer(ended):
         ("agent.encoder=distances", "agent.pretrained: encoder distances says nothing until it is trained"),
     ],
 )
-def test_bad_input_is_one_line_and_starts_nothing(make_run, option, message):
+def test_bad_input_is_one_line_and_starts_nothing(make_run, told_here, option, message):
     run = make_run()
-    code, output = run.train("-o", option)
-    assert code == 2, output
-    assert message in output
-    assert len(output.strip().splitlines()) == 1, output
+    told = told_here("train", run.config, "--run-dir", run.directory, "-o", option)
+    assert told.returncode == 2, told
+    assert message in told.stderr
+    assert len((told.stdout + told.stderr).strip().splitlines()) == 1, told
     assert not run.events("interval")
