@@ -126,16 +126,19 @@ def ended(make_run, small_run):
 
 @pytest.fixture(scope="session")
 def stopped_run(tmp_path_factory):
-    """The directory of a run that was stopped while it learned, in the middle of an episode: for all tests."""
+    """The directory of a run that was stopped while it learned, in the middle of an episode: for all tests.
+
+    It was stopped as a terminal that is closed does: nobody reads its output any more, and SIGHUP comes.
+    """
 
     def make_it(folder):
         with run_factory(folder) as make:
             run = make("stopped", **TOLD)
             run.start()
+            run.process.stdout.close()
             run.wait_for(lambda run: max((event["step"] for event in run.events()), default=0) >= 26)
-            run.process.send_signal(signal.SIGTERM)
-            code, output = run.finish()
-            assert code == 75, output
+            run.process.send_signal(signal.SIGHUP)
+            assert run.process.wait(60) == 75, run.events("failed")
 
     return made_once(tmp_path_factory, "stopped", make_it) / "stopped"
 

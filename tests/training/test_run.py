@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from td3_hpc.checkpoint import diff
+from td3_hpc.record import CheckpointSaved, RunStopped, read_record
 from tests.exported_policy import TOLD
 from tests.processes import descendants, wait_until_gone
 
@@ -37,6 +38,14 @@ def test_a_run_reaches_its_last_step_and_says_so(ended):
     assert code == 0
     assert "nothing to do" in output
     assert len(run.events("attempt")) == 1
+
+
+def test_a_run_whose_terminal_is_closed_has_saved_its_last_step(stopped_run):
+    events = read_record(stopped_run / "record.jsonl").events
+    (stopped,) = [event for event in events if isinstance(event, RunStopped)]
+    saved = [event for event in events if isinstance(event, CheckpointSaved)][-1]
+    assert stopped.signal == "SIGHUP"
+    assert saved.at_step == stopped.step >= 26
 
 
 @pytest.mark.long
