@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the server is that the conformance tests (tests/simulator/test_documented_use.py) shall judge."""
     parser.addoption("--carla-host", default="127.0.0.1", help="host of the server that --carla-port names")
     parser.addoption("--carla-port", type=int, help="RPC port of a running server; left out: an embedded one")
+
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests send it, and `nohup pytest` ignores it
 
 
 WHOLE_RUNS = ("drills", "export", "gates/test_gates.py", "pretraining", "slurm", "test_wheel.py", "training")
