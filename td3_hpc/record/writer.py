@@ -6,6 +6,7 @@ back at the next checkpoint.
 """
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -35,6 +36,7 @@ class RunRecord:
         self._is_ours = is_ours
         self._file: BinaryIO | None = None
         self._waiting = bytearray()
+        self._lacks_space = False
         self._lock = threading.Lock()  # simulators that start side by side have something to say at once
 
     def open(self, keep_bytes: int | None = None) -> None:
@@ -76,14 +78,19 @@ class RunRecord:
 
     def _write(self, file: BinaryIO) -> None:
         """Write what waits, as far as the disk takes it."""
-        with contextlib.suppress(OSError):
+        try:
             while self._waiting:
                 del self._waiting[: file.write(self._waiting)]
+            self._lacks_space = False
+        except OSError as error:
+            self._lacks_space = error.errno in (errno.ENOSPC, errno.EDQUOT)
 
     def _is_in_place(self, file: BinaryIO) -> bool:
-        """Whether everything is written, in the file that has the record's name."""
+        """Whether the file that has the record's name takes what is written, or would if the disk had space."""
         try:
-            return not self._waiting and os.path.samestat(os.fstat(file.fileno()), os.stat(self.path))
+            return (not self._waiting or self._lacks_space) and os.path.samestat(
+                os.fstat(file.fileno()), os.stat(self.path)
+            )
         except OSError:
             return False
 
@@ -92,8 +99,8 @@ class RunRecord:
         with contextlib.suppress(OSError):
             file.seek(0)
             replace_file(self.path, file.read() + bytes(self._waiting))
-            self._waiting.clear()
             self._file = self.path.open("a+b", buffering=0)
+            self._waiting.clear()
             file.close()
 
     def _cut(self, keep_bytes: int) -> None:

@@ -84,13 +84,11 @@ class Supervisor:
             self._stop_server()
             self._publish("stopped", "the learner has ended")
             return ExitCode.DONE
-        except UserError as error:
+        except (UserError, OSError) as error:
+            if isinstance(error, OSError):
+                error = UserError(f"{error.filename or self._directory}: {error.strerror}", code=failure_of(error))
             self._give_up(error)
             return error.exit_code
-        except OSError as error:
-            failed = UserError(f"{error.filename or self._directory}: {error.strerror}", code=failure_of(error))
-            self._give_up(failed)
-            return failed.exit_code
         finally:
             self._stop_server()
             self._version_call.close()

@@ -10,6 +10,12 @@ from types import FrameType, TracebackType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
+def obeyed_signals() -> tuple[signal.Signals, ...]:
+    """Those of them that count here: `nohup` has SIGHUP ignored, and wants the run to go on."""
+    ignored = signal.SIGHUP if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else None
+    return tuple(number for number in STOP_SIGNALS if number != ignored)
+
+
 class StopRequested(Exception):
     """Raised where waiting any longer would delay the checkpoint that a stop signal asked for."""
 
@@ -25,9 +31,7 @@ class StopFlag:
         return self.signal_name is not None
 
     def __enter__(self) -> "StopFlag":
-        for number in STOP_SIGNALS:
-            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-                continue  # by nohup, which wants the run to go on
+        for number in obeyed_signals():
             self._previous[number] = signal.signal(number, self._set)
         return self
 

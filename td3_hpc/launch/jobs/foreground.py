@@ -11,8 +11,7 @@ from types import FrameType
 
 from td3_hpc.errors import BadInput
 from td3_hpc.lasting_output import survive_lost_output
-
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+from td3_hpc.training.signals import obeyed_signals
 
 
 def run_script(script: Path, environment: Mapping[str, str] | None = None, keep_open: Sequence[int] = ()) -> int:
@@ -32,8 +31,7 @@ def run_script(script: Path, environment: Mapping[str, str] | None = None, keep_
             os.killpg(process.pid, signal.SIGTERM)
         told = True
 
-    ignored = (signal.SIGHUP,) if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else ()  # by nohup
-    before = {number: signal.signal(number, pass_on) for number in PASSED_ON if number not in ignored}
+    before = {number: signal.signal(number, pass_on) for number in obeyed_signals()}
     try:
         process = subprocess.Popen(
             ["bash", str(script)],
