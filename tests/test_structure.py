@@ -17,6 +17,7 @@ LONGEST = 400
 
 #: Tests that mirror no module, and what they are of.
 OTHER_TESTS = {
+    "checkpoint/test_file_system.py": "a file system that fails, refuses or purges, met by the whole store",
     "checkpoint/test_hostile_files.py": "every reader of files, given damaged ones",
     "checkpoint/test_mangled.py": "directories that somebody or something has mangled",
     "checkpoint/test_model.py": "the room against a model of it",
