@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from td3_hpc.config.environment import RewardConfig
 
 COMPONENTS = ("efficiency", "lane_keeping", "comfort", "safety", "progress")
+FINES = ("comfort", "safety")
+"""The components that can only take away."""
 LATERAL_SCALE = 1.0
 """Metres of lateral deviation that use up the reward of lane keeping."""
 HEADING_SCALE = 45.0

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from statistics import mean
 
 from td3_hpc.config.gates import Gate
-from td3_hpc.driving.reward import COMPONENTS
+from td3_hpc.driving.reward import COMPONENTS, FINES
 from td3_hpc.formatting import number, plural
 from td3_hpc.gates import remedies
 from td3_hpc.gates.findings import Confidence, Finding, certain, coverage, not_judged, zero_failures
 from td3_hpc.gates.history import Evidence, RunHistory, evidence
 from td3_hpc.gates.registry import gate
-from td3_hpc.record import EvaluationCycle, FeatureReading, Interval, RunFinished, WorkerReplaced
+from td3_hpc.record import EpisodeEnded, EvaluationCycle, FeatureReading, Interval, RunFinished, WorkerReplaced
 from td3_hpc.spaces import IMAGE, OBSERVATION
 
 #: A picture whose brightest and darkest pixel differ by less than this, in units of [-1, 1], shows nothing.
@@ -19,6 +19,8 @@ PICTURE_CONTRAST = 0.05
 #: Pictures whose pixels vary from one to the next by less than this share of the range of brightness are all the same.
 #: Seen: 0.03 to 0.1, by day, by night and from inside the car; of the sky 0.004 in Hamlet, 0.03 in Brookfield.
 PICTURE_VARIETY = 0.01
+#: Metres along its route that an episode has to gain for the sign of its progress to be judged.
+GAINED_M = 10.0
 
 
 @gate("No dimension errors", "checkpoint")
@@ -163,10 +165,15 @@ def observations_normalised(history: RunHistory, settings: Gate) -> Finding:
 
 @gate("Reward components working", "checkpoint")
 def reward_components(history: RunHistory, settings: Gate) -> Finding:
-    """All five are recorded, finite and add up to the reward; all but safety, which needs an event, are not zero."""
+    """All five are recorded, finite and add up to the reward; all but safety, which needs an event, are not zero. Fines
+    are never paid out, and the way that an episode gains pays."""
     intervals = [interval for interval in history.intervals if interval.reward is not None]
-    found = (evidence(Interval, "reward, reward/*, reward_magnitude/*", intervals),)
-    target = "5 components active, finite, their sum the reward"
+    episodes = [episode for episode in history.of(EpisodeEnded) if _gained(episode) >= GAINED_M]
+    found = (
+        evidence(Interval, "reward, reward/*, reward_magnitude/*", intervals),
+        evidence(EpisodeEnded, "route_completion, route_length_m, reward_components", episodes),
+    )
+    target = "5 components active, finite, their sum the reward, of the right sign"
     if not intervals:
         return not_judged(target, "no interval is complete: no reward is in the record yet", *found)
     weights = history.config.environment.reward
@@ -180,9 +187,13 @@ def reward_components(history: RunHistory, settings: Gate) -> Finding:
     causes += (
         [f"the components do not add up to the reward in {len(wrong)} intervals, or are not finite"] if wrong else []
     )
+    causes += _wrong_signs(intervals, episodes)
     if causes:
         change = {key: value for name in off for key, value in remedies.restored(history.config, name).items()}
-        return Finding(False, target, achieved, certain(achieved), found, "; ".join(causes), change=change)
+        remedy = (
+            "" if change else "compare td3_hpc/driving/reward.py, and what uses it, with docs/environment.md#reward"
+        )
+        return Finding(False, target, achieved, certain(achieved), found, "; ".join(causes), remedy, change)
     why = f"{len(active)} of 5 components were seen at work, over {len(intervals):,} intervals"
     if "safety" not in active:
         why += "; safety had nothing to fine yet"
@@ -232,6 +243,29 @@ def buffer_operations(history: RunHistory, settings: Gate) -> Finding:
 def _adds_up(interval: Interval) -> bool:
     total = sum(interval.rewards[name] for name in COMPONENTS)
     return math.isfinite(total) and abs(total - (interval.reward or 0.0)) <= 1e-6 * max(1.0, abs(total))
+
+
+def _wrong_signs(intervals: Sequence[Interval], episodes: Sequence[EpisodeEnded]) -> list[str]:
+    """What is paid where it should be taken away, and the other way round."""
+    causes = []
+    for name in FINES:
+        paid = [interval for interval in intervals if interval.rewards[name] > 0]
+        if paid:
+            causes.append(
+                f"{name}, which can only take away, was paid in {plural(len(paid), 'interval')}: its sign is wrong"
+            )
+    fined = [episode for episode in episodes if (episode.reward_components or {}).get("progress", 0.0) < 0]
+    if 2 * len(fined) > len(episodes):
+        causes.append(
+            f"progress was negative in {len(fined)} of {plural(len(episodes), 'episode')} that gained {GAINED_M:.0f} m "
+            "or more of their route: its sign is wrong"
+        )
+    return causes
+
+
+def _gained(episode: EpisodeEnded) -> float:
+    """Metres of its route that it drove; 0 where that was not measured."""
+    return (episode.route_completion or 0.0) * (episode.route_length_m or 0.0)
 
 
 def _listed(steps: list[int]) -> str:

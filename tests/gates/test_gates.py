@@ -7,6 +7,7 @@ import yaml
 
 from td3_hpc.config import apply_overrides, dump_yaml, load_stage
 from td3_hpc.config.gates import GatesConfig
+from td3_hpc.driving.reward import COMPONENTS, FINES
 from td3_hpc.gates import GATES
 from td3_hpc.gates.verdict import judge
 
@@ -355,6 +356,45 @@ def test_pictures_that_are_always_the_same_are_called_though_each_has_contrast(h
     assert "all its pictures are nearly the same" in result.cause
     assert "nearly the same picture in 21 sampled updates" in result.achieved
     assert result.remedy, "the camera has its default already"
+
+
+def negated(components):
+    return {name: -value for name, value in components.items()}
+
+
+def alter_rewards(run_dir, change, episode=None):
+    """Each interval's means by component are what `change` makes of them, and add up; each episode's what `episode`
+    does."""
+    record = run_dir / "record.jsonl"
+    events = [json.loads(line) for line in record.read_text().splitlines()]
+    for event in events:
+        if event["event"] == "interval":
+            changed = change({name: event[f"reward/{name}"] for name in COMPONENTS})
+            event |= {f"reward/{name}": value for name, value in changed.items()} | {"reward": sum(changed.values())}
+        elif event["event"] == "episode" and episode:
+            event["reward_components"] = episode(event["reward_components"])
+    record.write_text("".join(json.dumps(event) + "\n" for event in events))
+
+
+@pytest.mark.parametrize("fine", FINES)
+def test_a_fine_that_is_paid_out_has_the_wrong_sign(healthy_run, fine):
+    assert results(healthy_run)["reward_components"].status == "pass"
+    alter_rewards(healthy_run, lambda rewards: {**rewards, fine: -rewards[fine]})
+    result = must_miss(healthy_run, "reward_components", f"{fine}, which can only take away, was paid in ")
+    assert "progress" not in result.cause
+    assert result.remedy
+
+
+def test_a_way_gained_that_is_fined_has_the_wrong_sign(healthy_run):
+    alter_rewards(healthy_run, lambda rewards: rewards, negated)
+    cause = must_miss(healthy_run, "reward_components", "progress was negative in ").cause
+    assert "comfort" not in cause
+
+
+def test_a_reward_of_the_wrong_sign_is_told_by_all_that_shows_it(healthy_run):
+    alter_rewards(healthy_run, negated, negated)
+    cause = must_miss(healthy_run, "reward_components", "comfort, which can only take away").cause
+    assert "progress was negative in " in cause
 
 
 def test_a_gate_that_is_off_is_not_judged(healthy_run):
