@@ -66,14 +66,14 @@ def add_edge_objects(builder: SceneBuilder, objects: Sequence[EdgeObject], raste
                     builder.quad(part, thing.colour, thing.label, Layer.UPRIGHT, size=size, object_id=number)
 
 
-def _split(face: Array) -> list[Array]:
-    """A face cut into pieces of at most `_LONGEST`, so that they can be sorted by distance."""
+def _split(face: Array) -> Array:
+    """(n, 4, 3): a face cut into pieces of at most `_LONGEST`, so that they can be sorted by distance."""
     right_low, right_high, left_high, left_low = face
     count = max(math.ceil(float(np.linalg.norm(left_low - right_low)) / _LONGEST), 1)
     shares = np.linspace(0.0, 1.0, count + 1)
     low = right_low + (left_low - right_low) * shares[:, None]
     high = right_high + (left_high - right_high) * shares[:, None]
-    return [np.stack([low[k], high[k], high[k + 1], low[k + 1]]) for k in range(count)]
+    return np.stack([low[:-1], high[:-1], high[1:], low[1:]], axis=1)
 
 
 def add_landmarks(builder: SceneBuilder, sections: Sequence[RoadSection], raster: RoadRaster) -> None:
@@ -135,12 +135,8 @@ def _building(builder: SceneBuilder, box: Box, colour: Colour) -> None:
 
 def _window_band(side: Array, low: float, high: float) -> Array:
     """A strip across a wall between two shares of its height, drawn in a little from its corners."""
-    right_low, right_high, left_high, left_low = side
-    points = []
-    for start, end, share in ((right_low, right_high, low), (right_low, right_high, high), (left_low, left_high, high),
-                              (left_low, left_high, low)):  # fmt: skip
-        points.append(start + (end - start) * share)
-    band = np.stack(points)
+    bottom, top = side[[0, 0, 3, 3]], side[[1, 1, 2, 2]]
+    band = bottom + (top - bottom) * np.array([[low], [high], [high], [low]])
     return np.asarray(band + (band.mean(axis=0) - band) * np.array([0.12, 0.12, 0.0]))
 
 

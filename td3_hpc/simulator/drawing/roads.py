@@ -209,33 +209,36 @@ class RoadRaster:
     """A map of the lowest and the highest surface of the given layers on a square grid, to ask what is where."""
 
     def __init__(self, sections: list[RoadSection], layers: tuple[Layer, ...]) -> None:
-        quads = [
-            (float(corners[:, 2].mean()), corners)
+        strips = [
+            _strips(section, lane, lane + 1)
             for section in sections
-            for corners, surface in _lane_quads(section)
+            for lane, surface in enumerate(section.surfaces)
             if surface.layer in layers
         ]
-        points = np.concatenate([corners for _, corners in quads]) if quads else np.zeros((1, 3))
-        self._origin = points[:, :2].min(axis=0) - 2.0
-        extent = points[:, :2].max(axis=0) + 2.0 - self._origin
+        quads = np.concatenate([np.zeros((0, 4, 3)), *strips])
+        places = quads[..., :2].reshape(-1, 2) if len(quads) else np.zeros((1, 2))
+        self._origin = places.min(axis=0) - 2.0
+        extent = places.max(axis=0) + 2.0 - self._origin
         self._step = max(0.5, math.sqrt(float(extent.prod()) / 6e6))
         columns, rows = (np.ceil(extent / self._step).astype(int) + 1).tolist()
         self._low = np.full((rows, columns), np.inf, np.float32)
         self._high = np.full((rows, columns), -np.inf, np.float32)
         self._covered = np.zeros((rows, columns), np.uint8)
-        quads.sort(key=lambda quad: quad[0])
-        for z, corners in quads:
-            self.cover(corners)
-            cv2.fillConvexPoly(self._high, self._pixels(corners), z)
-        for z, corners in reversed(quads):
-            cv2.fillConvexPoly(self._low, self._pixels(corners), z)
+        z = quads[..., 2].mean(axis=1)
+        upwards = np.argsort(z, kind="stable")
+        drawn = list(zip(z[upwards].tolist(), self._pixels(quads[upwards]), strict=True))
+        for height, pixels in drawn:
+            cv2.fillConvexPoly(self._covered, pixels, 1)
+            cv2.fillConvexPoly(self._high, pixels, height)
+        for height, pixels in reversed(drawn):
+            cv2.fillConvexPoly(self._low, pixels, height)
 
     def cover(self, corners: Array) -> None:
         """Takes a polygon (k, 3) off the free ground."""
         cv2.fillConvexPoly(self._covered, self._pixels(corners), 1)
 
     def _pixels(self, corners: Array) -> NDArray[np.int32]:
-        return np.asarray(np.rint((corners[:, :2] - self._origin) / self._step), np.int32)
+        return np.asarray(np.rint((corners[..., :2] - self._origin) / self._step), np.int32)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Heights of the lowest and highest surface at a point, metres; (inf, -inf) off the road."""
@@ -252,15 +255,10 @@ class RoadRaster:
         return not self._covered[low[0] : high[0], low[1] : high[1]].any()
 
 
-def _lane_quads(section: RoadSection) -> Iterator[tuple[Array, Surface]]:
-    for i, j in section.pieces():
-        for lane, surface in enumerate(section.surfaces):
-            yield _strip(section.borders, i, j, lane, lane + 1), surface
-
-
-def _strip(borders: Array, i: int, j: int, left: int, right: int) -> Array:
-    """The (4, 3) corners between two cross-sections and two borders, clockwise from above."""
-    return np.stack([borders[i, left], borders[j, left], borders[j, right], borders[i, right]])
+def _strips(section: RoadSection, left: int, right: int) -> Array:
+    """The (k, 4, 3) corners of a section's k pieces between two borders, clockwise from above."""
+    left_line, right_line = section.borders[section.kept, left], section.borders[section.kept, right]
+    return np.stack([left_line[:-1], left_line[1:], right_line[1:], right_line[:-1]], axis=1)
 
 
 def build_roads(builder: SceneBuilder, sections: list[RoadSection]) -> None:
@@ -285,8 +283,7 @@ def _add_surfaces(builder: SceneBuilder, section: RoadSection) -> None:
     for left, right in runs:
         surface = section.surfaces[left]
         lift = np.array([0.0, 0.0, KERB_HEIGHT if surface is _SIDEWALK else 0.0])
-        for i, j in section.pieces():
-            corners = _strip(section.borders, i, j, left, right)
+        for corners in _strips(section, left, right):
             width = float(np.linalg.norm(corners[0, :2] - corners[3, :2]))
             if width > 0.02:
                 builder.quad(corners + lift, surface.colour, surface.label, surface.layer, size=width)

@@ -181,6 +181,10 @@ def take(block: Block, rows: NDArray[np.intp]) -> Block:
     return Block(**fields, base_count=int(np.searchsorted(rows, block.base_count)))
 
 
+_OWN_MIDDLE: Point = (math.nan, math.nan, math.nan)
+"""The anchor of a quadrilateral that has none: it gets its middle, all of them at once."""
+
+
 class SceneBuilder:
     """Collects quadrilaterals and makes a Scene of them.
 
@@ -230,9 +234,12 @@ class SceneBuilder:
             rank: order among the quadrilaterals of one anchor.
         """
         points = np.asarray(corners, np.float64)
-        self._corners.append(points if len(points) == 4 else points[[0, 1, 2, 2]])
+        triangle = len(points) == 3
+        self._corners.append(points[[0, 1, 2, 2]] if triangle else points)
         self._rows.append((size, colour, label, layer, lamp, object_id, rank))
-        self._anchors.append(points.mean(axis=0) if anchor is None else anchor)
+        if anchor is None and triangle:
+            anchor = points.mean(axis=0)
+        self._anchors.append(_OWN_MIDDLE if anchor is None else anchor)
 
     def build(self) -> Scene:
         """The scene of all that was added; quadrilaterals without area are left out."""
@@ -245,6 +252,7 @@ class SceneBuilder:
         size, colour, label, layer, lamp, object_id, rank = zip(*rows) if rows else ((),) * 7
         anchor = np.array(self._anchors, np.float64).reshape(-1, 3)[keep]
         centre = corners.mean(axis=1)
+        anchor = np.where(np.isnan(anchor), centre, anchor)
         layers = np.array(layer, np.int8)
         flat = np.abs(corners[..., 2] - self.base_z).max(axis=1, initial=0.0) < 0.3
         base = flat & (layers < Layer.UPRIGHT)
