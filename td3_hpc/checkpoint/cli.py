@@ -20,7 +20,7 @@ from td3_hpc.checkpoint.set_aside import remove_set_aside, set_aside_dir, set_as
 from td3_hpc.checkpoint.store import CheckpointStore
 from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.config import CONFIG_FILE, CheckpointConfig, load_resolved, parse_resolved
-from td3_hpc.errors import BadInput, ExitCode
+from td3_hpc.errors import BadInput, ExitCode, file_error
 from td3_hpc.options import AsJson
 
 app = typer.Typer(no_args_is_help=True)
@@ -170,7 +170,7 @@ def continue_(
     Example: td3-hpc checkpoint continue checkpoints/1k
     """
     _require_state(run)
-    with _told_as_bad_input(run):
+    with _told_of_files(run):
         manifest, moved = choice.continue_from(run, checkpoint)
     _echo_sizes(moved)
     typer.echo(f"{run}: goes on from {manifest.name} (step {manifest.step}); {len(moved)} files set aside")
@@ -185,7 +185,7 @@ def set_aside_all(run: Annotated[Path, typer.Argument(help="A run directory.", s
     Example: td3-hpc checkpoint set-aside checkpoints/1k
     """
     _require_state(run)
-    with _told_as_bad_input(run):
+    with _told_of_files(run):
         moved = choice.set_all_aside(run)
     _echo_sizes(moved)
     typer.echo(f"{run}: {len(moved)} files set aside in {set_aside_dir(run)}; the run begins anew")
@@ -197,11 +197,11 @@ def _require_state(run: Path) -> None:
 
 
 @contextlib.contextmanager
-def _told_as_bad_input(run: Path) -> Iterator[None]:
+def _told_of_files(run: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BadInput(f"{run}: cannot be changed ({error.strerror})") from error
+        raise file_error(error, f"{run}: cannot be changed ({error.strerror})") from error
 
 
 def _echo_sizes(files: Mapping[str, int]) -> None:

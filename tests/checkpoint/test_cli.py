@@ -1,6 +1,8 @@
 """`td3-hpc checkpoint`, by the command that users run."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from typer.testing import CliRunner
 from td3_hpc.checkpoint.cli import app
 from td3_hpc.checkpoint_names import manifest_paths
 from td3_hpc.config import StageConfig, dump_yaml
-from td3_hpc.errors import BadInput
+from td3_hpc.errors import BadInput, UserError
 from tests.checkpoint.rows import GrowingRows, open_store, tree
 from tests.disks import small_disk
 from tests.small_stage import SMALL, changed
@@ -226,3 +228,18 @@ def test_files_are_set_aside_from_a_replay_folder_on_another_file_system(tmp_pat
         assert list(disk.iterdir()) == []
         assert checkpoint("continue", tmp_path / "run", tmp_path / "run" / "state" / "set-aside" / name)[0] == 0
         assert checkpoint("verify", tmp_path / "run")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["continue", "set-aside"])
+@pytest.mark.parametrize(("number", "error"), [(errno.EROFS, BadInput), (errno.ENOSPC, UserError)])
+def test_a_file_system_that_refuses_is_bad_input_only_where_waiting_does_not_help(
+    run_dir, monkeypatch, command, number, error
+):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("td3_hpc.checkpoint.choice.continue_from", refuse)
+    monkeypatch.setattr("td3_hpc.checkpoint.choice.set_all_aside", refuse)
+    told = invoke(command, run_dir).exception
+    assert type(told) is error
+    assert str(told) == f"{run_dir}: cannot be changed ({os.strerror(number)})"
