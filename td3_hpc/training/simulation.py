@@ -97,6 +97,8 @@ class Simulation:
 
         An episode that has to be rebuilt goes on without film.
         """
+        if self._worker is not None:
+            self._note_events()  # nobody else listens to the supervisor while all is well
         if self._supervisor.needs_recycling:
             self._end_worker()
             self._supervisor.recycle()

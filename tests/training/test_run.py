@@ -48,6 +48,16 @@ def test_a_run_whose_terminal_is_closed_has_saved_its_last_step(stopped_run):
     assert saved.at_step == stopped.step >= 26
 
 
+def test_a_simulator_that_outgrows_its_memory_limit_is_recycled_between_episodes(make_run, small_run):
+    run = make_run("outgrown", **TOLD, **{"simulator.memory_limit_gib": 0.001})
+    code, output = run.train()
+    assert code in (0, 3), output
+    states = [event["state"] for event in run.events("simulator") if event["purpose"] == "training"]
+    assert states[:6] == ["started", "ready", "outgrown", "recycled", "started", "ready"]
+    (limit,) = diff(small_run.run_dir, run.directory)
+    assert limit.what == "simulator.memory_limit_gib (8.0 -> 0.001)"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_an_interrupted_run_ends_with_the_same_bytes(make_run, small_run, name):
