@@ -65,6 +65,10 @@ def replace_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)  # write and fsync name none
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

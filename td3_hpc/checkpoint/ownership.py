@@ -179,12 +179,14 @@ def _is_alive(holder: Mapping[str, Any]) -> bool | None:
 
 
 def _start_ticks(pid: int) -> int:
-    """Clock ticks from the machine's boot to a process's start; 0 where there is no such process, or no /proc."""
+    """Clock ticks from the machine's boot to a process's start; 0 where there is no such process (or only what its
+    parent has not waited for yet), or no /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
         return 0
-    return int(stat.rpartition(")")[2].split()[19])
+    state, *fields = stat.rpartition(")")[2].split()
+    return 0 if state in ("Z", "X") else int(fields[18])
 
 
 def _shows_life(path: Path) -> bool:

@@ -380,7 +380,8 @@ class CheckpointStore:
         if self._clock() - self._freshened < FRESH_S:
             return
         self._freshened = self._clock()
-        for path in self._fresh:
+        linked = [folder for folder in (self._state_dir, self._replay_dir) if folder.is_symlink()]
+        for path in (*self._fresh, *linked):  # a walk does not follow links, and replay/ may be one to scratch
             for folder, folders, names in os.walk(path):
                 folders[:] = [name for name in folders if not name.startswith(_AGE_TELLS)]
                 for name in names:

@@ -95,6 +95,10 @@ def test_what_a_run_needs_to_go_on_does_not_look_old(tmp_path):
     """A scratch file system's purge removes files by their age."""
     run, campaign = tmp_path / "campaign" / "1k" / "seed-1", tmp_path / "campaign" / "campaign.yaml"
     old = [run / "config.yaml", run / "gates.yaml", run / "record.jsonl", run / "submission" / "stage.yaml", campaign]
+    (tmp_path / "scratch").mkdir()
+    run.mkdir(parents=True)
+    (run / "replay").symlink_to(tmp_path / "scratch")
+    old.append(tmp_path / "scratch" / "rows-of-long-ago.h5")
     telling = [run / "submission" / "lock" / "holder", run / "logs" / "slurm-7.out"]
     for path in (*old, *telling):
         path.parent.mkdir(parents=True, exist_ok=True)

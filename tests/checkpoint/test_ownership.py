@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -155,3 +158,22 @@ def test_of_two_claims_at_once_one_wins(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(results) == [False] * 7 + [True]
+
+
+def test_a_holder_that_was_killed_and_that_nobody_has_waited_for_is_no_live_one(tmp_path: Path) -> None:
+    claim = "import sys; from pathlib import Path; from td3_hpc.checkpoint.ownership import Ownership; "
+    claim += "Ownership(Path(sys.argv[1])).claim(None); print('claimed', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", claim, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "claimed\n"
+        with pytest.raises(RunDirectoryTaken):
+            Ownership(tmp_path).claim(None)
+        holder.send_signal(signal.SIGKILL)
+        os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # a zombie from here on
+        Ownership(tmp_path).claim(None)
+    finally:
+        holder.kill()
+        holder.communicate()
