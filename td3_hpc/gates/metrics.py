@@ -105,14 +105,17 @@ def _count(
 # ---- limits
 @gate("NaN or infinity", "metric")
 def finite(history: RunHistory, settings: Gate) -> Finding:
-    """Looked for in every observation, reward, loss and gradient norm; a run ends at the first in an update."""
+    """Looked for in every observation, reward, loss and gradient norm; a run ends at the first in an update. A later
+    attempt goes on from a checkpoint before it, so that one which did not meet it again is none of the run's."""
     bad = history.total(lambda interval: interval.non_finite)
-    ends = [failure for failure in history.of(RunFailed) if failure.code == "non_finite"]
+    met = [failure for failure in history.of(RunFailed) if failure.code == "non_finite"]
+    ends = [failure for failure in met if failure is history.last_word]
     counted = [interval for interval in history.intervals if interval.non_finite is not None]
     found: tuple[Evidence, ...] = (evidence(Interval, "non_finite", counted),)
     if not bad and not ends:
         covered, _ = history.steps_covered()
-        return Finding(True, "0", "0", zero_failures(covered, "steps", history), found, value=0, unit="steps")
+        achieved = "0" + (f"; {plural(len(met), 'earlier attempt')} ended by it" if met else "")
+        return Finding(True, "0", achieved, zero_failures(covered, "steps", history), found, value=0, unit="steps")
     cause = f"{bad:,} steps or updates held NaN or infinity"
     if ends:
         found += (evidence(RunFailed, "reason", ends),)

@@ -358,6 +358,20 @@ def test_pictures_that_are_always_the_same_are_called_though_each_has_contrast(h
     assert result.remedy, "the camera has its default already"
 
 
+def test_a_nan_that_a_later_attempt_did_not_meet_again_is_no_fault_of_the_run(healthy_run):
+    record = healthy_run / "record.jsonl"
+    lines = record.read_text().splitlines(keepends=True)
+    start = next(line for line in lines if '"event": "attempt"' in line)
+    failed = json.dumps({"event": "failed", "step": 420, "code": "non_finite", "reason": "NaN", "cause": "NaN"}) + "\n"
+    record.write_text("".join([start, failed, *lines]))
+    assert (results(healthy_run)["finite"].status, results(healthy_run)["finite"].achieved) == (
+        "pass",
+        "0; 1 earlier attempt ended by it",
+    )
+    record.write_text("".join([*lines, failed]))
+    must_miss(healthy_run, "finite", "NaN")
+
+
 def negated(components):
     return {name: -value for name, value in components.items()}
 
