@@ -58,7 +58,7 @@ def plan_start(admission: Admission, own: RunFiles, unfinished: Sequence[RunFile
     """
     match admission.decision:
         case "go":
-            return _run(own) if last and queued else Plan((Start(),))
+            return _run(own, last) if queued else Plan((Start(),))
         case "no-go":
             first: list[Verb] = [Scancel(own.run)] if last and queued else []
             return Plan((*first, Exit(ExitCode.NO_GO, "NO-GO; see the line above")))
@@ -73,13 +73,14 @@ def plan_start(admission: Admission, own: RunFiles, unfinished: Sequence[RunFile
             return Plan((Exit(ExitCode.PREEMPTED, "not started"),))
 
 
-def _run(own: RunFiles) -> Plan:
-    """Start, with a job of its own waiting behind this one, which is cancelled when the stage is over."""
-    keep: Verb = Sbatch(own.run, own.step, (own.run,))
-    if own.fruitless:
-        keep = GiveUp(own.run, own.fruitless)
+def _run(own: RunFiles, last: bool) -> Plan:
+    """Start; when the stage is over, cancel what waits behind it: the rest of a chain, for which the next stage would
+    wait, and of the last stage the job of its own that is queued first."""
+    first: list[Verb] = []
+    if last:
+        first = [GiveUp(own.run, own.fruitless) if own.fruitless else Sbatch(own.run, own.step, (own.run,))]
     over = (Scancel(own.run),)
-    return Plan((keep, Start()), {ExitCode.DONE: over, ExitCode.NO_GO: over})
+    return Plan((*first, Start()), {ExitCode.DONE: over, ExitCode.NO_GO: over})
 
 
 def _wait(own: RunFiles, unfinished: Sequence[RunFiles]) -> tuple[Verb, ...]:

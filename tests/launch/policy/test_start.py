@@ -25,7 +25,7 @@ WAIT = Admission("wait", "a is unfinished", (("a", 1),))
 @pytest.mark.parametrize(
     ("admission", "unfinished", "last", "queued", "expected"),
     [
-        pytest.param(GO, [], False, True, ["first run"], id="GO"),
+        pytest.param(GO, [], False, True, ["first run", "0 scancel b 1", "3 scancel b 1"], id="GO"),
         pytest.param(
             GO,
             [],
@@ -172,7 +172,7 @@ def test_a_plan_is_made_of_the_runs_files_and_left_for_the_script(directory: Cam
         "first exit 75 waits for the stage before",
     ]
     write_plan(directory.run("a", 1), queued=True)
-    assert (directory.run("a", 1) / "submission" / "plan").read_text() == "first run\n"
+    assert (directory.run("a", 1) / "submission" / "plan").read_text() == "first run\n0 scancel a 1\n3 scancel a 1\n"
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
