@@ -49,7 +49,7 @@ class Session:
             )
         self._config, self._host, self._port = config, host, port
         self._timeout_s = timeout_s
-        self._tm_port = tm_port
+        self._wanted_tm_port = self._tm_port = tm_port
         self._manager: Any = None
         self._parked: ParkedWait | None = None
         self._lost = False
@@ -190,9 +190,8 @@ class Session:
 
     def _start_manager(self) -> None:
         """A new Traffic Manager, synchronous at once, its thread parked."""
-        if self._tm_port == 0:
-            self._tm_port = _free_port()
-        elif not _is_free(self._tm_port):
+        self._tm_port = self._wanted_tm_port or _free_port()
+        if not _is_free(self._tm_port):
             raise UserError(
                 f"Traffic Manager port {self._tm_port} is in use on this machine; change environment.traffic "
                 "(port 0 finds a free one)"

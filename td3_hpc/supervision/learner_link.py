@@ -61,9 +61,18 @@ def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         with path.open("rb") as file:
             file.seek(start)
             *lines, cut = file.read().split(b"\n")
-            return [json.loads(line) for line in lines], file.tell() - len(cut)
+            return [message for line in lines if (message := _message(line))], file.tell() - len(cut)
     except FileNotFoundError:
         return [], start
+
+
+def _message(line: bytes) -> dict[str, Any] | None:
+    """What a line of the file says; None for one that is damaged, as where two nodes have written at once."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
 
 
 class PipeLink:

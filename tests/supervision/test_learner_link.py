@@ -21,6 +21,12 @@ def test_lines_are_read_once_and_whole(tmp_path):
     assert read_lines(path, offset)[0] == [{"b": 2}]
 
 
+def test_a_line_that_two_nodes_have_garbled_is_passed_over(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"a": 1}\n\0\0\0\0\n{"b": {"c\n[1]\n{"d": 2}\n')
+    assert read_lines(path)[0] == [{"a": 1}, {"d": 2}]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_said():
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
