@@ -30,10 +30,15 @@ class StageConfig(ConfigSection):
     logging: LoggingConfig = LoggingConfig()
     monitors: MonitorsConfig = MonitorsConfig()
 
+    def cycles_until(self, step: int) -> int:
+        """Evaluation cycles due up to a step: the last step of the run has one, whether it is a multiple or not."""
+        every, total = self.evaluation.every_steps, self.training.total_steps
+        return step // every + (step >= total and total % every > 0)
+
     def episodes_of_cycle(self, step: int) -> int:
         """Whole episodes of the evaluation cycle at a step: more in the run's last one."""
-        every, evaluation = self.evaluation.every_steps, self.evaluation
-        last = step // every >= self.training.total_steps // every
+        evaluation = self.evaluation
+        last = self.cycles_until(step) >= self.cycles_until(self.training.total_steps)
         return evaluation.final_episodes or evaluation.episodes if last else evaluation.episodes
 
     @model_validator(mode="after")

@@ -41,7 +41,7 @@ class EvaluationConfig(ConfigSection):
     """Evaluation cycles: the deterministic policy on held-out routes, on servers of its own."""
 
     every_steps: int = Field(500, ge=1)
-    """Steps between two cycles."""
+    """Steps between two cycles. The run's last step has one in any case."""
     episodes: int = Field(3, ge=1)
     """Whole episodes per cycle, the held-out routes in turn."""
     final_episodes: int | None = Field(None, ge=1)

@@ -12,6 +12,7 @@ from td3_hpc.record import (
     RECORD_FILE,
     AttemptStarted,
     EpisodeEnded,
+    EvaluationCycle,
     Event,
     Interval,
     RunFailed,
@@ -146,7 +147,13 @@ class RunHistory:
     def evaluations_due(self) -> list[int]:
         """The steps of this stage at which an evaluation cycle is due."""
         every, total = self.config.evaluation.every_steps, self.config.training.total_steps
-        return list(range((self.first_step // every + 1) * every, total + 1, every))
+        due = list(range((self.first_step // every + 1) * every, total + 1, every))
+        return [*due, total] if total % every else due
+
+    def was_due(self, cycle: EvaluationCycle) -> int:
+        """The step at which a cycle was due; several simulators may overshoot it by a few."""
+        every, total = self.config.evaluation.every_steps, self.config.training.total_steps
+        return total if cycle.step >= total else cycle.step // every * every
 
     def total(self, count: Callable[[Interval], int | None]) -> int:
         """Sum of a count over all intervals."""

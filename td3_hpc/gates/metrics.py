@@ -77,10 +77,10 @@ def actor_updates(history: RunHistory, settings: Gate) -> Finding:
 @gate("Evaluation cycles", "metric")
 def evaluations(history: RunHistory, settings: Gate) -> Finding:
     """Cycles with all their episodes."""
-    config, every = history.config, history.config.evaluation.every_steps
+    config = history.config
     due, cycles = set(history.evaluations_due()), history.of(EvaluationCycle)
     complete = [cycle for cycle in cycles if len(cycle.episodes) >= config.episodes_of_cycle(cycle.step)]
-    whole = {cycle.step // every * every for cycle in complete} & due
+    whole = {history.was_due(cycle) for cycle in complete} & due
     cause = f"{len(whole):,} of {len(due):,} cycles have all their {plural(config.evaluation.episodes, 'episode')}"
     found = evidence(EvaluationCycle, "episodes", cycles)
     achieved = (len(whole), number(len(whole)), "cycles")

@@ -74,10 +74,10 @@ def exploration_and_learning(history: RunHistory, settings: Gate) -> Finding:
 @gate("Evaluation completes, training resumes", "checkpoint")
 def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
     """Each cycle that was due is in the record, and steps follow it."""
-    config, every = history.config, history.config.evaluation.every_steps
+    config = history.config
     cycles = history.of(EvaluationCycle)
     due = history.evaluations_due()
-    done = {cycle.step // every * every for cycle in cycles}  # several simulators may overshoot by a few steps
+    done = {history.was_due(cycle) for cycle in cycles}
     last_step = max((interval.last_step for interval in history.intervals), default=0)
     resumed = [step for step in due if step in done and (last_step > step or step == config.training.total_steps)]
     followed = [step for step in resumed if last_step > step]

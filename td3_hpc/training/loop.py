@@ -200,7 +200,7 @@ class TrainingLoop:
     # ---- evaluation -----------------------------------------------------------------------------------------------
     def _evaluate_when_due(self) -> None:
         counters, config = self.counters, self._config.evaluation
-        if counters.step // config.every_steps == counters.evaluated_at // config.every_steps:
+        if self._config.cycles_until(counters.step) == self._config.cycles_until(counters.evaluated_at):
             return
         components = self._components
         result = evaluate(

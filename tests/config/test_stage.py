@@ -14,6 +14,7 @@ from td3_hpc.config import StageConfig, apply_overrides, dump_yaml, load_stage, 
 from td3_hpc.config.reference import sections
 from td3_hpc.errors import BadInput
 from tests.config.stage_files import KEYS, MINIMAL, mistakes, put
+from tests.small_stage import SMALL, changed
 
 SECTIONS = [path for path, _ in sections(StageConfig)]
 
@@ -218,3 +219,10 @@ def test_several_wastes_are_told_together(write):
     lines = mistakes(put(put(MINIMAL, "training.learning_starts", 2000), "evaluation.every_steps", 5000), write)
     assert "learning would never start" in lines[0]
     assert "no evaluation would run" in lines[0]
+
+
+def test_the_last_step_of_a_run_has_an_evaluation_cycle_with_all_its_episodes():
+    changes = {"training.total_steps": 45, "evaluation": {"every_steps": 20, "episodes": 1, "final_episodes": 2}}
+    stage = StageConfig.model_validate(changed(SMALL, changes))
+    assert [stage.cycles_until(step) for step in (0, 19, 20, 39, 40, 44, 45)] == [0, 0, 1, 1, 2, 2, 3]
+    assert [stage.episodes_of_cycle(step) for step in (20, 40, 45)] == [1, 1, 2]

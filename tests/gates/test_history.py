@@ -1,13 +1,14 @@
 """A run's record as gates read it: damage, coverage, stages that continue another."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from td3_hpc.config import StageConfig, dump_yaml
 from td3_hpc.errors import BadInput
 from td3_hpc.gates.history import evidence, read_history
-from td3_hpc.record import Interval
+from td3_hpc.record import EvaluationCycle, Interval
 
 CONFIG = {"name": "x", "training": {"total_steps": 50, "learning_starts": 10}, "evaluation": {"every_steps": 10}}
 
@@ -65,6 +66,19 @@ def test_a_stage_that_continues_another_owes_its_own_evaluations_only(write):
     assert write(first, again).evaluations_due() == [10, 20, 30, 40, 50]
     history = write(first, again, later, {**again, "step": 30, "resumed_from": 30})
     assert (history.first_step, history.evaluations_due()) == (25, [30, 40, 50])
+
+
+def test_the_last_step_owes_an_evaluation_in_any_case(write):
+    attempt = {"event": "attempt", "epoch": 1, "resumed_from": None}
+    cycles = [
+        {"event": "evaluation", "step": step, "cycle": number, "means": {}, "episodes": []}
+        for number, step in enumerate((11, 20, 33, 45), start=1)
+    ]
+    history = write(attempt, *cycles)
+    values = {**CONFIG, "training": {"total_steps": 45, "learning_starts": 10}}
+    history = replace(history, stage=StageConfig.model_validate(values))
+    assert history.evaluations_due() == [10, 20, 30, 40, 45]
+    assert [history.was_due(cycle) for cycle in history.of(EvaluationCycle)] == [10, 20, 30, 45]
 
 
 def test_a_stage_whose_first_attempt_told_nothing_knows_where_it_began(write):

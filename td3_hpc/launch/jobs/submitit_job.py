@@ -57,6 +57,7 @@ def _executor(stage: str, profile: ClusterConfig, run_dir: Path) -> submitit.Slu
         time=profile.walltime_minutes,
         signal_delay_s=profile.signal_lead_s,
         stderr_to_stdout=True,
+        wckey=None,  # else jobs are booked under, and need, one that is called submitit
         use_srun=False,  # the script makes the step; submitit's Python in a step would nest two
         setup=["trap : TERM USR1 USR2"],
         additional_parameters={
