@@ -25,7 +25,9 @@ def test_decisions_are_counted_whichever_simulator_they_are_made_in(make_run):
     finished = run.events("finished")[0]
     assert (finished["step"], finished["updates"], finished["evaluations"]) == (22, 12, 2)
     assert covered_steps(run) == list(range(1, 23)), "the last round is one decision long"
-    assert [event["step"] for event in run.events("evaluation")] == [21, 22], "after the round that reaches step 20, and at the last step"
+    assert [event["step"] for event in run.events("evaluation")] == [21, 22], (
+        "after the round that reaches 20, and last"
+    )
     ready = {event.get("simulator") for event in run.events("simulator") if event["state"] == "ready"}
     assert ready == {0, 1, 2, None}, "three for training, one for evaluation"
     starts = [event["first_step"] for event in run.events("episode")]
