@@ -41,8 +41,7 @@ def learns(config: StageConfig) -> dict[str, Any]:
         change["agent.saturation_penalty"] = shipped.saturation_penalty
     if agent.exploration_noise < shipped.exploration_noise:
         change["agent.exploration_noise"] = shipped.exploration_noise
-    if agent.encoder != shipped.encoder:
-        change["agent.encoder"] = shipped.encoder
+    change |= _shipped_encoder(config)
     if agent.discount > shipped.discount:
         change["agent.discount"] = shipped.discount
     if reward.efficiency < shipped_reward.efficiency:
@@ -55,7 +54,23 @@ def learns(config: StageConfig) -> dict[str, Any]:
         change["environment.reward.target_speed_kmh"] = shipped_reward.target_speed_kmh
     if config.training.explore_after_standing is None:
         change["training.explore_after_standing"] = TrainingConfig.model_fields["explore_after_standing"].default
-    return change
+    return change | _rates_far_off(config)
+
+
+def _shipped_encoder(config: StageConfig) -> dict[str, Any]:
+    """The shipped encoder, where the run has another that did not come with its weights (`agent.pretrained`)."""
+    shipped = AgentConfig().encoder
+    return {} if config.agent.encoder == shipped or config.agent.pretrained else {"agent.encoder": shipped}
+
+
+def _rates_far_off(config: StageConfig) -> dict[str, Any]:
+    """The default of each learning rate that is ten times as high or as low, or more."""
+    rates, defaults = config.agent.learning_rates, LearningRates()
+    return {
+        f"agent.learning_rates.{group}": getattr(defaults, group)
+        for group in LearningRates.model_fields
+        if not 0.1 < getattr(rates, group) / getattr(defaults, group) < 10.0
+    }
 
 
 def default_rates(config: StageConfig, *groups: str) -> dict[str, Any]:
@@ -75,10 +90,7 @@ def unsaturated(config: StageConfig) -> dict[str, Any]:
 
 def steady(config: StageConfig) -> dict[str, Any]:
     """Against features that hardly vary, or drift: the shipped encoder, or, where the run has it, the CNNs' rates."""
-    shipped = AgentConfig()
-    if config.agent.encoder != shipped.encoder:
-        return {"agent.encoder": shipped.encoder}
-    return default_rates(config, "actor_cnn", "critic_cnn")
+    return _shipped_encoder(config) or default_rates(config, "actor_cnn", "critic_cnn")
 
 
 def camera(config: StageConfig) -> dict[str, Any]:
