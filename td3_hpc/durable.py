@@ -65,11 +65,9 @@ def replace_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
-        error.filename = error.filename or str(path)  # write and fsync name none
-        raise
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not error.filename:
+            error.filename = str(path)  # write and fsync name none
         raise
     sync_directory(path.parent)
