@@ -30,15 +30,20 @@ class StageConfig(ConfigSection):
     logging: LoggingConfig = LoggingConfig()
     monitors: MonitorsConfig = MonitorsConfig()
 
-    def cycles_until(self, step: int) -> int:
-        """Evaluation cycles due up to a step: the last step of the run has one, whether it is a multiple or not."""
+    def evaluation_due(self, step: int) -> int:
+        """The step at or before a step at which the newest evaluation cycle is due, 0 for none: each multiple of
+        `evaluation.every_steps`, and the last step of the run. Several simulators may overshoot it by a few."""
         every, total = self.evaluation.every_steps, self.training.total_steps
-        return step // every + (step >= total and total % every > 0)
+        return total if step >= total else step // every * every
+
+    def evaluations_after(self, step: int) -> list[int]:
+        """The steps after a step at which evaluation cycles are due."""
+        every, total = self.evaluation.every_steps, self.training.total_steps
+        return [*range((step // every + 1) * every, total, every), *([total] if step < total else [])]
 
     def episodes_of_cycle(self, step: int) -> int:
         """Whole episodes of the evaluation cycle at a step: more in the run's last one."""
-        evaluation = self.evaluation
-        last = self.cycles_until(step) >= self.cycles_until(self.training.total_steps)
+        evaluation, last = self.evaluation, step >= self.training.total_steps
         return evaluation.final_episodes or evaluation.episodes if last else evaluation.episodes
 
     @model_validator(mode="after")

@@ -146,14 +146,14 @@ class RunHistory:
 
     def evaluations_due(self) -> list[int]:
         """The steps of this stage at which an evaluation cycle is due."""
-        every, total = self.config.evaluation.every_steps, self.config.training.total_steps
-        due = list(range((self.first_step // every + 1) * every, total + 1, every))
-        return [*due, total] if total % every else due
+        return self.config.evaluations_after(self.first_step)
 
-    def was_due(self, cycle: EvaluationCycle) -> int:
-        """The step at which a cycle was due; several simulators may overshoot it by a few."""
-        every, total = self.config.evaluation.every_steps, self.config.training.total_steps
-        return total if cycle.step >= total else cycle.step // every * every
+    def evaluations_done(self, cycles: Iterable[EvaluationCycle]) -> set[int]:
+        """Of the steps at which a cycle is due, those that these cycles are of: a round of several simulators may
+        overshoot one by a few, and come to the last step with the same."""
+        late = self.config.simulators
+        steps = {cycle.step for cycle in cycles}
+        return {due for due in self.evaluations_due() if steps & set(range(due, due + late))}
 
     def total(self, count: Callable[[Interval], int | None]) -> int:
         """Sum of a count over all intervals."""

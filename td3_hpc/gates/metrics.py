@@ -80,7 +80,7 @@ def evaluations(history: RunHistory, settings: Gate) -> Finding:
     config = history.config
     due, cycles = set(history.evaluations_due()), history.of(EvaluationCycle)
     complete = [cycle for cycle in cycles if len(cycle.episodes) >= config.episodes_of_cycle(cycle.step)]
-    whole = {history.was_due(cycle) for cycle in complete} & due
+    whole = history.evaluations_done(complete)
     cause = f"{len(whole):,} of {len(due):,} cycles have all their {plural(config.evaluation.episodes, 'episode')}"
     found = evidence(EvaluationCycle, "episodes", cycles)
     achieved = (len(whole), number(len(whole)), "cycles")

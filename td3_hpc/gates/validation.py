@@ -77,7 +77,7 @@ def evaluation_and_resume(history: RunHistory, settings: Gate) -> Finding:
     config = history.config
     cycles = history.of(EvaluationCycle)
     due = history.evaluations_due()
-    done = {history.was_due(cycle) for cycle in cycles}
+    done = history.evaluations_done(cycles)
     last_step = max((interval.last_step for interval in history.intervals), default=0)
     resumed = [step for step in due if step in done and (last_step > step or step == config.training.total_steps)]
     followed = [step for step in resumed if last_step > step]

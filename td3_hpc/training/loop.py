@@ -200,7 +200,7 @@ class TrainingLoop:
     # ---- evaluation -----------------------------------------------------------------------------------------------
     def _evaluate_when_due(self) -> None:
         counters, config = self.counters, self._config.evaluation
-        if self._config.cycles_until(counters.step) == self._config.cycles_until(counters.evaluated_at):
+        if self._config.evaluation_due(counters.step) == self._config.evaluation_due(counters.evaluated_at):
             return
         components = self._components
         result = evaluate(

@@ -224,5 +224,6 @@ def test_several_wastes_are_told_together(write):
 def test_the_last_step_of_a_run_has_an_evaluation_cycle_with_all_its_episodes():
     changes = {"training.total_steps": 45, "evaluation": {"every_steps": 20, "episodes": 1, "final_episodes": 2}}
     stage = StageConfig.model_validate(changed(SMALL, changes))
-    assert [stage.cycles_until(step) for step in (0, 19, 20, 39, 40, 44, 45)] == [0, 0, 1, 1, 2, 2, 3]
+    assert [stage.evaluation_due(step) for step in (0, 19, 20, 39, 40, 44, 45)] == [0, 0, 20, 20, 40, 40, 45]
+    assert [stage.evaluations_after(step) for step in (0, 20, 44, 45)] == [[20, 40, 45], [40, 45], [45], []]
     assert [stage.episodes_of_cycle(step) for step in (20, 40, 45)] == [1, 1, 2]

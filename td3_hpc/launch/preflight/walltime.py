@@ -62,7 +62,7 @@ def seconds_left(plan: Plan, rate: Rate) -> float:
     total, starts = stage.training.total_steps, stage.training.learning_starts
     exploring = max(0, starts - done)
     learning = max(0, total - max(done, starts))
-    cycles = stage.cycles_until(total) - stage.cycles_until(done)
+    cycles = len(stage.evaluations_after(done))
     more = stage.episodes_of_cycle(total) - stage.evaluation.episodes if cycles else 0
     driven: float = (cycles * stage.evaluation.episodes + more) * stage.environment.max_decisions
     if done < total:
